@@ -1,0 +1,77 @@
+"""What can go wrong, as one tree of exceptions and one of warnings.
+
+::
+
+    ShadowNetError (Exception)
+    ├── InvalidParameterError (also ValueError)     a constructor argument that cannot be
+    ├── InvalidDataError (also ValueError)          rows, labels or weights that cannot be used
+    ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
+    ├── ExportError (also RuntimeError)             hardware could not be written or emulated
+    │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no hardware form
+    └── MissingToolError (also RuntimeError)        a program or an optional package is not installed
+
+    ShadowNetWarning (UserWarning)
+    ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
+    ├── CalibrationWarning                          too few rows to know the ranges
+    └── HardwareWarning                             the hardware will not do what the float network did
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CalibrationWarning",
+    "ExportError",
+    "HardwareWarning",
+    "InvalidDataError",
+    "InvalidParameterError",
+    "MissingToolError",
+    "ShadowNetError",
+    "ShadowNetWarning",
+    "TrainingDivergedError",
+    "TrainingInterruptedWarning",
+    "UnsupportedLayerError",
+]
+
+
+class ShadowNetError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class InvalidParameterError(ShadowNetError, ValueError):
+    """A parameter has a value outside its legal range."""
+
+
+class InvalidDataError(ShadowNetError, ValueError):
+    """Rows, labels or weights that no network can be trained or run on."""
+
+
+class TrainingDivergedError(ShadowNetError, RuntimeError):
+    """The loss became NaN or infinite; the estimator was left unfitted."""
+
+
+class ExportError(ShadowNetError, RuntimeError):
+    """A hardware project could not be written, compiled or emulated."""
+
+
+class UnsupportedLayerError(ExportError, TypeError):
+    """A layer or a pipeline step has no exact hardware form."""
+
+
+class MissingToolError(ShadowNetError, RuntimeError):
+    """A program or optional package is missing; the message names the command that brings it."""
+
+
+class ShadowNetWarning(UserWarning):
+    """Base of every warning this package raises on purpose."""
+
+
+class TrainingInterruptedWarning(ShadowNetWarning):
+    """Training was interrupted; the best network so far was kept."""
+
+
+class CalibrationWarning(ShadowNetWarning):
+    """The calibration rows are too few to know the range of every value."""
+
+
+class HardwareWarning(ShadowNetWarning):
+    """The hardware will differ from the float network in a way worth knowing."""
