@@ -1,0 +1,148 @@
+"""Gates with an exact budget: soft ones for training, hard masks for the freeze.
+
+Everything here is a pure function of scores; nothing knows data or networks. The last axis
+runs over the units of a layer, leading axes over anything else (shadow networks, say).
+
+With scores s, unit costs c, a budget B and a temperature tau the gates are the
+*exact-budget sigmoid*::
+
+    g_i = sigmoid((s_i - nu) / tau),   nu solves  sum_i c_i g_i = B                      (1)
+
+the maximiser of <s, g> + tau H(g) over {g in [0, 1]^n : <c, g> = B}, H the binary entropy.
+nu is the *shadow price* of a unit. Its gradient, with u = dL/dg and w = g (1 - g), is::
+
+    dL/ds_j = (w_j / tau) (u_j - c_j sum_i(w_i u_i) / sum_i(c_i w_i))                    (2)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+__all__ = ["budget_gradient", "exact_budget_sigmoid", "hard_mask"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# exp(-40) is below float64 resolution relative to 1: beyond it a gate is closed, or open, for good.
+_SATURATION = 40.0
+_MAX_ITERATIONS = 100
+_FLAT = 1e-200  # a slope this small sends the Newton step out of the bracket without overflow
+
+
+def exact_budget_sigmoid(
+    scores: npt.ArrayLike,
+    budget: npt.ArrayLike,
+    temperature: float,
+    cost: npt.ArrayLike = 1.0,
+) -> FloatArray:
+    """Gates of equation (1).
+
+    Parameters
+    ----------
+    scores : array-like of shape (..., n_units)
+        Finite scores; larger means more worth keeping.
+    budget : float or array-like of shape (...)
+        Sum of ``cost * gates`` asked for, above 0. From the sum of the costs on, every gate is 1.
+    temperature : float
+        tau > 0 in units of the scores; towards 0 the gates become a hard mask.
+    cost : float or array-like of shape (n_units,), default=1.0
+        Positive cost of an open unit.
+
+    Returns
+    -------
+    gates : ndarray of shape (..., n_units)
+        Numbers in [0, 1].
+
+    Examples
+    --------
+    >>> exact_budget_sigmoid([0.0, 1.0, 2.0], budget=2, temperature=0.01).round(3)
+    array([0., 1., 1.])
+    >>> exact_budget_sigmoid([5.0, 5.0, 5.0], budget=1, temperature=1.0).round(3)
+    array([0.333, 0.333, 0.333])
+    """
+    z = np.asarray(scores, dtype=np.float64) / temperature
+    c = np.broadcast_to(np.asarray(cost, dtype=np.float64), z.shape)
+    target = np.broadcast_to(np.asarray(budget, dtype=np.float64)[..., None], (*z.shape[:-1], 1))
+    nu = _shadow_price(z, c, np.minimum(target, c.sum(axis=-1, keepdims=True)))
+    return np.where(target >= c.sum(axis=-1, keepdims=True), 1.0, expit(z - nu))
+
+
+def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArray:
+    """Solve ``sum(c * sigmoid(z - nu)) = target`` by Newton steps kept inside a bracket.
+
+    Where the sum is a staircase (small temperature) Newton leaves the bracket, and the step
+    becomes a bisection; elsewhere it converges quadratically.
+    """
+    low = z.min(axis=-1, keepdims=True) - _SATURATION
+    high = z.max(axis=-1, keepdims=True) + _SATURATION
+    tolerance = 1e-12 * c.sum(axis=-1, keepdims=True)
+    nu = (low + high) / 2
+    for _ in range(_MAX_ITERATIONS):
+        g = expit(z - nu)
+        excess = (c * g).sum(axis=-1, keepdims=True) - target
+        if (np.abs(excess) <= tolerance).all():
+            break
+        low, high = np.where(excess > 0, nu, low), np.where(excess > 0, high, nu)
+        slope = (c * g * (1 - g)).sum(axis=-1, keepdims=True)
+        newton = nu + excess / np.maximum(slope, _FLAT)
+        nu = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+    return nu
+
+
+def budget_gradient(
+    gate_gradient: npt.ArrayLike,
+    gates: npt.ArrayLike,
+    temperature: float,
+    cost: npt.ArrayLike = 1.0,
+) -> FloatArray:
+    """Gradient of the loss with respect to the scores, equation (2).
+
+    Parameters
+    ----------
+    gate_gradient : array-like of shape (..., n_units)
+        dL/dg.
+    gates : array-like of shape (..., n_units)
+        Gates that equation (1) gave.
+    temperature : float
+        tau > 0 of equation (1).
+    cost : float or array-like of shape (n_units,), default=1.0
+        Cost of equation (1).
+
+    Returns
+    -------
+    score_gradient : ndarray of shape (..., n_units)
+        dL/ds; zero where every gate is saturated.
+    """
+    u = np.asarray(gate_gradient, dtype=np.float64)
+    g = np.asarray(gates, dtype=np.float64)
+    c = np.asarray(cost, dtype=np.float64)
+    w = g * (1 - g)
+    total = np.maximum((c * w).sum(axis=-1, keepdims=True), np.finfo(float).tiny)
+    return (w / temperature) * (u - c * (w * u).sum(axis=-1, keepdims=True) / total)
+
+
+def hard_mask(scores: npt.ArrayLike, n_open: int) -> npt.NDArray[np.bool_]:
+    """Mask of the `n_open` largest scores; of equal scores the earlier unit stays.
+
+    Parameters
+    ----------
+    scores : array-like of shape (..., n_units)
+    n_open : int
+        How many units stay, 1 to n_units.
+
+    Returns
+    -------
+    mask : ndarray of bool of shape (..., n_units)
+        Exactly `n_open` True along the last axis.
+
+    Examples
+    --------
+    >>> hard_mask([0.5, 2.0, 2.0, 2.0], 2)
+    array([False,  True,  True, False])
+    """
+    s = np.asarray(scores, dtype=np.float64)
+    mask = np.zeros(s.shape, dtype=bool)
+    best = np.argsort(-s, axis=-1, kind="stable")[..., :n_open]
+    np.put_along_axis(mask, best, True, axis=-1)
+    return mask
