@@ -215,7 +215,8 @@ class FixedPointPlan:
             any_row |= saturated.any(axis=1)
             per_layer.append(tuple(saturated.sum(axis=0).tolist()))
             a = layer.activation.quantize(result)
-        return OverflowCounts(len(rows), tuple(outside.sum(axis=0).tolist()), tuple(per_layer), int(any_row.sum()))
+        inputs = tuple(outside.sum(axis=0).tolist())
+        return OverflowCounts(len(rows), inputs, tuple(per_layer), int(any_row.sum()))
 
     def map_layers(self, change: Callable[[int, FixedLayer], FixedLayer]) -> FixedPointPlan:
         """A plan with ``change(position, layer)`` in place of each layer."""
@@ -277,10 +278,10 @@ def make_layer(
     )
 
 
-def _require_held(name: str, values: FloatArray, format: FixedFormat) -> None:
-    held = format.holds(values)
+def _require_held(name: str, values: FloatArray, fmt: FixedFormat) -> None:
+    held = fmt.holds(values)
     if held.shape != values.shape or not held.all():
         raise InvalidParameterError(
-            f"{int((~held).sum())} of {values.size} values of the {name} are no numbers of their formats {format}; "
-            "round them with the format's quantize first."
+            f"{int((~held).sum())} of {values.size} values of the {name} are no numbers of their formats "
+            f"{fmt}; round them with the format's quantize first."
         )

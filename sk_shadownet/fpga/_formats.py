@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -58,11 +59,11 @@ class FixedFormat:
     fraction: IntArray
 
     def __init__(self, signed: npt.ArrayLike, integer: npt.ArrayLike, fraction: npt.ArrayLike) -> None:
-        parts = np.broadcast_arrays(*(np.asarray(part, dtype=np.int64) for part in (signed, integer, fraction)))
-        for name, part in zip(("signed", "integer", "fraction"), parts, strict=True):
-            part = part.copy()
-            part.setflags(write=False)
-            object.__setattr__(self, name, part)
+        parts = [np.asarray(part, dtype=np.int64) for part in (signed, integer, fraction)]
+        for name, part in zip(("signed", "integer", "fraction"), np.broadcast_arrays(*parts), strict=True):
+            own = part.copy()
+            own.setflags(write=False)
+            object.__setattr__(self, name, own)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -78,35 +79,45 @@ class FixedFormat:
     @property
     def highest(self) -> FloatArray:
         """Largest number each element holds."""
-        highest = np.ldexp(self._top - 1.0, -self.fraction) * (self.width > 0)
-        return np.asarray(highest, dtype=np.float64)
+        _, step, _, high = self._grid
+        return np.asarray(high * step, dtype=np.float64)
 
     @property
     def lowest(self) -> FloatArray:
         """Smallest number each element holds."""
-        lowest = np.ldexp(self._top, -self.fraction) * self.signed * (self.width > 0)
-        return np.asarray(0.0 - lowest, dtype=np.float64)
+        _, step, low, _ = self._grid
+        return np.asarray(low * step + 0.0, dtype=np.float64)
 
     @property
     def step(self) -> FloatArray:
         """Distance between neighbouring numbers, ``2**-fraction``."""
-        return np.asarray(np.ldexp(1.0, -self.fraction), dtype=np.float64)
+        return self._grid[1]
 
-    @property
-    def _top(self) -> FloatArray:
-        return np.asarray(np.ldexp(1.0, np.maximum(self.integer + self.fraction, 0)), dtype=np.float64)
+    @cached_property
+    def _grid(self) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Steps per 1, the step, and the ends counted in steps; powers of two, so that products are exact."""
+        top = np.ldexp(1.0, np.maximum(self.integer + self.fraction, 0))
+        live = self.width > 0
+        return (
+            np.asarray(np.ldexp(1.0, self.fraction), dtype=np.float64),
+            np.asarray(np.ldexp(1.0, -self.fraction), dtype=np.float64),
+            np.asarray(-top * self.signed * live, dtype=np.float64),
+            np.asarray((top - 1.0) * live, dtype=np.float64),
+        )
 
     def quantize(self, x: npt.ArrayLike) -> FloatArray:
         """Round ``x`` to these formats; the last axes of ``x`` have the shape of the formats."""
-        live = self.width > 0
-        low = -self._top * self.signed * live
-        high = (self._top - 1.0) * live
-        scaled = np.clip(np.ldexp(np.asarray(x, dtype=np.float64), self.fraction), low - 1.0, high + 1.0)
+        per_step, step, low, high = self._grid
+        scaled: FloatArray = np.asarray(np.multiply(x, per_step, dtype=np.float64))
+        np.clip(scaled, low - 1.0, high + 1.0, out=scaled)
         # floor(v + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
-        below = np.floor(scaled)
-        nearest = below + (scaled - below >= 0.5)
-        result: FloatArray = np.ldexp(np.clip(nearest, low, high), -self.fraction) + 0.0
-        return result
+        nearest: FloatArray = np.floor(scaled, out=np.empty_like(scaled))
+        scaled -= nearest
+        nearest += scaled >= 0.5
+        np.clip(nearest, low, high, out=nearest)
+        nearest *= step
+        nearest += 0.0
+        return nearest
 
     def overflows(self, x: npt.ArrayLike) -> BoolArray:
         """True where ``x`` saturates: its nearest multiple of the step cannot be held."""
@@ -148,9 +159,8 @@ class FixedFormat:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FixedFormat):
             return NotImplemented
-        return all(
-            np.array_equal(getattr(self, part), getattr(other, part)) for part in ("signed", "integer", "fraction")
-        )
+        parts = ("signed", "integer", "fraction")
+        return all(np.array_equal(getattr(self, part), getattr(other, part)) for part in parts)
 
     def __hash__(self) -> int:
         return hash((self.shape, self.signed.tobytes(), self.integer.tobytes(), self.fraction.tobytes()))
