@@ -51,6 +51,10 @@ class ShadowedMLP(nn.Module):
         ``biases[l]`` has shape (n_members, 1, widths[l + 1]).
     columns : Tensor of int64 of shape (widths[0],) or None
         Which columns of the rows are read; None for all of them.
+    watch_inputs : bool
+        Whether a backward pass also computes what `row_saliency` needs.
+    input_noise : float
+        Standard deviation of the noise added to standardised inputs in training mode.
     gates : list of Tensor or None
         ``gates[l]`` of shape (n_members, widths[l], 1) multiplies what layer l reads; None
         where all are open.
@@ -88,6 +92,9 @@ class ShadowedMLP(nn.Module):
         self.register_buffer("scale", scale)
         self.register_buffer("columns", None)
         self.gates: list[Tensor | None] = [None] * (len(widths) - 1)
+        self.watch_inputs = False
+        self.input_noise = 0.0
+        self._watched: Tensor | None = None
 
     # Plain look-ups: iterating an nn.ParameterList costs as much as a small layer's product.
     @property
@@ -128,12 +135,14 @@ class ShadowedMLP(nn.Module):
         return x
 
     def propagate(self, x: Tensor) -> Tensor:
-        """Outputs for standardised inputs, (n_rows, widths[0]) or (n_members, n_rows, widths[0])."""
+        """Outputs for standardised inputs, shape (n_rows, widths[0])."""
         linear = torch.addmm if self.n_members == 1 else torch.baddbmm
-        if self.n_members == 1:
-            x = x.reshape(x.shape[-2:])
-        elif x.dim() == 2:
+        if self.n_members > 1 and x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
+        if self.training and self.input_noise > 0:
+            x = x + self.input_noise * torch.randn_like(x)
+        if self.training and self.watch_inputs:
+            self._watched = x = x.requires_grad_()
         last = len(self.weights) - 1
         for n, (w, b, g) in enumerate(zip(self.weights, self.biases, self.gates, strict=True)):
             x = linear(b, x, w if g is None else w * g)
@@ -152,6 +161,19 @@ class ShadowedMLP(nn.Module):
         w = self.weights[layer]
         assert w.grad is not None
         return (w.detach() * w.grad).sum(dim=-1).reshape(self.n_members, -1)
+
+    def row_saliency(self) -> Tensor:
+        """Equation (3) for the inputs, row by row, from the gradients of the last backward pass.
+
+        Returns
+        -------
+        saliency : Tensor of shape (n_members, n_rows, widths[0])
+            ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss.
+        """
+        x = self._watched
+        assert x is not None
+        assert x.grad is not None
+        return (x.detach() * x.grad).mul_(x.shape[-2]).reshape(self.n_members, *x.shape[-2:])
 
     def to_sequential(self, member: int = 0) -> nn.Sequential:
         """Plain float32 network of one member; gates and standardisation become part of the weights.

@@ -1,0 +1,117 @@
+"""Score rules: what a unit is worth, learnt from the gradients that training makes anyway.
+
+A rule sees, for one layer and batch by batch, the saliency ``g_i dL/dg_i`` of every gate and
+answers with scores, larger for what is worth keeping. `SCORE_RULES` names the rules; a rule of
+your own is any callable ``rule(n_members, n_units)`` that returns an object with the two
+methods of `ScoreRule`.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from sk_shadownet._gates import budget_gradient
+
+__all__ = ["SCORE_RULES", "GateGradient", "LogFisher", "ScoreRule", "Taylor"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class ScoreRule(Protocol):
+    """What a score rule must offer."""
+
+    def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
+        """See one batch.
+
+        Parameters
+        ----------
+        saliency : Tensor of shape (n_members, n_looks, n_units)
+            ``g_i dL/dg_i``: row by row for inputs, one look at the whole batch for hidden units.
+        gates : ndarray of shape (n_members, n_units)
+            Gates that this batch was computed with.
+        temperature : float
+            Temperature of those gates.
+        """
+
+    def scores(self) -> FloatArray:
+        """Scores of shape (n_members, n_units), centred over the units."""
+
+
+class _Averaged:
+    """Exponential average of some power of the saliency; the scores are its logarithm."""
+
+    power: int
+
+    def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
+        self._beta = beta
+        self._average = torch.zeros(n_members, n_units)
+
+    def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
+        del gates, temperature
+        self._average = self._average.to(saliency.device)
+        self._average.mul_(self._beta).add_(saliency.abs().pow_(self.power).mean(dim=1), alpha=1 - self._beta)
+
+    def scores(self) -> FloatArray:
+        average = self._average.cpu().double().numpy()
+        # A unit that never mattered (a dead ReLU, a constant input) has average 0: worst, but finite.
+        logs = np.log(average + 1e-30)
+        return np.asarray(logs - logs.mean(axis=1, keepdims=True))
+
+
+class LogFisher(_Averaged):
+    """Logarithm of the diagonal Fisher information of the gates.
+
+    ``F_i = beta F_i + (1 - beta) (g_i dL/dg_i)^2``, ``s_i = log F_i``. Where training has made
+    the first-order gradient of a gate vanish, its square still measures what removal costs
+    (Theis et al. 2018, equation 8, with a running average in place of a sum over rows).
+    """
+
+    power = 2
+
+
+class Taylor(_Averaged):
+    """Logarithm of the first-order estimate of what removing a unit does to the loss.
+
+    ``T_i = beta T_i + (1 - beta) |g_i dL/dg_i|``, ``s_i = log T_i`` (Molchanov et al. 2019,
+    equation 8, with a running average over batches).
+    """
+
+    power = 1
+
+
+class GateGradient:
+    """Scores learnt like weights: Adam on the gradient of the loss through the exact budget.
+
+    Equation (2) of `sk_shadownet._gates`, from scores of zero. While every gate is open that
+    equation gives no gradient; the gate's own stands in for it.
+    """
+
+    def __init__(self, n_members: int, n_units: int, learning_rate: float = 0.05) -> None:
+        self._rate = learning_rate
+        self._scores = np.zeros((n_members, n_units))
+        self._mean = np.zeros_like(self._scores)
+        self._square = np.zeros_like(self._scores)
+        self._step = 0
+
+    def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
+        u = saliency.mean(dim=1).cpu().double().numpy() / np.maximum(gates, 1e-6)
+        open_everywhere = (gates == 1).all(axis=1, keepdims=True)
+        gradient = np.where(open_everywhere, u - u.mean(axis=1, keepdims=True), 0.0)
+        gradient = gradient + budget_gradient(u, gates, temperature)
+        self._step += 1
+        self._mean = 0.9 * self._mean + 0.1 * gradient
+        self._square = 0.999 * self._square + 0.001 * gradient**2
+        mean = self._mean / (1 - 0.9**self._step)
+        square = self._square / (1 - 0.999**self._step)
+        self._scores = self._scores - self._rate * mean / (np.sqrt(square) + 1e-8)
+
+    def scores(self) -> FloatArray:
+        return np.asarray(self._scores - self._scores.mean(axis=1, keepdims=True))
+
+
+SCORE_RULES = {"fisher": LogFisher, "gradient": GateGradient, "taylor": Taylor}

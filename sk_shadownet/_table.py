@@ -1,0 +1,145 @@
+"""Rows, targets and weights made ready for training: merged, weighed, split, measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Table", "merge_equal_rows", "scaled_weights", "split_rows", "standardisation"]
+
+Float32Array = npt.NDArray[np.float32]
+IndexArray = npt.NDArray[np.intp]
+
+# Up to so many rows, equal rows become one row with the sum of their weights. A table this small is
+# trained in one or a few batches, where a weight of 2 and a row given twice would otherwise differ
+# by the order of additions and by how batches fall.
+MERGE_UP_TO = 1000
+# With fewer validation rows their loss says nothing about the best epoch.
+MIN_VALIDATION_ROWS = 20
+# Rows of one step of a statistic: large enough for numpy, small beside any table.
+_CHUNK = 65536
+# A standard deviation below this share of the largest magnitude is float32 rounding of a constant.
+_CONSTANT = 1e-6
+_LARGEST_SCALE = 1e30
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Training data.
+
+    Parameters
+    ----------
+    X : ndarray of float32 of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+    weight : ndarray of float64 of shape (n_rows,) or None
+        Weight of each row, negative ones included; None where all are 1.
+    """
+
+    X: Float32Array
+    y: npt.NDArray[Any]
+    weight: npt.NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+def merge_equal_rows(table: Table) -> Table:
+    """Drop rows of weight zero and, in small tables, merge equal rows.
+
+    Rows are equal where X and y agree. The result is sorted, so that neither the order of the rows
+    nor repeating a row in place of weighting it changes a small training run at all.
+    """
+    weight = table.weight
+    if weight is not None and (weight == 0).any():
+        stay = weight != 0
+        table = Table(table.X[stay], table.y[stay], weight[stay])
+    if len(table) > MERGE_UP_TO:
+        return table
+    key = np.column_stack([table.X.astype(np.float64), table.y])
+    _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
+    sums = np.bincount(group.ravel(), weights=table.weight, minlength=len(first))
+    merged = Table(table.X[first], table.y[first], sums)
+    return merge_equal_rows(merged) if (sums == 0).any() else merged
+
+
+def scaled_weights(table: Table, factor: npt.NDArray[np.float64] | None = None) -> Table:
+    """Table whose weights, times `factor` of each row, have mean 1; None where all are equal."""
+    if table.weight is None and factor is None:
+        return table
+    weight = np.ones(len(table)) if table.weight is None else table.weight
+    weight = weight if factor is None else weight * factor
+    return replace(table, weight=None if (weight == weight[0]).all() else weight / weight.mean())
+
+
+def split_rows(
+    y: npt.NDArray[Any], fraction: float, rng: np.random.RandomState, stratify: bool
+) -> tuple[IndexArray | None, IndexArray | None]:
+    """Training and validation rows.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,)
+    fraction : float
+        Share of validation rows.
+    rng : RandomState
+    stratify : bool
+        Whether to keep the shares of the values of `y`.
+
+    Returns
+    -------
+    train, valid : ndarray of int or None
+        Both None where fewer than `MIN_VALIDATION_ROWS` rows, or than classes, would validate.
+    """
+    n_valid = round(fraction * len(y))
+    if n_valid < MIN_VALIDATION_ROWS:
+        return None, None
+    if not stratify:
+        order = rng.permutation(len(y))
+        return np.sort(order[n_valid:]), np.sort(order[:n_valid])
+    classes, sizes = np.unique(y, return_counts=True)
+    if n_valid < len(classes):
+        return None, None
+    # Of each class its share, at least one row left for training; the total is within n_classes of n_valid.
+    shares = np.minimum(np.floor(sizes * fraction + rng.uniform(size=len(classes))), sizes - 1).astype(int)
+    valid = np.concatenate(
+        [rng.permutation(np.flatnonzero(y == c))[:n] for c, n in zip(classes, shares, strict=True)]
+    )
+    stay = np.ones(len(y), dtype=bool)
+    stay[valid] = False
+    return np.flatnonzero(stay), np.sort(valid)
+
+
+def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array, Float32Array]:
+    """Shift and scale with which ``(x - shift) * scale`` has mean 0 and variance 1.
+
+    Parameters
+    ----------
+    table : Table
+        Weighted by the magnitude of its weights.
+    rows : ndarray of int or None
+        Which rows to measure; None for all.
+
+    Returns
+    -------
+    shift, scale : ndarray of float32 of shape (n_features,)
+        The scale of a constant column is 0: it says nothing, and must not amplify rounding.
+    """
+    n = len(table) if rows is None else len(rows)
+    total, mean, square = 0.0, np.zeros(table.X.shape[1]), np.zeros(table.X.shape[1])
+    for start in range(0, n, _CHUNK):
+        part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
+        x = table.X[part].astype(np.float64)
+        w = np.ones(len(x)) if table.weight is None else np.abs(table.weight[part])
+        # Chan, Golub and LeVeque's update of mean and sum of squares by a block of rows.
+        block = np.average(x, axis=0, weights=w)
+        delta, share = block - mean, w.sum() / (total + w.sum())
+        square += w @ (x - block) ** 2 + delta**2 * total * share
+        mean += delta * share
+        total += w.sum()
+    deviation = np.sqrt(square / total)
+    constant = deviation <= np.maximum(_CONSTANT * np.abs(mean), 1 / _LARGEST_SCALE)
+    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+    return mean.astype(np.float32), scale.astype(np.float32)

@@ -1,0 +1,111 @@
+"""The hooks of a run beside the shadow: learning rate, divergence, best epoch, early stop, progress."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from sk_shadownet._exceptions import TrainingDivergedError
+from sk_shadownet._schedule import LearningRate
+from sk_shadownet._training._shrinking import Shrinking
+
+__all__ = ["BestEpoch", "DivergenceGuard", "LearningRateSetter", "Progress"]
+
+
+class LearningRateSetter(Callback):  # type: ignore[misc]
+    """Set the optimiser's learning rate before every step."""
+
+    def __init__(self, schedule: LearningRate) -> None:
+        self.schedule = schedule
+
+    def on_batch_begin(self, net: Any, **_: Any) -> None:
+        net.optimizer_.param_groups[0]["lr"] = net.lr * self.schedule.factor(net.progress)
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
+
+
+class DivergenceGuard(Callback):  # type: ignore[misc]
+    """Stop with a useful message when the loss is not a number any more."""
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        loss = net.history[-1, "train_loss"]
+        if not math.isfinite(loss):
+            raise TrainingDivergedError(
+                f"The training loss became {loss} in epoch {len(net.history)}. Lower learning_rate_init "
+                f"(now {net.lr:g}), check sample_weight for huge values, and make sure that X is finite "
+                "after your preprocessing. The estimator was left unfitted."
+            )
+
+
+class BestEpoch(Callback):  # type: ignore[misc]
+    """Remember the best member at its best epoch, among epochs of the final widths only.
+
+    Parameters
+    ----------
+    shrinking : Shrinking
+        Tells when the widths are final.
+    patience : int or None
+        Stop after so many epochs without a better one; None never stops early.
+    """
+
+    def __init__(self, shrinking: Shrinking, patience: int | None = None) -> None:
+        self.shrinking = shrinking
+        self.patience = patience
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        self.loss = math.inf
+        self.epoch = 0
+        self.member = 0
+        self.state: dict[str, Tensor] | None = None
+
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
+        if dataset_valid is None or not self.shrinking.finished:
+            return
+        losses = net.history[-1, "member_valid_loss"]
+        member = min(range(len(losses)), key=losses.__getitem__)
+        if losses[member] < self.loss:
+            self.loss, self.member, self.epoch = losses[member], member, len(net.history)
+            self.state = deepcopy(net.module_.state_dict())
+        elif self.patience is not None and len(net.history) - self.epoch >= self.patience:
+            raise KeyboardInterrupt  # skorch's way to end a run from a callback
+
+    def restore(self, net: Any) -> None:
+        """Put the best epoch's weights back; without validation rows the last epoch's stay."""
+        if self.state is not None:
+            net.module_.load_state_dict(self.state)
+
+
+class Progress(Callback):  # type: ignore[misc]
+    """A bar with epoch, phase, open units, loss and the time left."""
+
+    def __init__(self, shrinking: Shrinking) -> None:
+        self.shrinking = shrinking
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        self.bar = tqdm(total=net.max_epochs, unit="epoch", dynamic_ncols=True)
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        row = net.history[-1]
+        widths = "-".join(f"{count:g}" for count in row["open_counts"])
+        shown = {"loss": f"{row['train_loss']:.4f}"}
+        if "valid_score" in row:
+            shown["valid"] = f"{row['valid_score']:.4f}"
+        self.bar.set_description(f"{self.shrinking.phase:9s} {widths}", refresh=False)
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update()
+
+    def on_train_end(self, net: Any, **_: Any) -> None:
+        self.bar.close()
+
+
+@torch.no_grad()
+def is_finite(module: torch.nn.Module) -> bool:
+    """Whether every parameter is a finite number."""
+    return all(bool(p.isfinite().all()) for p in module.parameters())

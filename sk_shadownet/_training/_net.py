@@ -1,0 +1,156 @@
+"""A skorch net whose module is a committee of shadowed perceptrons fed by whole-tensor batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch import NeuralNet
+from torch import Tensor
+
+from sk_shadownet._training._rows import EVALUATION_ROWS, Batch, Rows, iterate
+
+__all__ = ["ShadowNet"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loader:
+    """Batches of some rows, in a new order at every pass where a generator is given."""
+
+    rows: Rows
+    batch_size: int
+    generator: torch.Generator | None
+
+    def __iter__(self) -> Iterator[Batch]:
+        return map(self.rows.take, iterate(len(self.rows), self.batch_size, self.generator))
+
+
+class ShadowNet(NeuralNet):  # type: ignore[misc]
+    """skorch's net, its inner loop shortened for networks that take microseconds a layer.
+
+    ``fit(training_rows, validation_rows)`` takes `Rows`; losses are recorded once an epoch, not
+    once a batch. All of skorch's hooks are called as usual, so its callbacks work.
+
+    Attributes
+    ----------
+    interrupted_ : bool
+        Whether Ctrl-C ended the training.
+    generator : torch.Generator
+        Shuffles the training rows.
+    step, n_steps : int
+        Gradient steps done and planned.
+    """
+
+    generator: torch.Generator | None = None
+    step = 0
+    n_steps = 1
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's gradient steps that are done, 0 to 1."""
+        return float(self.step / self.n_steps)
+
+    def get_split_datasets(self, X: Rows, y: Rows | None = None, **_: Any) -> tuple[Rows, Rows | None]:
+        """Rows arrive divided."""
+        return X, y
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Any:
+        """Whole-tensor batches instead of a DataLoader, which handles row by row."""
+        if not isinstance(dataset, Rows):
+            return super().get_iterator(dataset, training=training)
+        if training:
+            return _Loader(dataset, self.batch_size, self.generator)
+        return _Loader(dataset, EVALUATION_ROWS, None)
+
+    def infer(self, x: Any, **_: Any) -> Tensor:
+        """Outputs of every member: shape (n_members, n_rows, n_outputs)."""
+        outputs: Tensor = self.module_(torch.as_tensor(x, device=self.device))
+        return outputs
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """skorch's loop; remembers whether Ctrl-C ended it."""
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt as stop:
+            self.interrupted_ = not getattr(stop, "asked_by_callback", False)
+            raise
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call all callbacks; tell Ctrl-C from a callback that stops training at an epoch's end."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            stop.asked_by_callback = method_name == "on_epoch_end"  # type: ignore[attr-defined]
+            raise
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., Any], **_: Any
+    ) -> None:
+        """One pass over the rows, in the order of skorch's own: begin, step, end."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        if not training:
+            self._evaluate(iterator.rows)
+            return
+        total = torch.zeros((), device=self.device)
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = step_fn(batch)
+            total += step["loss"] * len(batch[0])
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+        self.history.record("train_loss", float(total) / (len(iterator.rows) * self.module_.n_members))
+
+    def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
+        """One gradient step."""
+        x, y, weight = batch
+        self.optimizer_.zero_grad(set_to_none=True)
+        outputs = self.module_(x)
+        loss = self.criterion_(outputs, y, weight)
+        loss.backward()
+        self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
+        self.optimizer_.step()
+        self.step += 1
+        return {"loss": loss.detach(), "y_pred": outputs.detach()}
+
+    def _evaluate(self, rows: Rows) -> None:
+        loss, score = self.evaluate(rows)
+        self.history.record("valid_loss", float(loss.mean()))
+        self.history.record("valid_score", float(score.mean()))
+        self.history.record("member_valid_loss", loss.tolist())
+        self.history.record("member_valid_score", score.tolist())
+
+    @torch.no_grad()
+    def evaluate(self, rows: Rows, module: torch.nn.Module | None = None) -> tuple[Tensor, Tensor]:
+        """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
+        module = self.module_ if module is None else module
+        sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
+        for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
+            outputs = module(x)
+            sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
+            sums[1] += self.criterion_.score(outputs, y, weight).cpu() * len(x)
+        sums /= 1.0 if rows.weight is None else _weight_sum(rows) / len(rows)
+        return sums[0] / len(rows), sums[1] / len(rows)
+
+    @torch.no_grad()
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
+        """Class probabilities averaged over the members, for callbacks that score by prediction."""
+        x = X.X[slice(None) if X.index is None else X.index] if isinstance(X, Rows) else X
+        outputs = self.infer(x)
+        probabilities: npt.NDArray[np.float32] = self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
+        return probabilities
+
+    def predict(self, X: Any) -> npt.NDArray[np.int64]:
+        """Index of the likeliest class."""
+        return self.predict_proba(X).argmax(axis=1)
+
+
+def _weight_sum(rows: Rows) -> Tensor:
+    assert rows.weight is not None
+    weight = rows.weight if rows.index is None else rows.weight[rows.index]
+    return weight.double().sum().cpu()

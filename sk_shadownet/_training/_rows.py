@@ -1,0 +1,75 @@
+"""Rows on their way into the network: whole-tensor batches, standardised on the fly.
+
+The caller's rows are looked at, never copied: a batch is gathered by index, from memory or
+from a memory map, and standardised there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+__all__ = ["Batch", "Rows", "as_tensor", "iterate"]
+
+Batch = tuple[Tensor, ...]
+
+# Rows of one evaluation step: activations of a layer stay within a core's cache.
+EVALUATION_ROWS = 4096
+
+
+def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    """Tensor on the array's own memory; torch's warning about read-only memory is moot, we only read."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Some rows of a table with targets and weights.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_table, n_features), float32
+    y : Tensor of shape (n_table,) or (n_table, n_outputs)
+    weight : Tensor of shape (n_table,) or None
+        Weights of mean 1 over the training rows; None where all are 1.
+    index : Tensor of shape (n_rows,) or None
+        Which rows of the table; None for all.
+    """
+
+    X: Tensor
+    y: Tensor
+    weight: Tensor | None = None
+    index: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.X) if self.index is None else len(self.index)
+
+    def take(self, positions: Tensor) -> Batch:
+        """Batch ``(X, y, weight)`` of the rows at `positions` among these rows."""
+        where = positions if self.index is None else self.index[positions]
+        if self.weight is None:
+            return self.X[where], self.y[where], None  # type: ignore[return-value]
+        return self.X[where], self.y[where], self.weight[where]
+
+
+def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+    """Positions of one epoch, in batches whose sizes differ by at most one.
+
+    Parameters
+    ----------
+    n_rows, batch_size : int
+        No batch is larger than `batch_size`.
+    generator : torch.Generator or None
+        Shuffles; None keeps the order.
+    """
+    n_batches = -(-n_rows // batch_size)
+    order = torch.arange(n_rows) if generator is None else torch.randperm(n_rows, generator=generator)
+    return iter(order.tensor_split(n_batches))
