@@ -1,29 +1,33 @@
-"""What classifier and regressor share: checking, fitting, selecting features, running the network."""
+"""What classifier and regressor share: fitting, selecting features, running the small network."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
-from sk_shadownet import _parameters as parameters
 from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._exceptions import InvalidDataError
-from sk_shadownet._schedule import Closing
+from sk_shadownet._parameters import plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import Rows, Run, Trained, as_tensor, thread_limit, train
 from sk_shadownet.architecture import Architecture
 
-__all__ = ["BaseShadowMLP"]
+if TYPE_CHECKING:
+    from sk_shadownet.fpga import FPGAModel
+
+__all__ = ["BaseShadowMLP", "as_numpy"]
 
 # Rows of one step of a prediction: inputs and activations stay within a core's cache.
 _PREDICT_ROWS = 4096
@@ -34,6 +38,8 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 
     module_: nn.Sequential
     support_: npt.NDArray[np.bool_]
+    architecture_: Architecture
+    feature_scores_: npt.NDArray[np.float64]
     n_features_in_: int
 
     @abstractmethod
@@ -42,87 +48,94 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 
     # ---------------------------------------------------------------- fit
 
-    def _fit(self, table: Table, valid: Table | None, n_outputs: int, rng: np.random.RandomState) -> None:
+    @contextmanager
+    def _fitting(self) -> Iterator[dict[str, Any] | None]:
+        """Fit from an unfitted state, and fall back to it on any error.
+
+        Yields
+        ------
+        before : dict or None
+            Fitted attributes of the fit that ``warm_start=True`` continues.
+        """
+        learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
+        before = learnt if self.warm_start and "module_" in learnt else None
+        self._forget()
+        try:
+            yield before
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        for name in filter(_is_fitted_name, list(vars(self))):
+            delattr(self, name)
+
+    def _fit(
+        self,
+        table: Table,
+        valid: Table | None,
+        n_outputs: int,
+        rng: np.random.RandomState,
+        before: dict[str, Any] | None,
+    ) -> None:
         """Train on checked data and store what was learnt."""
-        run = self._plan(table, n_outputs, rng)
+        start = None if before is None else deepcopy(before["net_"].module_)
+        run = plan_run(
+            self, table.X.shape, n_outputs, int(rng.randint(np.iinfo(np.int32).max)), self._loss(), start
+        )
         train_rows, valid_rows = None, None
-        if valid is None and self.validation_fraction:
-            train_rows, valid_rows = split_rows(table.y, self.validation_fraction, rng, self._stratify)
+        if valid is None and run.validation_fraction:
+            train_rows, valid_rows = split_rows(table.y, run.validation_fraction, rng, self._stratify)
         shift, scale = standardisation(table, train_rows)
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
         trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
-        self._store(trained, run, table, train_rows, rng)
+        self._store(trained, run, before)
+        columns = np.flatnonzero(self.support_)
+        self.calibration_rows_ = calibration_rows(self.module_, table.X, train_rows, columns, rng)
 
-    def _plan(self, table: Table, n_outputs: int, rng: np.random.RandomState) -> Run:
-        """Turn constructor parameters into a run, refusing what cannot be."""
-        hidden = parameters.hidden_widths(self.hidden_layer_sizes)
-        n_features = table.X.shape[1]
-        n_inputs = parameters.n_selected(self.n_features_to_select, n_features)
-        targets = parameters.target_widths(self.target_hidden_layer_sizes, hidden)
-        batch_size = self._batch_size(len(table))
-        patience = parameters.check_integer("n_iter_no_change", self.n_iter_no_change, 1)
-        return Run(
-            widths=(n_features, *hidden, n_outputs),
-            targets=(n_inputs, *targets),
-            loss=self._loss(),
-            rule=parameters.resolve_rule(self.score_rule),
-            input_closing=Closing(0.2, 0.4),
-            hidden_closing=Closing(0.2, 0.4),
-            activation=parameters.check_activation(self.activation),
-            n_shadows=parameters.check_integer("n_shadows", self.n_shadows, 1),
-            max_epochs=self._epochs(-(-len(table) // batch_size)),
-            batch_size=batch_size,
-            learning_rate_init=parameters.check_real("learning_rate_init", self.learning_rate_init, 0, open_low=True),
-            weight_decay=parameters.check_real("weight_decay", self.weight_decay, 0),
-            patience=patience if parameters.check_flag("early_stopping", self.early_stopping) else None,
-            device=parameters.resolve_device(self.device),
-            seed=int(rng.randint(np.iinfo(np.int32).max)),
-            verbose=parameters.check_flag("verbose", self.verbose),
-            callbacks=list(self.callbacks or []),
-        )
-
-    def _batch_size(self, n_rows: int) -> int:
-        if isinstance(self.batch_size, str):
-            parameters.check_choice("batch_size", self.batch_size, ("auto",))
-            return min(256, n_rows)
-        return min(parameters.check_integer("batch_size", self.batch_size, 1), n_rows)
-
-    def _epochs(self, n_batches: int) -> int:
-        if isinstance(self.max_epochs, str):
-            parameters.check_choice("max_epochs", self.max_epochs, ("auto",))
-            return max(40, -(-2000 // n_batches))
-        return parameters.check_integer("max_epochs", self.max_epochs, 1)
-
-    def _store(
-        self,
-        trained: Trained,
-        run: Run,
-        table: Table,
-        train_rows: npt.NDArray[np.intp] | None,
-        rng: np.random.RandomState,
-    ) -> None:
-        columns = np.flatnonzero(trained.masks[0])
-        names = getattr(self, "feature_names_in_", None)
+    def _store(self, trained: Trained, run: Run, before: dict[str, Any] | None) -> None:
         self.net_ = trained.net
         self.module_ = trained.module
-        self.support_ = trained.masks[0]
-        self.selected_features_ = columns if names is None else names[columns]
-        self.feature_scores_ = trained.input_scores
-        self.architecture_ = Architecture(run.widths, trained.masks)
         self.history_ = trained.history
         self.n_iter_ = len(trained.history["epoch"])
         self.best_epoch_ = trained.best_epoch
-        self.calibration_rows_ = calibration_rows(trained.module, table.X, train_rows, columns, rng)
-
-    def _forget(self) -> None:
-        """Become unfitted, so that a failed fit leaves nothing that looks fitted."""
-        for name in [n for n in vars(self) if n.endswith("_") and not n.startswith("_")]:
-            delattr(self, name)
+        if before is None:
+            self.support_ = trained.masks[0]
+            self.feature_scores_ = trained.input_scores
+            self.architecture_ = Architecture(run.widths, trained.masks)
+        else:
+            self.support_ = before["support_"]
+            self.feature_scores_ = before["feature_scores_"]
+            self.architecture_ = before["architecture_"]
+        columns = np.flatnonzero(self.support_)
+        names = getattr(self, "feature_names_in_", None)
+        self.selected_features_ = columns if names is None else names[columns]
 
     # ---------------------------------------------------------------- use
 
+    def to_fpga(self, output_dir: Any, **config: Any) -> FPGAModel:
+        """Write the small network as a hardware project; see `sk_shadownet.fpga.to_fpga`.
+
+        Parameters
+        ----------
+        output_dir : str or path
+            Folder to write.
+        **config
+            Everything else that `sk_shadownet.fpga.to_fpga` takes.
+
+        Returns
+        -------
+        model : sk_shadownet.fpga.FPGAModel
+            Emulates, compares, estimates, synthesizes.
+        """
+        from sk_shadownet.fpga import to_fpga
+
+        check_is_fitted(self)
+        return to_fpga(self, output_dir, **config)
+
     def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has succeeded."""
         return hasattr(self, "module_")
 
     def _get_support_mask(self) -> npt.NDArray[np.bool_]:
@@ -132,13 +145,13 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> npt.NDArray[np.float64]:
         """Outputs of the small network, shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, _as_numpy(X), dtype=np.float32, reset=False)
+        X = validate_data(self, as_numpy(X), dtype=np.float32, reset=False)
         columns = np.flatnonzero(self.support_)
         everything = len(columns) == self.n_features_in_
-        parts = []
         # In float64 a row's outputs do not depend on which rows it is predicted with.
         module = deepcopy(self.module_).double()
         widest = max(layer.weight.numel() for layer in module if isinstance(layer, nn.Linear))
+        parts = []
         with torch.no_grad(), thread_limit(widest * _PREDICT_ROWS):
             for start in range(0, len(X), _PREDICT_ROWS):
                 x = X[start : start + _PREDICT_ROWS]
@@ -146,10 +159,31 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         outputs: npt.NDArray[np.float64] = torch.cat(parts).numpy()
         return outputs
 
+    def _html_repr(self) -> str:
+        """scikit-learn's diagram, and below it one line about the network that came out."""
+        diagram: str = super()._html_repr()
+        if not hasattr(self, "architecture_"):
+            return diagram
+        return f"{diagram}<p><code>{escape(repr(self.architecture_))}</code></p>"
 
-def _as_numpy(X: Any) -> Any:
+
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def as_numpy(X: Any) -> Any:
     """Numpy's view of a torch tensor; anything else as it is."""
     return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+
+
+def check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Refuse to continue (``warm_start=True``) on data of another kind."""
+    for name, value in now.items():
+        if before is not None and not np.array_equal(before[name], value):
+            raise InvalidDataError(
+                f"warm_start=True continues the network that was fitted with {name}={before[name]}, but now "
+                f"{name}={value}; set warm_start=False to start from scratch."
+            )
 
 
 def _rows(table: Table, index: npt.NDArray[np.intp] | None, device: str) -> Rows:

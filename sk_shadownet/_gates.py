@@ -65,7 +65,7 @@ def exact_budget_sigmoid(
     c = np.broadcast_to(np.asarray(cost, dtype=np.float64), z.shape)
     target = np.broadcast_to(np.asarray(budget, dtype=np.float64)[..., None], (*z.shape[:-1], 1))
     nu = _shadow_price(z, c, np.minimum(target, c.sum(axis=-1, keepdims=True)))
-    return np.where(target >= c.sum(axis=-1, keepdims=True), 1.0, expit(z - nu))
+    return np.asarray(np.where(target >= c.sum(axis=-1, keepdims=True), 1.0, expit(z - nu)))
 
 
 def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArray:
@@ -87,7 +87,7 @@ def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArra
         slope = (c * g * (1 - g)).sum(axis=-1, keepdims=True)
         newton = nu + excess / np.maximum(slope, _FLAT)
         nu = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
-    return nu
+    return np.asarray(nu)
 
 
 def budget_gradient(
@@ -119,7 +119,7 @@ def budget_gradient(
     c = np.asarray(cost, dtype=np.float64)
     w = g * (1 - g)
     total = np.maximum((c * w).sum(axis=-1, keepdims=True), np.finfo(float).tiny)
-    return (w / temperature) * (u - c * (w * u).sum(axis=-1, keepdims=True) / total)
+    return np.asarray((w / temperature) * (u - c * (w * u).sum(axis=-1, keepdims=True) / total))
 
 
 def hard_mask(scores: npt.ArrayLike, n_open: int) -> npt.NDArray[np.bool_]:

@@ -182,12 +182,14 @@ class ShadowedMLP(nn.Module):
         """
         modules: list[nn.Module] = []
         for n, (w, b, g) in enumerate(zip(self.weights, self.biases, self.gates, strict=True)):
-            weight = (w if g is None else w * g).detach().reshape(self.n_members, *w.shape[-2:])[member].double()
+            weight = (
+                (w if g is None else w * g).detach().reshape(self.n_members, *w.shape[-2:])[member].double()
+            )
             bias = b.detach().reshape(self.n_members, -1)[member].double()
             if n == 0 and self.shift is not None and self.scale is not None:
                 weight = weight * self.scale.double()[:, None]
                 bias = bias - self.shift.double() @ weight
-            linear = nn.Linear(*weight.shape, device=weight.device, dtype=w.dtype)
+            linear = nn.Linear(weight.shape[0], weight.shape[1], device=weight.device, dtype=w.dtype)
             with torch.no_grad():
                 linear.weight.copy_(weight.T)
                 linear.bias.copy_(bias)

@@ -6,21 +6,16 @@ import numbers
 from collections.abc import Callable
 from typing import Any
 
-from sk_shadownet._exceptions import InvalidParameterError
-from sk_shadownet._mlp import ACTIVATIONS
-from sk_shadownet._scores import SCORE_RULES, ScoreRule
+import torch
+from torch import nn
 
-__all__ = [
-    "check_choice",
-    "check_flag",
-    "check_integer",
-    "check_real",
-    "hidden_widths",
-    "n_selected",
-    "resolve_device",
-    "resolve_rule",
-    "target_widths",
-]
+from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._schedule import Closing
+from sk_shadownet._scores import SCORE_RULES, ScoreRule
+from sk_shadownet._training import Run
+
+__all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 
 
 def check_integer(name: str, value: Any, minimum: int) -> int:
@@ -31,7 +26,13 @@ def check_integer(name: str, value: Any, minimum: int) -> int:
 
 
 def check_real(
-    name: str, value: Any, low: float, high: float = float("inf"), *, open_low: bool = False, open_high: bool = False
+    name: str,
+    value: Any,
+    low: float,
+    high: float = float("inf"),
+    *,
+    open_low: bool = False,
+    open_high: bool = False,
 ) -> float:
     """`value` as a float between `low` and `high`, each included unless declared open."""
     ok = isinstance(value, numbers.Real) and not isinstance(value, bool)
@@ -40,7 +41,9 @@ def check_real(
     if not ok:
         left = "(" if open_low else "["
         right = ")" if open_high or high == float("inf") else "]"
-        raise InvalidParameterError(f"{name} must be a number in {left}{low:g}, {high:g}{right}, got {value!r}.")
+        raise InvalidParameterError(
+            f"{name} must be a number in {left}{low:g}, {high:g}{right}, got {value!r}."
+        )
     return float(value)
 
 
@@ -85,15 +88,16 @@ def n_selected(value: Any, n_features: int) -> int:
     if not isinstance(value, numbers.Integral):
         share = check_real("n_features_to_select, given as a fraction,", value, 0, 1, open_low=True)
         return max(1, int(n_features * share + 1e-9))
-    if value < 1:
+    count = int(value)
+    if count < 1:
         raise InvalidParameterError(
-            f"n_features_to_select={value} keeps nothing; pass at least 1, or None to keep all {n_features}."
+            f"n_features_to_select={count} keeps nothing; pass at least 1, or None to keep all {n_features}."
         )
-    if value > n_features:
+    if count > n_features:
         raise InvalidParameterError(
-            f"n_features_to_select={value} exceeds the {n_features} features of X; pass at most {n_features}."
+            f"n_features_to_select={count} exceeds the {n_features} features of X; pass at most {n_features}."
         )
-    return int(value)
+    return count
 
 
 def target_widths(value: Any, hidden: tuple[int, ...]) -> tuple[int, ...]:
@@ -134,8 +138,6 @@ def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
 
 def resolve_device(value: Any) -> str:
     """Torch's name of a device that is there; "auto" prefers CUDA."""
-    import torch
-
     if value == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if value == "cpu":
@@ -149,6 +151,73 @@ def resolve_device(value: Any) -> str:
     return value
 
 
-def check_activation(value: Any) -> str:
-    """Name of an activation."""
-    return check_choice("activation", value, tuple(sorted(ACTIVATIONS)))
+def plan_run(
+    estimator: Any,
+    shape: tuple[int, int],
+    n_outputs: int,
+    seed: int,
+    loss: nn.Module,
+    start: ShadowedMLP | None,
+) -> Run:
+    """Turn an estimator's parameters into a training run, refusing what cannot be.
+
+    Parameters
+    ----------
+    estimator : BaseShadowMLP
+        Its constructor parameters are read.
+    shape : tuple of int
+        Rows and features of the training table.
+    n_outputs, seed : int
+    loss : nn.Module
+    start : ShadowedMLP or None
+        Network to continue as it is, without pruning.
+    """
+    e = estimator
+    n_rows, n_features = shape
+    hidden = hidden_widths(e.hidden_layer_sizes)
+    targets = (
+        n_selected(e.n_features_to_select, n_features),
+        *target_widths(e.target_hidden_layer_sizes, hidden),
+    )
+    widths = (n_features, *hidden, n_outputs)
+    if start is not None:
+        widths, targets = start.widths, start.widths[:-1]
+    batch_size = _batch_size(e.batch_size, n_rows)
+    patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
+    return Run(
+        widths=widths,
+        targets=targets,
+        loss=loss,
+        rule=resolve_rule(e.score_rule),
+        input_closing=Closing(0.2, 0.4),
+        hidden_closing=Closing(0.2, 0.4),
+        activation=check_choice("activation", e.activation, tuple(sorted(ACTIVATIONS))),
+        n_shadows=check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members,
+        max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
+        batch_size=batch_size,
+        learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
+        weight_decay=check_real("weight_decay", e.weight_decay, 0),
+        validation_fraction=0.0
+        if e.validation_fraction is None
+        else check_real("validation_fraction", e.validation_fraction, 0, 1, open_high=True),
+        patience=patience if check_flag("early_stopping", e.early_stopping) else None,
+        device=resolve_device(e.device),
+        seed=seed,
+        verbose=check_flag("verbose", e.verbose),
+        callbacks=list(e.callbacks or []),
+        start=start,
+    )
+
+
+def _batch_size(value: Any, n_rows: int) -> int:
+    if isinstance(value, str):
+        check_choice("batch_size", value, ("auto",))
+        return min(256, n_rows)
+    return min(check_integer("batch_size", value, 1), n_rows)
+
+
+def _epochs(value: Any, n_batches: int) -> int:
+    if isinstance(value, str):
+        check_choice("max_epochs", value, ("auto",))
+        return max(40, -(-2000 // n_batches))
+    return check_integer("max_epochs", value, 1)

@@ -8,6 +8,7 @@ methods of `ScoreRule`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -114,4 +115,8 @@ class GateGradient:
         return np.asarray(self._scores - self._scores.mean(axis=1, keepdims=True))
 
 
-SCORE_RULES = {"fisher": LogFisher, "gradient": GateGradient, "taylor": Taylor}
+SCORE_RULES: dict[str, Callable[[int, int], ScoreRule]] = {
+    "fisher": LogFisher,
+    "gradient": GateGradient,
+    "taylor": Taylor,
+}

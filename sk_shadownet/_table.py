@@ -60,7 +60,7 @@ def merge_equal_rows(table: Table) -> Table:
         return table
     key = np.column_stack([table.X.astype(np.float64), table.y])
     _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)
-    sums = np.bincount(group.ravel(), weights=table.weight, minlength=len(first))
+    sums = np.bincount(group.ravel(), weights=table.weight, minlength=len(first)).astype(np.float64)
     merged = Table(table.X[first], table.y[first], sums)
     return merge_equal_rows(merged) if (sums == 0).any() else merged
 

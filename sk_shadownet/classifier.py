@@ -13,8 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 from torch import nn
 
-from sk_shadownet import _parameters as parameters
-from sk_shadownet._base import BaseShadowMLP, _as_numpy
+from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
 from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
 from sk_shadownet._training import CrossEntropy
@@ -23,8 +22,7 @@ __all__ = ["ShadowMLPClassifier"]
 
 
 class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
-    """Multilayer perceptron that trains itself down to the inputs and widths asked for.
-    """
+    """Multilayer perceptron that trains itself down to the inputs and widths asked for."""
 
     _stratify = True
 
@@ -82,27 +80,24 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         sample_weight_val: Any = None,
     ) -> ShadowMLPClassifier:
         """Train the wide network with its shadow and keep the small one."""
-        self._forget()
-        try:
+        with self._fitting() as before:
             rng = check_random_state(self.random_state)
             table = self._check_rows(X, y, sample_weight)
+            check_continuation(before, {"n_features_in_": self.n_features_in_, "classes_": self.classes_})
             valid = None
             if X_val is not None or y_val is not None:
                 valid = self._check_validation(X_val, y_val, sample_weight_val)
-            self._fit(table, valid, len(self.classes_), rng)
-        except BaseException:
-            self._forget()
-            raise
+            self._fit(table, valid, len(self.classes_), rng, before)
         return self
 
     def _check_rows(self, X: Any, y: Any, sample_weight: Any) -> Table:
-        X, y = validate_data(self, _as_numpy(X), _as_numpy(y), dtype=np.float32)
+        X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            _check_weights(weight)
+            _check_total(weight, "sample_weight")
             if (weight == 0).any():
                 X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -112,6 +107,23 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
             )
         table = merge_equal_rows(Table(X, labels.astype(np.int64), weight))
         return scaled_weights(table, self._class_factors(table))
+
+    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> Table:
+        """The user's own validation rows, with the classes of the training rows."""
+        if X is None or y is None:
+            raise InvalidDataError("X_val and y_val go together: pass both, or neither.")
+        X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32, reset=False)
+        y = column_or_1d(y, warn=True)
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise InvalidDataError(
+                f"y_val contains {unknown.tolist()}, which y does not; its classes are {self.classes_.tolist()}."
+            )
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
+            _check_total(weight, "sample_weight_val")
+        return scaled_weights(Table(X, np.searchsorted(self.classes_, y).astype(np.int64), weight))
 
     def _class_factors(self, table: Table) -> npt.NDArray[np.float64] | None:
         """Factor of each row for ``class_weight``, checking that every class weighs something."""
@@ -131,15 +143,16 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
             unknown = set(self.class_weight) - set(self.classes_.tolist())
             if unknown:
                 raise InvalidParameterError(
-                    f"class_weight names {sorted(map(str, unknown))}, which y does not contain; its classes are "
-                    f"{self.classes_.tolist()}."
+                    f"class_weight names {sorted(map(str, unknown))}, which y does not contain; its classes "
+                    f"are {self.classes_.tolist()}."
                 )
             factors = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()], dtype=float)
         else:
             raise InvalidParameterError(
-                f"class_weight must be None, 'balanced' or a dict of label to weight, got {self.class_weight!r}."
+                "class_weight must be None, 'balanced' or a dict of label to weight, "
+                f"got {self.class_weight!r}."
             )
-        return np.asarray(factors)[table.y]
+        return np.asarray(factors[table.y])
 
     def _loss(self) -> nn.Module:
         return CrossEntropy()
@@ -157,12 +170,12 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Likeliest class."""
         outputs = self._outputs(X)
-        return self.classes_[outputs.argmax(axis=1)]
+        return np.asarray(self.classes_[outputs.argmax(axis=1)])
 
 
-def _check_weights(weight: npt.NDArray[np.float64]) -> None:
+def _check_total(weight: npt.NDArray[np.float64], name: str) -> None:
     if not weight.sum() > 0:
         raise InvalidDataError(
-            f"sample_weight sums to {weight.sum():g}; the total must be above zero (single weights may be "
+            f"{name} sums to {weight.sum():g}; the total must be above zero (single weights may be "
             "negative or zero)."
         )

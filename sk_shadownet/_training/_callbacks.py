@@ -6,7 +6,6 @@ import math
 from copy import deepcopy
 from typing import Any
 
-import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -76,10 +75,13 @@ class BestEpoch(Callback):  # type: ignore[misc]
         elif self.patience is not None and len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 
-    def restore(self, net: Any) -> None:
-        """Put the best epoch's weights back; without validation rows the last epoch's stay."""
-        if self.state is not None:
-            net.module_.load_state_dict(self.state)
+    def restore(self, net: Any) -> bool:
+        """Put the best epoch's weights back; False where there is none and the last epoch's stay."""
+        if self.state is None:
+            return False
+        net.module_.load_state_dict(self.state)
+        self.state = None
+        return True
 
 
 class Progress(Callback):  # type: ignore[misc]
@@ -103,9 +105,4 @@ class Progress(Callback):  # type: ignore[misc]
 
     def on_train_end(self, net: Any, **_: Any) -> None:
         self.bar.close()
-
-
-@torch.no_grad()
-def is_finite(module: torch.nn.Module) -> bool:
-    """Whether every parameter is a finite number."""
-    return all(bool(p.isfinite().all()) for p in module.parameters())
+        del self.bar  # it holds the terminal, which cannot be pickled

@@ -142,12 +142,14 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         """Class probabilities averaged over the members, for callbacks that score by prediction."""
         x = X.X[slice(None) if X.index is None else X.index] if isinstance(X, Rows) else X
         outputs = self.infer(x)
-        probabilities: npt.NDArray[np.float32] = self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
+        probabilities: npt.NDArray[np.float32] = (
+            self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
+        )
         return probabilities
 
     def predict(self, X: Any) -> npt.NDArray[np.int64]:
         """Index of the likeliest class."""
-        return self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.predict_proba(X).argmax(axis=1))
 
 
 def _weight_sum(rows: Rows) -> Tensor:

@@ -45,6 +45,8 @@ class Run:
         Such as `sk_shadownet._training.CrossEntropy`.
     rule : callable ``(n_members, n_units) -> ScoreRule``
     input_closing, hidden_closing : Closing
+    start : ShadowedMLP or None
+        Network to continue in place of a new one.
     """
 
     widths: tuple[int, ...]
@@ -65,6 +67,8 @@ class Run:
     seed: int = 0
     verbose: bool = False
     callbacks: list[Any] = field(default_factory=list)
+    validation_fraction: float = 0.1
+    start: ShadowedMLP | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +140,9 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
     ]
     if run.verbose:
         own.insert(3, ("shadow_progress", Progress(shrinking)))
+    network = run.start or ShadowedMLP(run.widths, run.n_shadows, run.activation, shift, scale)
     net = ShadowNet(
-        ShadowedMLP,
-        module__widths=run.widths,
-        module__n_members=run.n_shadows,
-        module__activation=run.activation,
-        module__shift=shift,
-        module__scale=scale,
+        network,
         criterion=run.loss,
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=run.weight_decay,
@@ -168,8 +168,7 @@ def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -
     waiting = [layer for layer in shrinking.layers if layer.mask is None]
     if waiting:
         shrinking.freeze(net, waiting)
-    best.restore(net)
-    if best.state is None and net.module_.n_members > 1:
+    if not best.restore(net) and net.module_.n_members > 1:
         best.member = int(net.evaluate(rows)[0].argmin())
     if net.interrupted_:
         warnings.warn(

@@ -1,0 +1,78 @@
+"""``python -m sk_shadownet``: prune a jet tagger and say what it cost.
+
+Trains on the embedded sample of simulated LHC jets, prints dense against pruned against the same
+size from scratch, and writes the model, the plain torch network and the figures to a folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import joblib
+import torch
+from sklearn.pipeline import Pipeline
+
+from sk_shadownet import __version__
+from sk_shadownet._exceptions import ShadowNetError
+from sk_shadownet._main_job import Result, as_records, compare, table
+from sk_shadownet.datasets import load_lhc_jets
+from sk_shadownet.fpga._project import replacing_folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    jets = load_lhc_jets()
+    try:
+        with replacing_folder(options.output_dir, {"written_by": "python -m sk_shadownet"}) as folder:
+            pipeline, results = compare(
+                jets,
+                tuple(options.hidden),
+                options.features,
+                tuple(options.target),
+                options.random_state,
+                options.verbose,
+                print,
+            )
+            print(f"\n{table(results)}\n")
+            selected = [jets.feature_names[n] for n in pipeline[-1].get_support(indices=True)]
+            print(f"{pipeline[-1].architecture_!r}\nselected: {', '.join(selected)}")
+            _write(folder, pipeline, results, selected, options)
+    except ShadowNetError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"\nkept in {options.output_dir}/: model.joblib (the Pipeline), network.pt (plain torch), report.json")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sk_shadownet", description=__doc__)
+    parser.add_argument("--features", type=int, default=8, help="inputs to select (default: %(default)s of 16)")
+    parser.add_argument("--hidden", type=int, nargs="+", default=[64, 32, 32], help="hidden widths at the start")
+    parser.add_argument("--target", type=int, nargs="+", default=[16, 8, 8], help="hidden widths at the end")
+    parser.add_argument("--random-state", type=int, default=0)
+    parser.add_argument("--output-dir", type=Path, default=Path("shadownet_output"))
+    parser.add_argument("--verbose", action="store_true", help="show a bar for every fit")
+    parser.add_argument("--version", action="version", version=__version__)
+    return parser
+
+
+def _write(
+    folder: Path, pipeline: Pipeline, results: list[Result], selected: list[str], options: argparse.Namespace
+) -> None:
+    joblib.dump(pipeline, folder / "model.joblib")
+    torch.save(pipeline[-1].module_, folder / "network.pt")
+    report = {
+        "results": as_records(results),
+        "selected_features": selected,
+        "random_state": options.random_state,
+        "data": "embedded sample of simulated LHC jets; not OpenML 42468",
+    }
+    (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The main job: dense, pruned and same-size networks on the embedded jets, side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import Bunch
+
+from sk_shadownet.classifier import ShadowMLPClassifier
+
+__all__ = ["Result", "compare", "table"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one network does on the test rows.
+
+    Attributes
+    ----------
+    name : str
+    accuracy : float
+        Share of test rows in the right class.
+    auc : dict of str to float
+        Area under the ROC curve of each class against the rest.
+    n_features, n_multiplications : int
+    cpu_seconds : float
+        Processor time of the fit.
+    """
+
+    name: str
+    architecture: str
+    accuracy: float
+    auc: dict[str, float]
+    n_features: int
+    n_multiplications: int
+    cpu_seconds: float
+
+
+def compare(
+    data: Bunch,
+    hidden: tuple[int, ...],
+    n_features: int,
+    target: tuple[int, ...],
+    random_state: int,
+    verbose: bool,
+    say: Callable[[str], None],
+) -> tuple[Pipeline, list[Result]]:
+    """Fit the three networks of the main job.
+
+    Returns
+    -------
+    pruned : Pipeline
+        Scaler and pruned classifier.
+    results : list of Result
+        Dense on all inputs; pruned; the pruned network's size from scratch, on its inputs.
+    """
+    common = {"random_state": random_state, "verbose": verbose}
+    say("1/3  dense network on all inputs")
+    dense = ShadowMLPClassifier(hidden, **common)
+    results = [_fit("dense", make_pipeline(StandardScaler(), dense), data, slice(None))[1]]
+    say("2/3  the same network with its shadow")
+    pruned = ShadowMLPClassifier(
+        hidden, n_features_to_select=n_features, target_hidden_layer_sizes=target, **common
+    )
+    pipeline, result = _fit("pruned", make_pipeline(StandardScaler(), pruned), data, slice(None))
+    results.append(result)
+    say("3/3  the pruned network's size, trained from scratch on the inputs it selected")
+    scratch = make_pipeline(StandardScaler(), ShadowMLPClassifier(target, **common))
+    results.append(_fit("from scratch", scratch, data, np.flatnonzero(pruned.support_))[1])
+    return pipeline, results
+
+
+def _fit(name: str, model: Pipeline, data: Bunch, columns: Any) -> tuple[Pipeline, Result]:
+    start = time.process_time()
+    model.fit(data.X_train[:, columns], data.y_train)
+    seconds = time.process_time() - start
+    probability = model.predict_proba(data.X_test[:, columns])
+    network = model[-1]
+    return model, Result(
+        name=name,
+        architecture=str(network.architecture_),
+        accuracy=float(accuracy_score(data.y_test, probability.argmax(axis=1))),
+        auc=_auc(data.y_test, probability, data.target_names),
+        n_features=network.architecture_.widths[0],
+        n_multiplications=network.architecture_.n_multiplications,
+        cpu_seconds=seconds,
+    )
+
+
+def _auc(y: npt.NDArray[np.int64], probability: npt.NDArray[np.float64], names: Any) -> dict[str, float]:
+    return {str(c): float(roc_auc_score(y == n, probability[:, n])) for n, c in enumerate(names)}
+
+
+def table(results: list[Result]) -> str:
+    """The results as a Markdown table, one row a network."""
+    classes = list(results[0].auc)
+    head = ["network", "widths", "accuracy", *(f"AUC {c}" for c in classes), "features", "multiplications", "CPU s"]
+    rows = [
+        [
+            r.name,
+            r.architecture,
+            f"{r.accuracy:.4f}",
+            *(f"{r.auc[c]:.4f}" for c in classes),
+            str(r.n_features),
+            f"{r.n_multiplications:,}",
+            f"{r.cpu_seconds:.1f}",
+        ]
+        for r in results
+    ]
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    lines = [head, ["-" * w for w in widths], *rows]
+    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(x, widths, strict=True)) + " |" for x in lines)
+
+
+def as_records(results: list[Result]) -> list[dict[str, Any]]:
+    """The results as plain dictionaries, for JSON."""
+    return [asdict(result) for result in results]
