@@ -1,0 +1,190 @@
+"""What is asked of an export, checked before anything is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+from sk_shadownet._exceptions import InvalidParameterError
+
+__all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "FPGAConfig"]
+
+#: hls4ml's backends, with the part each exports for by default and the strategies each knows.
+HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
+    "Vitis": ("xcvu13p-flga2577-2-e", ("latency", "resource", "resource_unrolled", "distributed_arithmetic")),
+    "Vivado": (
+        "xcvu13p-flga2577-2-e",
+        ("latency", "resource", "resource_unrolled", "distributed_arithmetic"),
+    ),
+    "VivadoAccelerator": (None, ("latency", "resource", "resource_unrolled")),
+    "Quartus": ("Arria10", ("latency", "resource")),
+    "Catapult": ("xcku115-flvb2104-2-i", ("latency", "resource")),
+    "oneAPI": ("Agilex7", ("latency", "resource")),
+}
+#: Hardware description languages, written through da4ml.
+RTL_BACKENDS = ("verilog", "vhdl")
+BACKENDS = (*HLS_BACKENDS, *RTL_BACKENDS)
+IO_TYPES = ("io_parallel", "io_stream")
+OUTPUTS = ("logits", "class", "probability")
+
+#: Families of AMD (Xilinx) parts; a part number goes on with size, package and speed.
+AMD_FAMILIES = ("xc7a", "xc7k", "xc7s", "xc7v", "xc7z", "xcau", "xcku", "xcvu", "xczu", "xcu", "xck", "xcv")
+#: Families of Intel (Altera) parts that its compilers take by name.
+INTEL_FAMILIES = ("Arria10", "Stratix10", "Agilex5", "Agilex7", "Cyclone10GX", "CycloneV", "MAX10")
+#: Intel's ordering codes, such as 10AX115N2F40E2SG, and boards of oneAPI, such as intel_a10gx_pac:pac_a10.
+_INTEL_CODE = re.compile(r"^(10|1s|ag|5c|ep)[a-z0-9]{5,}$|^[\w/.-]+:\w+$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FPGAConfig:
+    """Everything that an export can be told.
+
+    Parameters
+    ----------
+    backend : str, default="Vitis"
+        One of hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI", or "verilog"
+        or "vhdl", which are written through da4ml.
+    part : str or None, default=None
+        The vendor's part number; None takes the backend's default.
+    clock_period : float, default=5.0
+        Clock period asked for, in ns. A constraint for the vendor's tool, never a result.
+    precision : "auto", int, str or dict, default="auto"
+        See :func:`sk_shadownet.fpga.to_fpga`.
+    tolerance : float, default=0.01
+        Share of rows that may get another class than from the float network with ``precision="auto"``;
+        for a regressor, squared error over the variance of the float outputs.
+    reuse_factor : int, default=1
+        Multiplications that share one multiplier (hls4ml).
+    strategy : str, default="latency"
+        "latency", "resource", "resource_unrolled" or "distributed_arithmetic", as the backend knows them.
+    io_type : {"io_parallel", "io_stream"}, default="io_parallel"
+    output : {"logits", "class", "probability"}, default="logits"
+    project_name : str, default="shadownet"
+        Name of the top function or module.
+    hls_config : mapping or None, default=None
+        Merged into hls4ml's configuration, such as ``{"LayerName": {"dense_1": {"ReuseFactor": 4}}}``.
+    options : mapping
+        Further keywords of the backend, such as ``clock_uncertainty`` or ``board``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If a value is unknown to the backend; the known ones are listed.
+    """
+
+    backend: str = "Vitis"
+    part: str | None = None
+    clock_period: float = 5.0
+    precision: Any = "auto"
+    tolerance: float = 0.01
+    reuse_factor: int = 1
+    strategy: str = "latency"
+    io_type: str = "io_parallel"
+    output: str = "logits"
+    project_name: str = "shadownet"
+    hls_config: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "backend", _known("backend", self.backend, BACKENDS))
+        object.__setattr__(self, "strategy", _known_strategy(self.strategy, self.backend))
+        object.__setattr__(self, "io_type", _known("io_type", self.io_type, IO_TYPES))
+        object.__setattr__(self, "output", _known("output", self.output, OUTPUTS))
+        _require_part(self.part, self.backend)
+        _require_number("clock_period", self.clock_period, above=0.0, unit="ns")
+        _require_number("tolerance", self.tolerance, at_least=0.0, below=1.0)
+        if (
+            isinstance(self.reuse_factor, bool)
+            or int(self.reuse_factor) != self.reuse_factor
+            or self.reuse_factor < 1
+        ):
+            raise InvalidParameterError(
+                f"reuse_factor must be a whole number of at least 1, got {self.reuse_factor!r}."
+            )
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.project_name):
+            raise InvalidParameterError(
+                f"project_name={self.project_name!r} cannot name a module; use letters, digits and "
+                "underscores."
+            )
+
+    @property
+    def is_rtl(self) -> bool:
+        """Whether the export is a hardware description, written through da4ml."""
+        return self.backend in RTL_BACKENDS
+
+    @property
+    def resolved_part(self) -> str | None:
+        """The part asked for, or the backend's default."""
+        return self.part or (None if self.is_rtl else HLS_BACKENDS[self.backend][0])
+
+
+def _known(name: str, value: Any, known: tuple[str, ...]) -> str:
+    by_lower = {word.lower(): word for word in known}
+    found = by_lower.get(str(value).lower())
+    if found is None:
+        close = get_close_matches(str(value).lower(), by_lower, n=1)
+        hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+        raise InvalidParameterError(
+            f"{name}={value!r} is unknown; known are {', '.join(map(repr, known))}.{hint}"
+        )
+    return found
+
+
+def _known_strategy(strategy: Any, backend: str) -> str:
+    if backend in RTL_BACKENDS:
+        return _known(f"strategy of backend {backend!r}", strategy, ("latency", "distributed_arithmetic"))
+    value = "distributed_arithmetic" if str(strategy).lower() == "da" else strategy
+    return _known(f"strategy of backend {backend!r}", value, HLS_BACKENDS[backend][1])
+
+
+def _require_part(part: Any, backend: str) -> None:
+    if part is None or backend in RTL_BACKENDS or backend == "Catapult":
+        return
+    word = str(part).lower().replace(" ", "")
+    intel = backend in ("Quartus", "oneAPI")
+    families = INTEL_FAMILIES if intel else AMD_FAMILIES
+    if not isinstance(part, str) or not (
+        any(word.startswith(family.lower()) for family in families) or (intel and _INTEL_CODE.match(word))
+    ):
+        example = (
+            "'Arria10' or '10AX115N2F40E2SG'" if intel else "'xcvu13p-flga2577-2-e' or 'xc7z020clg400-1'"
+        )
+        raise InvalidParameterError(
+            f"part={part!r} is no part of backend {backend!r}; known families are {', '.join(families)}, "
+            f"and a part looks like {example}."
+        )
+
+
+def _require_number(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    unit: str = "",
+) -> None:
+    bounds = [
+        f"above {above:g}" if above is not None else "",
+        f"at least {at_least:g}" if at_least is not None else "",
+        f"below {below:g}" if below is not None else "",
+    ]
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = float("nan")
+    fits = (
+        (above is None or number > above)
+        and (at_least is None or number >= at_least)
+        and (below is None or number < below)
+        and number == number
+        and number not in (float("inf"), float("-inf"))
+    )
+    if not fits:
+        wanted = " and ".join(bound for bound in bounds if bound)
+        raise InvalidParameterError(
+            f"{name} must be a number {wanted}{' ' if unit else ''}{unit}, got {value!r}."
+        )

@@ -1,0 +1,280 @@
+"""A torch network that computes what the hardware will, and learns through the rounding."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
+from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._network import FloatNetwork, check_calibration
+from sk_shadownet.fpga._plan import Planner
+from sk_shadownet.fpga._precision import Precision, parse_precision
+from sk_shadownet.fpga._search import Task, search_precision
+
+__all__ = ["FixedPointSequential", "quantized_module"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Bits of a float32 mantissa: narrower sums are exact in float32 in every order.
+FLOAT32_BITS = 24
+#: Bits of the weights while the formats of inputs and activations are searched: so many that only the
+#: latter round.
+WIDE_WEIGHTS = 16
+#: Integer bits that a bias may grow by before formats are chosen again; they cost no hardware.
+BIAS_HEADROOM = 2
+#: Share of rows whose class the formats of inputs and activations may change before the finishing training.
+DEFAULT_TOLERANCE = 0.03
+
+
+class _Grid(NamedTuple):
+    """Steps per 1, the step, and the ends of a format counted in steps, as tensors."""
+
+    per_step: Tensor
+    step: Tensor
+    low: Tensor
+    high: Tensor
+
+    @classmethod
+    def of(cls, fmt: FixedFormat) -> _Grid:
+        step = torch.from_numpy(fmt.step)
+        return cls(1 / step, step, torch.from_numpy(fmt.lowest) / step, torch.from_numpy(fmt.highest) / step)
+
+
+class _Round(torch.autograd.Function):
+    """Rounding to a format; the gradient goes straight through, where ``clipped`` only inside the range."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, per_step: Tensor, step: Tensor, low: Tensor, high: Tensor, clipped: bool
+    ) -> Tensor:
+        # One step beyond the ends is enough to tell that a value saturates, and keeps infinity out.
+        scaled = torch.minimum(torch.maximum(x * per_step, low - 1), high + 1)
+        below = torch.floor(scaled)
+        nearest = below + (scaled - below >= 0.5).to(scaled.dtype)
+        held = torch.minimum(torch.maximum(nearest, low), high)
+        ctx.clipped = clipped
+        if clipped:
+            ctx.save_for_backward(held == nearest)
+        return held * step
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        if ctx.clipped:
+            (inside,) = ctx.saved_tensors
+            gradient = gradient * inside
+        return gradient, None, None, None, None, None
+
+
+class FixedPointSequential(nn.Module):
+    """Linear and ReLU layers whose forward pass is the fixed-point reference, with straight-through gradients.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        Copied; its weights are where training starts.
+    calibration_rows : ndarray of shape (n_rows, n_inputs)
+    precision : Precision
+        Without "auto" in it.
+
+    Notes
+    -----
+    Forward, ``q(v)`` rounds to the nearest number of a format and saturates. Backward, ``dq/dv`` is taken as 1
+    inside the range of the format and 0 outside it for inputs and activations, and as 1 everywhere for weights
+    and biases, so that a saturated weight can come back (Bengio, Leonard, Courville 2013).
+    """
+
+    def __init__(self, module: nn.Sequential, calibration_rows: FloatArray, precision: Precision) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(deepcopy(m) for m in module if isinstance(m, nn.Linear))
+        for linear in self.layers:
+            if linear.bias is None:
+                linear.bias = nn.Parameter(torch.zeros_like(linear.weight[:, 0]))
+        self.precision = precision
+        self._rows = calibration_rows
+        self._grids: list[_Grid] = []
+        self.replan()
+
+    def replan(self, calibration_rows: FloatArray | None = None) -> None:
+        """Choose the formats again, of the same widths, for the weights as they are now."""
+        if calibration_rows is not None:
+            self._rows = calibration_rows
+        planned = Planner(self._float_network(), self._rows, rounding="nearest").plan(self.precision)
+        self._formats = planned.map_layers(lambda _, layer: _with_bias_headroom(layer))
+        self._exact_in_float32 = _widest_sum(self._formats) <= FLOAT32_BITS
+        self._place_grids()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs for rows of shape (n_rows, n_inputs), equal to ``plan().forward(x)`` bit for bit."""
+        given = x.dtype
+        dtype = torch.float32 if self._exact_in_float32 and given == torch.float32 else torch.float64
+        grids = iter(self._grids_in(dtype, x.device))
+        a: Tensor = _Round.apply(x.to(dtype), *next(grids), True)
+        for linear, layer in zip(self.layers, self._formats.layers, strict=True):
+            weight = _Round.apply(linear.weight.to(dtype), *next(grids), False)
+            bias = _Round.apply(linear.bias.to(dtype), *next(grids), False)
+            a = nn.functional.linear(a, weight, bias)
+            if layer.relu:
+                a = nn.functional.relu(a)
+            if layer.activation is not None:
+                a = _Round.apply(a, *next(grids), True)
+        return a.to(given)
+
+    def plan(self) -> FixedPointPlan:
+        """The hardware's plan at the weights as they are now."""
+        layers, coming_in = list[FixedLayer](), self._formats.inputs
+        for linear, layer in zip(self._float_network().layers, self._formats.layers, strict=True):
+            made = make_layer(
+                coming_in,
+                linear.weight,
+                layer.weight_format,
+                linear.bias,
+                layer.bias_format,
+                relu=layer.relu,
+                activation=layer.activation,
+            )
+            layers.append(made)
+            coming_in = made.output_format
+        return FixedPointPlan(self._formats.inputs, tuple(layers))
+
+    def to_sequential(self) -> nn.Sequential:
+        """A float network of the rounded weights, its activations not rounded."""
+        parts: list[nn.Module] = []
+        for layer, own in zip(self.plan().layers, self.layers, strict=True):
+            linear = deepcopy(own)
+            with torch.no_grad():
+                linear.weight.copy_(torch.from_numpy(layer.weight))
+                linear.bias.copy_(torch.from_numpy(layer.bias))
+            parts += [linear, nn.ReLU()] if layer.relu else [linear]
+        return nn.Sequential(*parts)
+
+    def _float_network(self) -> FloatNetwork:
+        parts: list[nn.Module] = []
+        for linear in self.layers:
+            parts += [linear, nn.ReLU()]
+        return FloatNetwork.from_module(nn.Sequential(*parts[:-1]))
+
+    def _place_grids(self) -> None:
+        formats = [self._formats.inputs]
+        for layer in self._formats.layers:
+            formats += [layer.weight_format, layer.bias_format]
+            formats += [] if layer.activation is None else [layer.activation]
+        self._grids = [_Grid.of(fmt) for fmt in formats]
+        self._cast: dict[tuple[torch.dtype, torch.device], list[_Grid]] = {}
+
+    def _grids_in(self, dtype: torch.dtype, device: torch.device) -> list[_Grid]:
+        key = (dtype, device)
+        if key not in self._cast:
+            self._cast[key] = [
+                _Grid(*(part.to(dtype=dtype, device=device) for part in g)) for g in self._grids
+            ]
+        return self._cast[key]
+
+
+def quantized_module(
+    module: nn.Sequential,
+    calibration_rows: npt.ArrayLike,
+    precision: Any,
+    *,
+    tolerance: float = DEFAULT_TOLERANCE,
+    task: Task = "classification",
+) -> FixedPointSequential:
+    """The fixed-point network from which a quantisation-aware finishing starts.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        A trained float network of Linear and ReLU layers.
+    calibration_rows : array-like of shape (n_rows, n_inputs)
+    precision : int, str, dict or Precision
+        A width is that of the weights alone; inputs and activations then get the narrowest formats that
+        lose at most ``tolerance`` while the weights are still fine. Everything else as in
+        :func:`sk_shadownet.fpga.to_fpga`, "auto" weights being of 8 bits.
+    tolerance : float, default=0.03
+        Share of rows whose class these formats may change before the training makes up for it.
+    task : {"classification", "regression"}, default="classification"
+
+    Returns
+    -------
+    FixedPointSequential
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    >>> rows = np.random.default_rng(0).normal(size=(200, 2))
+    >>> fixed = quantized_module(net, rows, 4)
+    >>> fixed.precision.weights
+    (4, 4)
+    >>> bool((fixed(torch.from_numpy(rows)).detach().numpy() == fixed.plan().forward(rows)).all())
+    True
+    """
+    network = FloatNetwork.from_module(module)
+    rows = check_calibration(calibration_rows, network.widths[0])
+    wanted = _weights_only(precision, len(network.layers))
+    fine = wanted
+    for n, spec in enumerate(wanted.weights):
+        if spec == "auto":
+            wanted = wanted.with_spec(("weights", n), AUTO_WEIGHTS)
+        if not isinstance(spec, FixedFormat):
+            fine = fine.with_spec(("weights", n), WIDE_WEIGHTS)
+    if fine.free:
+        planner = Planner(network, rows, rounding="nearest")
+        found = search_precision(planner, fine, tolerance=tolerance, task=task, cost=_signal_bits)
+        for slot in fine.free:
+            wanted = wanted.with_spec(slot, found.precision[slot])  # type: ignore[arg-type]
+    return FixedPointSequential(module, rows, wanted)
+
+
+#: Bits of weights that are left to the planner: with these, finishing lost nothing measurable.
+AUTO_WEIGHTS = 8
+
+
+def _weights_only(precision: Any, n_layers: int) -> Precision:
+    if isinstance(precision, Precision):
+        return precision
+    if hasattr(precision, "__index__") and not isinstance(precision, bool):
+        return parse_precision({"weight": int(precision)}, n_layers)
+    return parse_precision(precision, n_layers)
+
+
+def _signal_bits(plan: FixedPointPlan) -> float:
+    """Cost of the search: bits of each signal times the connections it goes into."""
+    total, bits = 0.0, plan.inputs.width
+    for layer in plan.layers:
+        total += float(bits.sum()) * layer.n_outputs
+        bits = layer.output_format.width
+    return total
+
+
+def _with_bias_headroom(layer: FixedLayer) -> FixedLayer:
+    fmt = layer.bias_format
+    return replace(layer, bias_format=FixedFormat(fmt.signed, fmt.integer + BIAS_HEADROOM, fmt.fraction))
+
+
+def _widest_sum(plan: FixedPointPlan) -> int:
+    """Bits of the widest sum that any weights of the plan's formats can bring about."""
+    widest, coming_in = 0, plan.inputs
+    for layer in plan.layers:
+        extreme = make_layer(
+            coming_in,
+            layer.weight_format.lowest,
+            layer.weight_format,
+            layer.bias_format.lowest,
+            layer.bias_format,
+            relu=layer.relu,
+            activation=layer.activation,
+        )
+        # The step is the formats', not that of the extreme weights, whose low bits are all 0.
+        step = (layer.weight_format.fraction + coming_in.fraction).max(axis=1)
+        fraction = np.maximum(step, layer.bias_format.fraction)
+        top = extreme.accumulator.integer + fraction + 1
+        widest, coming_in = max(widest, int(top.max())), extreme.output_format
+    return widest
