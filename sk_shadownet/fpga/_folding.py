@@ -1,6 +1,4 @@
-"""From whatever a user hands over to one network on raw inputs: pipeline steps become part of its "
-"first layer.
-"""
+"""From an estimator, pipeline or module to one network on raw inputs, scaling steps folded into it."""
 
 from __future__ import annotations
 

@@ -65,15 +65,20 @@ class _Round(torch.autograd.Function):
         return held * step
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         if ctx.clipped:
             (inside,) = ctx.saved_tensors
             gradient = gradient * inside
         return gradient, None, None, None, None, None
 
 
+def _round(x: Tensor, grid: _Grid, *, clipped: bool) -> Tensor:
+    result: Tensor = _Round.apply(x, *grid, clipped)  # type: ignore[no-untyped-call]
+    return result
+
+
 class FixedPointSequential(nn.Module):
-    """Linear and ReLU layers whose forward pass is the fixed-point reference, with straight-through gradients.
+    """Linear and ReLU layers in fixed point, bit for bit the reference, with straight-through gradients.
 
     Parameters
     ----------
@@ -85,9 +90,9 @@ class FixedPointSequential(nn.Module):
 
     Notes
     -----
-    Forward, ``q(v)`` rounds to the nearest number of a format and saturates. Backward, ``dq/dv`` is taken as 1
-    inside the range of the format and 0 outside it for inputs and activations, and as 1 everywhere for weights
-    and biases, so that a saturated weight can come back (Bengio, Leonard, Courville 2013).
+    Forward, ``q(v)`` rounds to the nearest number of a format and saturates. Backward, ``dq/dv`` is taken
+    as 1 inside the range of the format and 0 outside it for inputs and activations, and as 1 everywhere for
+    weights and biases, so that a saturated weight can come back (Bengio, Leonard, Courville 2013).
     """
 
     def __init__(self, module: nn.Sequential, calibration_rows: FloatArray, precision: Precision) -> None:
@@ -115,15 +120,15 @@ class FixedPointSequential(nn.Module):
         given = x.dtype
         dtype = torch.float32 if self._exact_in_float32 and given == torch.float32 else torch.float64
         grids = iter(self._grids_in(dtype, x.device))
-        a: Tensor = _Round.apply(x.to(dtype), *next(grids), True)
+        a = _round(x.to(dtype), next(grids), clipped=True)
         for linear, layer in zip(self.layers, self._formats.layers, strict=True):
-            weight = _Round.apply(linear.weight.to(dtype), *next(grids), False)
-            bias = _Round.apply(linear.bias.to(dtype), *next(grids), False)
+            weight = _round(linear.weight.to(dtype), next(grids), clipped=False)
+            bias = _round(linear.bias.to(dtype), next(grids), clipped=False)
             a = nn.functional.linear(a, weight, bias)
             if layer.relu:
                 a = nn.functional.relu(a)
             if layer.activation is not None:
-                a = _Round.apply(a, *next(grids), True)
+                a = _round(a, next(grids), clipped=True)
         return a.to(given)
 
     def plan(self) -> FixedPointPlan:
@@ -147,7 +152,7 @@ class FixedPointSequential(nn.Module):
         """A float network of the rounded weights, its activations not rounded."""
         parts: list[nn.Module] = []
         for layer, own in zip(self.plan().layers, self.layers, strict=True):
-            linear = deepcopy(own)
+            linear: Any = deepcopy(own)
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(layer.weight))
                 linear.bias.copy_(torch.from_numpy(layer.bias))
