@@ -15,6 +15,7 @@ from sk_shadownet._exceptions import (
     InvalidParameterError,
     UnsupportedLayerError,
 )
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._network import FloatNetwork, check_calibration
 
 __all__ = ["ColumnMap", "ExportedModel", "export_model"]
@@ -73,6 +74,11 @@ class ExportedModel:
         None where the outputs are numbers, not classes.
     title : str
         What is exported, in one line.
+    plan : FixedPointPlan or None
+        Where the network was trained in fixed point, the formats it was trained with.
+    scaling : ColumnMap or None
+        Scaling that stays outside the hardware, since such a network's weights cannot be folded into others
+        without rounding them again. None where all scaling is folded, which is the rule.
     """
 
     network: FloatNetwork
@@ -82,9 +88,11 @@ class ExportedModel:
     input_names: tuple[str, ...]
     class_labels: npt.NDArray[Any] | None
     title: str
+    plan: FixedPointPlan | None = None
+    scaling: ColumnMap | None = None
 
     def select(self, X: Any) -> FloatArray:
-        """The selected columns of the user's rows, shape (n_rows, n_selected).
+        """What the input ports are given for the user's rows, shape (n_rows, n_selected).
 
         ``X`` has all columns that the model was fitted on, or the selected ones alone.
         """
@@ -92,13 +100,16 @@ class ExportedModel:
         rows = np.asarray(X, dtype=np.float64) if names is None else _from_frame(X, self)
         n_selected = len(self.columns)
         if rows.ndim == 2 and rows.shape[1] == self.n_features_in:
-            return rows[:, self.columns]
+            return self._scaled(rows[:, self.columns])
         if rows.ndim == 2 and rows.shape[1] == n_selected:
-            return rows
+            return self._scaled(rows)
         wanted = f"{self.n_features_in} features" + (
             f" (or the {n_selected} selected ones)" if n_selected != self.n_features_in else ""
         )
         raise InvalidDataError(f"X of shape (n, {wanted}) was expected, got {rows.shape}.")
+
+    def _scaled(self, rows: FloatArray) -> FloatArray:
+        return rows if self.scaling is None else rows * self.scaling.scale + self.scaling.shift
 
 
 def _from_frame(X: Any, model: ExportedModel) -> FloatArray:
@@ -134,19 +145,25 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     names = _raw_names([*(step for _, step in steps), estimator], n_features_in)
     fold = fold.then_select(support)
     network = FloatNetwork.from_module(estimator.module_)
-    rows = (
-        fold.invert(np.asarray(estimator.calibration_rows_, dtype=np.float64))
-        if X_calibration is None
-        else _pick(X_calibration, fold.columns, n_features_in)
-    )
+    plan = getattr(estimator, "fixed_point_plan_", None)
+    scaled = bool((fold.scale != 1).any() or (fold.shift != 0).any())
+    outside = fold if scaled and plan is not None else None
+    if X_calibration is None:
+        rows = np.asarray(estimator.calibration_rows_, dtype=np.float64)
+        rows = rows if outside is not None else fold.invert(rows)
+    else:
+        rows = _pick(X_calibration, fold.columns, n_features_in)
+        rows = rows if outside is None else rows * fold.scale + fold.shift
     return ExportedModel(
-        network=network.fold_inputs(fold.scale, fold.shift) if steps else network,
+        network=network.fold_inputs(fold.scale, fold.shift) if scaled and outside is None else network,
         rows=_checked_rows(rows, len(fold.columns)),
         columns=fold.columns,
         n_features_in=n_features_in,
         input_names=tuple(names[c] for c in fold.columns),
         class_labels=_labels_of(estimator),
         title=_title(model, estimator),
+        plan=plan,
+        scaling=outside,
     )
 
 

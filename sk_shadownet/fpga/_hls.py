@@ -20,7 +20,9 @@ from sk_shadownet.fpga._lowering import LoweredPlan, exact_name
 
 __all__ = [
     "COMPILE_LOG",
+    "VENDOR_TOOL",
     "build_graph",
+    "by_hand",
     "compile_graph",
     "default_hls_config",
     "emulate",
@@ -214,7 +216,7 @@ def run_vendor_build(graph: Any, backend: str, **options: Any) -> Any:
         raise MissingToolError(
             f"building for backend {backend!r} needs {tool}, which is not on PATH. Install {install}, "
             "and call "
-            f"fpga.build() again, or run it by hand in {graph.config.get_output_dir()}: {_by_hand(backend)}."
+            f"fpga.build() again, or run it by hand in {graph.config.get_output_dir()}: {by_hand(backend)}."
         )
     try:
         return graph.build(**options)
@@ -224,7 +226,7 @@ def run_vendor_build(graph: Any, backend: str, **options: Any) -> Any:
         ) from error
 
 
-def _by_hand(backend: str) -> str:
+def by_hand(backend: str) -> str:
     return {
         "Vitis": "vitis-run --mode hls --tcl build_prj.tcl",
         "Vivado": "vivado_hls -f build_prj.tcl",

@@ -13,7 +13,7 @@ from typing import Any
 
 from sk_shadownet._exceptions import ExportError
 
-__all__ = ["MARKER", "replacing_folder"]
+__all__ = ["MARKER", "replacing_folder", "require_replaceable"]
 
 #: The file that says that a folder was written by this package and may be replaced by it.
 MARKER = "shadownet_export.json"
@@ -41,8 +41,7 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
     ExportError
         If ``output_dir`` is a file or somebody else's folder, or cannot be written.
     """
-    target = Path(output_dir).expanduser().absolute()
-    _require_replaceable(target)
+    target = require_replaceable(output_dir)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
@@ -54,14 +53,22 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
         yield building
         building.chmod(0o755)
         (building / MARKER).write_text(json.dumps(dict(record), indent=2) + "\n")
-        _require_replaceable(target)
+        require_replaceable(target)
         _swap(building, target)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
 
 
-def _require_replaceable(target: Path) -> None:
+def require_replaceable(output_dir: str | PathLike[str]) -> Path:
+    """The absolute path of a folder that may be written or replaced.
+
+    Raises
+    ------
+    ExportError
+        If it is a file, or somebody else's folder.
+    """
+    target = Path(output_dir).expanduser().absolute()
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise ExportError(f"{target} exists and is no folder; pass an output_dir that does not exist yet.")
     if target.is_dir() and any(target.iterdir()) and not (target / MARKER).is_file():
@@ -70,6 +77,7 @@ def _require_replaceable(target: Path) -> None:
             "it is left "
             "alone; pass an output_dir that does not exist yet, or remove the folder yourself."
         )
+    return target
 
 
 def _swap(building: Path, target: Path) -> None:

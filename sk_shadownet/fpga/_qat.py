@@ -122,8 +122,9 @@ class FixedPointSequential(nn.Module):
         grids = iter(self._grids_in(dtype, x.device))
         a = _round(x.to(dtype), next(grids), clipped=True)
         for linear, layer in zip(self.layers, self._formats.layers, strict=True):
-            weight = _round(linear.weight.to(dtype), next(grids), clipped=False)
-            bias = _round(linear.bias.to(dtype), next(grids), clipped=False)
+            own: Any = linear
+            weight = _round(own.weight.to(dtype), next(grids), clipped=False)
+            bias = _round(own.bias.to(dtype), next(grids), clipped=False)
             a = nn.functional.linear(a, weight, bias)
             if layer.relu:
                 a = nn.functional.relu(a)

@@ -13,7 +13,7 @@ from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import Precision, Slot
 
-__all__ = ["SearchResult", "Task", "disagreements", "search_precision"]
+__all__ = ["SearchResult", "Task", "disagreements", "output_loss", "search_precision"]
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -124,7 +124,7 @@ class _Search:
         """Loss on all calibration rows."""
         if precision not in self.losses:
             outputs = self.planner.outputs_at(precision)[1]
-            self.losses[precision] = _loss(self.planner.outputs, outputs, self.task)
+            self.losses[precision] = output_loss(self.planner.outputs, outputs, self.task)
         return self.losses[precision]
 
     def allows(self, precision: Precision) -> bool:
@@ -183,7 +183,8 @@ SMALLEST_STEP = 0.01
 MOST_EXCHANGES, TRIED_EXCHANGES = 10, 5
 
 
-def _loss(float_outputs: FloatArray, outputs: FloatArray, task: Task) -> float:
+def output_loss(float_outputs: FloatArray, outputs: FloatArray, task: Task) -> float:
+    """Share of rows with another class, or of a regression the squared error over the variance."""
     if task == "classification":
         return float(disagreements(float_outputs, outputs).mean())
     return _relative_error(float_outputs, outputs)

@@ -1,0 +1,219 @@
+"""to_fpga: from a fitted model to a written project, in the order read, plan, convert, write."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._exceptions import HardwareWarning
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._device import Device, make_device
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
+from sk_shadownet.fpga._folding import ExportedModel, export_model
+from sk_shadownet.fpga._handle import FPGAModel
+from sk_shadownet.fpga._plan import Planner
+from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._project import replacing_folder, require_replaceable
+from sk_shadownet.fpga._readme import write_readme
+from sk_shadownet.fpga._search import Task, output_loss, search_precision
+
+__all__ = ["make_plan", "to_fpga"]
+
+
+def to_fpga(
+    model: Any,
+    output_dir: str | PathLike[str],
+    *,
+    backend: str = "Vitis",
+    part: str | None = None,
+    clock_period: float = 5.0,
+    precision: Any = "auto",
+    tolerance: float = 0.01,
+    reuse_factor: int = 1,
+    strategy: str = "latency",
+    io_type: str = "io_parallel",
+    output: str = "logits",
+    project_name: str = "shadownet",
+    hls_config: Mapping[str, Any] | None = None,
+    X_calibration: Any = None,
+    class_labels: npt.ArrayLike | None = None,
+    **options: Any,
+) -> FPGAModel:
+    """Write a fitted network as a hardware project.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline or torch.nn.Sequential
+        A fitted ``ShadowMLPClassifier`` or ``ShadowMLPRegressor``; a pipeline that ends in one, whose scalers
+        become part of the first layer, so that the hardware takes raw features; or a module of Linear and
+        ReLU layers.
+    output_dir : path
+        Must not exist, or have been written by this function: then it is replaced whole.
+    backend : str, default="Vitis"
+        hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or "verilog" or
+        "vhdl", through da4ml.
+    part : str or None, default=None
+        The vendor's part number; None takes the backend's default.
+    clock_period : float, default=5.0
+        Clock period asked for, in ns.
+    precision : "auto", int, str or dict, default="auto"
+        - "auto": the smallest formats that lose no more than ``tolerance``;
+        - a width such as 8 for inputs, weights and results, ranges taken from the calibration rows;
+        - an hls4ml format such as ``"fixed<16,6>"``;
+        - a dict with the keys "input", "weight", "bias", "activation", "output" (all layers) and "layer1" …
+          (a value, or a dict of "weight", "bias", "activation"); what is left out is searched.
+    tolerance : float, default=0.01
+        Share of rows that may get another class than from the float network.
+    reuse_factor : int, default=1
+    strategy : str, default="latency"
+    io_type : {"io_parallel", "io_stream"}, default="io_parallel"
+    output : {"logits", "class", "probability"}, default="logits"
+    project_name : str, default="shadownet"
+    hls_config : mapping or None, default=None
+        Merged into hls4ml's configuration.
+    X_calibration : array-like of shape (n_rows, n_features) or None, default=None
+        Rows that know the ranges, as the model takes them. None takes those that the estimator kept at fit.
+    class_labels : array-like or None, default=None
+        Labels of a module's outputs; None takes 0, 1, …
+    **options
+        Handed to the backend, such as ``clock_uncertainty="12.5%"`` or ``board="pynq-z2"``, or for HDL
+        ``adder_levels=3``.
+
+    Returns
+    -------
+    FPGAModel
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter is unknown or a format cannot hold the weights.
+    UnsupportedLayerError
+        If a layer or pipeline step has no exact hardware form.
+    ExportError
+        If the folder is not ours, or the project cannot be written. Nothing is half-written then.
+    sklearn.exceptions.NotFittedError
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, torch
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    >>> rows = np.random.default_rng(0).normal(size=(500, 4))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fpga = to_fpga(net, f"{folder}/fw", precision=8, X_calibration=rows)
+    ...     (fpga.output_dir / "firmware" / "shadownet.cpp").is_file()
+    True
+    >>> fpga.estimate().initiation_interval
+    1
+    """
+    config = FPGAConfig(
+        backend=backend,
+        part=part,
+        clock_period=clock_period,
+        precision=precision,
+        tolerance=tolerance,
+        reuse_factor=reuse_factor,
+        strategy=strategy,
+        io_type=io_type,
+        output=output,
+        project_name=project_name,
+        hls_config=hls_config,
+        options=options,
+    )
+    target = require_replaceable(output_dir)
+    exported = export_model(model, X_calibration, class_labels)
+    plan, loss = make_plan(exported, config)
+    device = make_device(plan, config, target)
+    _warn_of_outside_scaling(exported)
+    with replacing_folder(target, _record(config, plan, exported, loss)) as folder:
+        device.write(folder)
+        if config.output == "probability":
+            _warn_of_probabilities(device, plan, exported)
+        text = write_readme(plan, exported, config, device, loss=loss)
+        (folder / "README.md").write_text(text, encoding="utf-8")
+    device.moved(folder, target)
+    return FPGAModel(
+        model=exported, plan=plan, config=config, device=device, output_dir=target, calibration_loss=loss
+    )
+
+
+def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan, float]:
+    """Choose all formats; the plan, and what it loses on the calibration rows."""
+    task: Task = "regression" if model.class_labels is None else "classification"
+    if model.plan is not None and isinstance(config.precision, str) and config.precision == "auto":
+        outputs = model.plan.forward(model.rows)
+        return model.plan, output_loss(model.network.forward(model.rows), outputs, task)
+    precision = parse_precision(config.precision, len(model.network.layers))
+    planner = Planner(model.network, model.rows)
+    result = search_precision(
+        planner, precision, tolerance=config.tolerance, task=task, cost=lambda plan: plan.bit_operations
+    )
+    if precision.free and not result.within_tolerance:
+        warnings.warn(
+            f"even the widest formats tried change {result.loss:.2%} of the calibration rows, more than "
+            "the tolerance "
+            f"of {config.tolerance:.2%} allows for; raise tolerance, or pass more calibration rows.",
+            HardwareWarning,
+            stacklevel=3,
+        )
+    return result.plan, result.loss
+
+
+def _record(config: FPGAConfig, plan: FixedPointPlan, model: ExportedModel, loss: float) -> dict[str, Any]:
+    """What the marker file says."""
+    return {
+        "written_by": f"sk_shadownet {_version()}",
+        "model": model.title,
+        "backend": config.backend,
+        "part": config.resolved_part,
+        "clock_period_ns": config.clock_period,
+        "output": config.output,
+        "widths": list(plan.widths),
+        "inputs": list(model.input_names),
+        "class_labels": None if model.class_labels is None else [str(label) for label in model.class_labels],
+        "weight_bits": [int(layer.weight_format.width.max()) for layer in plan.layers],
+        "calibration_loss": loss,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("sk-shadownet")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def _warn_of_outside_scaling(model: ExportedModel) -> None:
+    if model.scaling is not None:
+        warnings.warn(
+            "the network was trained in fixed point on scaled inputs, so the pipeline's scaling stays "
+            "outside the "
+            "hardware: its ports take scaled features (README.md has the table; predict does it for "
+            "you). Fit the "
+            "estimator on raw features to have them at the ports.",
+            HardwareWarning,
+            stacklevel=3,
+        )
+
+
+def _warn_of_probabilities(device: Device, plan: FixedPointPlan, model: ExportedModel) -> None:
+    logits = plan.forward(model.rows)
+    exact = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exact /= exact.sum(axis=1, keepdims=True)
+    given = device.outputs(model.rows)
+    same = float((given.argmax(axis=1) == logits.argmax(axis=1)).mean())
+    warnings.warn(
+        f"the hardware's softmax comes from tables: on the {len(model.rows):,} calibration rows its "
+        "probabilities are "
+        f"off by up to {float(np.abs(given - exact).max()):.3f}, and its class is that of the logits in "
+        f"{same:.2%}; "
+        "output='logits' or 'class' is exact.",
+        HardwareWarning,
+        stacklevel=3,
+    )

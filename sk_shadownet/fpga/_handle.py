@@ -1,0 +1,228 @@
+"""What an export hands back: hardware to emulate, to compare, to estimate and to build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._exceptions import ExportError, InvalidDataError
+from sk_shadownet.fpga._compare import HardwareComparison, answers, compare_outputs
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
+from sk_shadownet.fpga._estimate import ResourceEstimate
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
+from sk_shadownet.fpga._folding import ExportedModel
+
+if TYPE_CHECKING:
+    from sk_shadownet.fpga._simulation import Simulation
+    from sk_shadownet.fpga._synthesis_report import SynthesisReport
+
+__all__ = ["FPGAModel"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class FPGAModel:
+    """A written hardware project; made by :func:`sk_shadownet.fpga.to_fpga`.
+
+    Attributes
+    ----------
+    config : FPGAConfig
+        What was asked for.
+    plan : FixedPointPlan
+        All formats and rounded weights; ``plan.forward`` is the reference that the hardware equals bit for
+        bit. It takes the selected features alone.
+    output_dir : Path
+        The project's folder.
+    class_labels : ndarray or None
+        None for a regressor.
+    input_names : tuple of str
+        The selected features, in the order of the ports.
+    calibration_loss : float
+        Share of calibration rows whose class differs from the float network's; for a regressor, squared
+        error over variance.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: ExportedModel,
+        plan: FixedPointPlan,
+        config: FPGAConfig,
+        device: Device,
+        output_dir: Path,
+        calibration_loss: float,
+    ) -> None:
+        self.config = config
+        self.plan = plan
+        self.output_dir = output_dir
+        self.calibration_loss = calibration_loss
+        self._model = model
+        self._device = device
+
+    @property
+    def class_labels(self) -> npt.NDArray[Any] | None:
+        """Labels that :meth:`predict` gives; None for a regressor."""
+        return self._model.class_labels
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """The selected features, in the order of the ports."""
+        return self._model.input_names
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Emulate the hardware bit for bit.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Raw rows as the exported model takes them, or their selected features alone.
+
+        Returns
+        -------
+        ndarray of shape (n_rows,)
+            Class labels; for a regressor numbers, of shape (n_rows, n_outputs) if there are several.
+
+        Raises
+        ------
+        MissingToolError, ExportError
+            If the emulation cannot be compiled; the compiler's message and its log are named.
+        """
+        outputs = self._outputs(X)
+        if isinstance(self._device, RTLDevice) and self.config.output == "class":
+            index = outputs[:, 0].astype(np.intp)
+            return np.asarray(index if self.class_labels is None else self.class_labels[index])
+        return answers(outputs, self.class_labels)
+
+    def decision_function(self, X: Any) -> FloatArray:
+        """Logits as the hardware puts them out, shape (n_rows, n_outputs), or (n_rows,) for one output."""
+        self._require_output("logits", "decision_function")
+        outputs = self._outputs(X)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        """Probabilities as the hardware puts them out, shape (n_rows, n_classes)."""
+        self._require_output("probability", "predict_proba")
+        return self._outputs(X)
+
+    def compare(self, X: Any, y: Any = None) -> HardwareComparison:
+        """Compare the emulated hardware with the float network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        y : array-like of shape (n_rows,) or None, default=None
+            True labels or numbers, for the accuracy of both.
+
+        Returns
+        -------
+        HardwareComparison
+            Agreement as a whole and for each class, worst output error, scores, counts of saturated values
+            and of inputs outside the planned range. Print it.
+        """
+        rows = self._model.select(X)
+        if len(rows) == 0:
+            raise InvalidDataError("there are no rows to compare on; pass at least one.")
+        return compare_outputs(
+            self._model.network.forward(rows),
+            self._one_column_each(self._device.outputs(rows)),
+            y=y,
+            labels=self.class_labels,
+            outputs_are_logits=self.config.output == "logits",
+            overflows=self.plan.count_overflows(rows),
+            emulator=self._device.emulator,
+        )
+
+    def estimate(self) -> ResourceEstimate:
+        """LUT, FF, DSP, BRAM, latency in cycles and II by arithmetic, labelled with whose it is."""
+        return self._device.estimate()
+
+    def simulate(self, X: Any, *, engine: str = "auto") -> Simulation:
+        """Run rows through the written HDL, one each clock, in Verilator, or in DAIS where that is absent.
+
+        Returns
+        -------
+        Simulation
+            Its ``engine`` says which.
+
+        Raises
+        ------
+        ExportError
+            If the project is hls4ml's C++: :meth:`predict` emulates it.
+        """
+        return self._device.simulate(self._model.select(X), engine)
+
+    def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
+        """Measure the written HDL with open tools: LUT, FF, carries, DSP; with "ecp5" also Fmax.
+
+        Parameters
+        ----------
+        target : {"xc7", "xcu", "xcup", "ecp5", "ice40"}, default="xcup"
+
+        Raises
+        ------
+        ExportError
+            If the project is hls4ml's C++, which no open tool synthesises.
+        """
+        return self._device.synthesize(target, **options)
+
+    def build(self, **options: Any) -> Any:
+        """Run the vendor's flow; where its tool is missing, the error says what to install and run.
+
+        Parameters
+        ----------
+        **options
+            Handed to hls4ml's ``build``, such as ``cosim=True``.
+        """
+        return self._device.build(**options)
+
+    def report(self) -> SynthesisReport:
+        """What a tool last reported on this very project."""
+        return self._device.report()
+
+    @property
+    def hls_model(self) -> Any:
+        """hls4ml's ModelGraph: everything that hls4ml offers stays in reach."""
+        if not isinstance(self._device, HLSDevice):
+            raise ExportError(
+                f"backend {self.config.backend!r} is no hls4ml project; export with one of hls4ml's "
+                "backends, "
+                "such as backend='Vitis'."
+            )
+        return self._device.graph
+
+    @property
+    def hls_config(self) -> dict[str, Any]:
+        """hls4ml's configuration as it was used; change a copy and hand it to ``to_fpga(hls_config=...)``."""
+        from sk_shadownet.fpga._hls import default_hls_config
+
+        _ = self.hls_model
+        return default_hls_config(self._device.lowered, self.config)  # type: ignore[attr-defined]
+
+    def _outputs(self, X: Any) -> FloatArray:
+        return self._device.outputs(self._model.select(X))
+
+    def _one_column_each(self, outputs: FloatArray) -> FloatArray:
+        """Class indices, where the hardware puts out those, as one column for each output."""
+        n_outputs = self.plan.widths[-1]
+        if self.config.output != "class" or n_outputs == 1 or outputs.shape[1] == n_outputs:
+            return outputs
+        return np.eye(n_outputs)[outputs[:, 0].astype(np.intp)]
+
+    def _require_output(self, output: str, method: str) -> None:
+        if self.config.output != output:
+            raise ExportError(
+                f"this hardware puts out {self.config.output!r}, so there is no {method}; "
+                f"export with output={output!r}."
+            )
+
+    def __repr__(self) -> str:
+        shape = "-".join(map(str, self.plan.widths))
+        return (
+            f"FPGAModel({shape}, backend={self.config.backend!r}, {self.plan.bit_operations:,} bit "
+            "operations, "
+            f"output_dir={str(self.output_dir)!r})"
+        )
