@@ -19,7 +19,7 @@ from torch import nn
 
 from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._exceptions import InvalidDataError
-from sk_shadownet._parameters import plan_run
+from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import Rows, Run, Trained, as_tensor, thread_limit, train
 from sk_shadownet.architecture import Architecture
@@ -58,7 +58,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             Fitted attributes of the fit that ``warm_start=True`` continues.
         """
         learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
-        before = learnt if self.warm_start and "module_" in learnt else None
+        before = learnt if check_flag("warm_start", self.warm_start) and "module_" in learnt else None
         self._forget()
         try:
             yield before
@@ -173,15 +173,19 @@ def _is_fitted_name(name: str) -> bool:
 
 def as_numpy(X: Any) -> Any:
     """Numpy's view of a torch tensor; anything else as it is."""
-    return X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
+    if not isinstance(X, torch.Tensor):
+        return X
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
-def check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+def check_continuation(before: dict[str, Any] | None, **now: Any) -> None:
     """Refuse to continue (``warm_start=True``) on data of another kind."""
     for name, value in now.items():
-        if before is not None and not np.array_equal(before[name], value):
+        was = None if before is None else before.get(name)
+        if before is not None and not np.array_equal(np.asarray(was), np.asarray(value)):
             raise InvalidDataError(
-                f"warm_start=True continues the network that was fitted with {name}={before[name]}, but now "
+                f"warm_start=True continues the network that was fitted with {name}={was}, but now "
                 f"{name}={value}; set warm_start=False to start from scratch."
             )
 

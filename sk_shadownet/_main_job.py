@@ -62,7 +62,7 @@ def compare(
     results : list of Result
         Dense on all inputs; pruned; the pruned network's size from scratch, on its inputs.
     """
-    common = {"random_state": random_state, "verbose": verbose}
+    common: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
     say("1/3  dense network on all inputs")
     dense = ShadowMLPClassifier(hidden, **common)
     results = [_fit("dense", make_pipeline(StandardScaler(), dense), data, slice(None))[1]]
@@ -102,7 +102,15 @@ def _auc(y: npt.NDArray[np.int64], probability: npt.NDArray[np.float64], names: 
 def table(results: list[Result]) -> str:
     """The results as a Markdown table, one row a network."""
     classes = list(results[0].auc)
-    head = ["network", "widths", "accuracy", *(f"AUC {c}" for c in classes), "features", "multiplications", "CPU s"]
+    head = [
+        "network",
+        "widths",
+        "accuracy",
+        *(f"AUC {c}" for c in classes),
+        "features",
+        "multiplications",
+        "CPU s",
+    ]
     rows = [
         [
             r.name,
@@ -117,7 +125,9 @@ def table(results: list[Result]) -> str:
     ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * w for w in widths], *rows]
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(x, widths, strict=True)) + " |" for x in lines)
+    return "\n".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(x, widths, strict=True)) + " |" for x in lines
+    )
 
 
 def as_records(results: list[Result]) -> list[dict[str, Any]]:

@@ -85,9 +85,11 @@ class ShadowedMLP(nn.Module):
         self.n_members = n_members
         lead = () if n_members == 1 else (n_members,)
         for n, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            weight = torch.randn(*lead, n_in, n_out) * (gain / n_in**0.5)
+            weight = torch.randn(*lead, n_in, n_out, dtype=torch.float32) * (gain / n_in**0.5)
             self.register_parameter(f"weight_{n}", nn.Parameter(weight))
-            self.register_parameter(f"bias_{n}", nn.Parameter(torch.zeros(*lead, 1, n_out)))
+            self.register_parameter(
+                f"bias_{n}", nn.Parameter(torch.zeros(*lead, 1, n_out, dtype=torch.float32))
+            )
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
         self.register_buffer("columns", None)

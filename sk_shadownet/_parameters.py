@@ -151,6 +151,20 @@ def resolve_device(value: Any) -> str:
     return value
 
 
+def check_callbacks(value: Any) -> list[Any]:
+    """skorch callbacks as a list: objects, classes, or pairs of name and callback."""
+    entries = [] if value is None else value
+    if isinstance(entries, (list, tuple)):
+        bare = [e[1] if isinstance(e, tuple) and len(e) == 2 else e for e in entries]
+        # skorch itself asks for no more than these two of a callback.
+        if all(hasattr(e, "initialize") and hasattr(e, "on_epoch_end") for e in bare):
+            return list(entries)
+    raise InvalidParameterError(
+        "callbacks must be a list of skorch callbacks, or of pairs (name, callback), such as "
+        f"[skorch.callbacks.EarlyStopping()]; got {value!r}."
+    )
+
+
 def plan_run(
     estimator: Any,
     shape: tuple[int, int],
@@ -204,7 +218,7 @@ def plan_run(
         device=resolve_device(e.device),
         seed=seed,
         verbose=check_flag("verbose", e.verbose),
-        callbacks=list(e.callbacks or []),
+        callbacks=check_callbacks(e.callbacks),
         start=start,
     )
 

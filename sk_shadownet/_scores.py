@@ -50,7 +50,7 @@ class _Averaged:
 
     def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
         self._beta = beta
-        self._average = torch.zeros(n_members, n_units)
+        self._average = torch.zeros(n_members, n_units, dtype=torch.float32)
 
     def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
         del gates, temperature

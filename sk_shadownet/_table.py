@@ -23,7 +23,8 @@ MIN_VALIDATION_ROWS = 20
 _CHUNK = 65536
 # A standard deviation below this share of the largest magnitude is float32 rounding of a constant.
 _CONSTANT = 1e-6
-_LARGEST_SCALE = 1e30
+# Times a weight of any size that occurs, a scale must stay below the largest float32, 3.4e38.
+_LARGEST_SCALE = 1e36
 
 
 @dataclass(frozen=True, eq=False)

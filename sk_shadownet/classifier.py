@@ -14,9 +14,10 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from torch import nn
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
-from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet._exceptions import InvalidDataError
 from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
 from sk_shadownet._training import CrossEntropy
+from sk_shadownet._weights import check_total, class_factors, class_sums
 
 __all__ = ["ShadowMLPClassifier"]
 
@@ -83,76 +84,59 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         with self._fitting() as before:
             rng = check_random_state(self.random_state)
             table = self._check_rows(X, y, sample_weight)
-            check_continuation(before, {"n_features_in_": self.n_features_in_, "classes_": self.classes_})
-            valid = None
-            if X_val is not None or y_val is not None:
-                valid = self._check_validation(X_val, y_val, sample_weight_val)
+            check_continuation(
+                before,
+                n_features_in_=self.n_features_in_,
+                feature_names_in_=getattr(self, "feature_names_in_", None),
+                classes_=self.classes_,
+            )
+            sums = class_sums(table.y, table.weight, self.classes_)
+            factors = class_factors(self.class_weight, sums, self.classes_)
+            valid = self._check_validation(X_val, y_val, sample_weight_val)
+            if valid is not None:
+                valid = scaled_weights(valid, None if factors is None else factors[valid.y])
+            table = scaled_weights(table, None if factors is None else factors[table.y])
             self._fit(table, valid, len(self.classes_), rng, before)
         return self
 
     def _check_rows(self, X: Any, y: Any, sample_weight: Any) -> Table:
+        """Training rows with class numbers; sets ``classes_``."""
         X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            _check_total(weight, "sample_weight")
+            weight = _check_sample_weight(as_numpy(sample_weight), X, dtype=np.float64)
+            check_total(weight, "sample_weight")
             if (weight == 0).any():
                 X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InvalidDataError(
-                f"ShadowMLPClassifier needs at least two classes in y, got one class: {self.classes_[0]!r}."
+                "ShadowMLPClassifier needs at least two classes in y, got one class: "
+                f"{self.classes_.tolist()[0]!r}."
             )
-        table = merge_equal_rows(Table(X, labels.astype(np.int64), weight))
-        return scaled_weights(table, self._class_factors(table))
+        return merge_equal_rows(Table(X, labels.astype(np.int64), weight))
 
-    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> Table:
+    def _check_validation(self, X: Any, y: Any, sample_weight: Any) -> Table | None:
         """The user's own validation rows, with the classes of the training rows."""
+        if X is None and y is None and sample_weight is None:
+            return None
         if X is None or y is None:
-            raise InvalidDataError("X_val and y_val go together: pass both, or neither.")
+            raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
         X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32, reset=False)
         y = column_or_1d(y, warn=True)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):
             raise InvalidDataError(
-                f"y_val contains {unknown.tolist()}, which y does not; its classes are {self.classes_.tolist()}."
+                f"y_val contains {unknown.tolist()}, which y does not; its classes are "
+                f"{self.classes_.tolist()}."
             )
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=np.float64)
-            _check_total(weight, "sample_weight_val")
-        return scaled_weights(Table(X, np.searchsorted(self.classes_, y).astype(np.int64), weight))
-
-    def _class_factors(self, table: Table) -> npt.NDArray[np.float64] | None:
-        """Factor of each row for ``class_weight``, checking that every class weighs something."""
-        n_classes = len(self.classes_)
-        sums = np.bincount(table.y, weights=table.weight, minlength=n_classes)
-        if (sums <= 0).any():
-            bad = int(np.argmin(sums))
-            raise InvalidDataError(
-                f"The weights of class {self.classes_[bad]!r} sum to {sums[bad]:g}; every class needs a "
-                "positive total, or the loss has no minimum. Check sample_weight."
-            )
-        if self.class_weight is None:
-            return None
-        if self.class_weight == "balanced":
-            factors = sums.sum() / (n_classes * sums)
-        elif isinstance(self.class_weight, dict):
-            unknown = set(self.class_weight) - set(self.classes_.tolist())
-            if unknown:
-                raise InvalidParameterError(
-                    f"class_weight names {sorted(map(str, unknown))}, which y does not contain; its classes "
-                    f"are {self.classes_.tolist()}."
-                )
-            factors = np.array([self.class_weight.get(c, 1.0) for c in self.classes_.tolist()], dtype=float)
-        else:
-            raise InvalidParameterError(
-                "class_weight must be None, 'balanced' or a dict of label to weight, "
-                f"got {self.class_weight!r}."
-            )
-        return np.asarray(factors[table.y])
+            weight = _check_sample_weight(as_numpy(sample_weight), X, dtype=np.float64)
+            check_total(weight, "sample_weight_val")
+        return Table(X, np.searchsorted(self.classes_, y).astype(np.int64), weight)
 
     def _loss(self) -> nn.Module:
         return CrossEntropy()
@@ -171,11 +155,3 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         """Likeliest class."""
         outputs = self._outputs(X)
         return np.asarray(self.classes_[outputs.argmax(axis=1)])
-
-
-def _check_total(weight: npt.NDArray[np.float64], name: str) -> None:
-    if not weight.sum() > 0:
-        raise InvalidDataError(
-            f"{name} sums to {weight.sum():g}; the total must be above zero (single weights may be "
-            "negative or zero)."
-        )

@@ -34,13 +34,19 @@ class DivergenceGuard(Callback):  # type: ignore[misc]
     """Stop with a useful message when the loss is not a number any more."""
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
-        loss = net.history[-1, "train_loss"]
-        if not math.isfinite(loss):
-            raise TrainingDivergedError(
-                f"The training loss became {loss} in epoch {len(net.history)}. Lower learning_rate_init "
-                f"(now {net.lr:g}), check sample_weight for huge values, and make sure that X is finite "
-                "after your preprocessing. The estimator was left unfitted."
-            )
+        require_finite(net)
+
+
+def require_finite(net: Any) -> None:
+    """Refuse to go on with a loss or a weight that is not a number."""
+    loss = net.history[-1, "train_loss"]
+    if math.isfinite(loss) and all(bool(p.isfinite().all()) for p in net.module_.parameters()):
+        return
+    raise TrainingDivergedError(
+        f"The training loss became {loss:g} or a weight infinite in epoch {len(net.history)}. Lower "
+        f"learning_rate_init (now {net.lr:g}), and check sample_weight and X for huge values. "
+        "The estimator was left unfitted."
+    )
 
 
 class BestEpoch(Callback):  # type: ignore[misc]

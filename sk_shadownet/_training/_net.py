@@ -120,6 +120,9 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
 
     def _evaluate(self, rows: Rows) -> None:
         loss, score = self.evaluate(rows)
+        # skorch's Checkpoint asks for the flag under this name.
+        best = min((row["valid_loss"] for row in self.history[:-1]), default=float("inf"))
+        self.history.record("valid_loss_best", float(loss.mean()) < best)
         self.history.record("valid_loss", float(loss.mean()))
         self.history.record("valid_score", float(score.mean()))
         self.history.record("member_valid_loss", loss.tolist())
@@ -140,8 +143,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
     @torch.no_grad()
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Class probabilities averaged over the members, for callbacks that score by prediction."""
-        x = X.X[slice(None) if X.index is None else X.index] if isinstance(X, Rows) else X
-        outputs = self.infer(x)
+        outputs = self.infer(X)
         probabilities: npt.NDArray[np.float32] = (
             self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
         )

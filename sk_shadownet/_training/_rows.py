@@ -17,7 +17,7 @@ from torch import Tensor
 
 __all__ = ["Batch", "Rows", "as_tensor", "iterate"]
 
-Batch = tuple[Tensor, ...]
+Batch = tuple[Tensor, Tensor, Tensor | None]
 
 # Rows of one evaluation step: activations of a layer stay within a core's cache.
 EVALUATION_ROWS = 4096
@@ -36,28 +36,37 @@ class Rows:
 
     Parameters
     ----------
-    X : Tensor of shape (n_table, n_features), float32
-    y : Tensor of shape (n_table,) or (n_table, n_outputs)
+    features : Tensor of shape (n_table, n_features), float32
+    targets : Tensor of shape (n_table,) or (n_table, n_outputs)
     weight : Tensor of shape (n_table,) or None
         Weights of mean 1 over the training rows; None where all are 1.
     index : Tensor of shape (n_rows,) or None
         Which rows of the table; None for all.
     """
 
-    X: Tensor
-    y: Tensor
+    features: Tensor
+    targets: Tensor
     weight: Tensor | None = None
     index: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.X) if self.index is None else len(self.index)
+        return len(self.features) if self.index is None else len(self.index)
+
+    @property
+    def X(self) -> Tensor:
+        """These rows' features, copied: skorch's scoring callbacks ask for them by this name."""
+        return self.features if self.index is None else self.features[self.index]
+
+    @property
+    def y(self) -> Tensor:
+        """These rows' targets, copied."""
+        return self.targets if self.index is None else self.targets[self.index]
 
     def take(self, positions: Tensor) -> Batch:
         """Batch ``(X, y, weight)`` of the rows at `positions` among these rows."""
         where = positions if self.index is None else self.index[positions]
-        if self.weight is None:
-            return self.X[where], self.y[where], None  # type: ignore[return-value]
-        return self.X[where], self.y[where], self.weight[where]
+        weight = None if self.weight is None else self.weight[where]
+        return self.features[where], self.targets[where], weight
 
 
 def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:

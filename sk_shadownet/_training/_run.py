@@ -17,7 +17,13 @@ from sk_shadownet._exceptions import TrainingInterruptedWarning
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
-from sk_shadownet._training._callbacks import BestEpoch, DivergenceGuard, LearningRateSetter, Progress
+from sk_shadownet._training._callbacks import (
+    BestEpoch,
+    DivergenceGuard,
+    LearningRateSetter,
+    Progress,
+    require_finite,
+)
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import LayerShadow, Shrinking
@@ -112,7 +118,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
     best = BestEpoch(shrinking, run.patience)
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
-    with thread_limit(layer * run.batch_size * run.n_shadows), _own_random_state(run):
+    with thread_limit(layer * run.batch_size * run.n_shadows), _own_state(run):
         net = _build_net(run, shrinking, best, shift, scale)
         net.n_steps = -(-len(rows) // run.batch_size) * run.max_epochs
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
@@ -155,13 +161,18 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
         device=run.device,
         verbose=0,
     )
-    net.set_params(callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None)
+    # Scoring callbacks predict anew: batches of several members hold no single prediction to cache.
+    net.set_params(
+        use_caching=False, callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None
+    )
     net.generator = torch.Generator().manual_seed(run.seed)
     return net
 
 
 def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -> None:
     """Bring an early end to the asked widths, then take the best weights."""
+    while net.history and "open_counts" not in net.history[-1]:
+        net.history.pop()  # an epoch that Ctrl-C cut short
     if not net.history:
         raise KeyboardInterrupt  # not one epoch was finished: there is nothing to keep
     early = not shrinking.finished
@@ -170,6 +181,7 @@ def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -
         shrinking.freeze(net, waiting)
     if not best.restore(net) and net.module_.n_members > 1:
         best.member = int(net.evaluate(rows)[0].argmin())
+    require_finite(net)
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after {len(net.history)} of {net.max_epochs} epochs; the best "
@@ -198,9 +210,9 @@ def _collect(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch) -> Tra
 
 
 @contextmanager
-def _own_random_state(run: Run) -> Iterator[None]:
-    """Seed torch for the run and give the caller's generators back."""
+def _own_state(run: Run) -> Iterator[None]:
+    """Seed torch, with gradients, for the run; the caller's generators and modes come back."""
     devices = [torch.cuda.current_device()] if run.device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(run.seed)
         yield

@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sk_shadownet._exceptions import InvalidParameterError
 from sk_shadownet._gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._pruning import cut
 from sk_shadownet._schedule import Closing
@@ -55,7 +56,12 @@ class LayerShadow:
         """Scores of shape (n_members, n_units); those of the freeze once it has happened."""
         if self.frozen_scores is not None:
             return self.frozen_scores
-        scores = self.rule.scores()
+        scores = np.asarray(self.rule.scores())
+        if scores.shape != self.gates.shape or not np.isfinite(scores).all():
+            raise InvalidParameterError(
+                f"score_rule must give finite scores of shape {self.gates.shape} (members, units), got shape "
+                f"{scores.shape}{'' if np.isfinite(scores).all() else ' with NaN or infinity'}."
+            )
         return np.broadcast_to(scores.mean(axis=0), scores.shape) if self.pooled else scores
 
     def close(self, progress: float) -> None:

@@ -1,0 +1,66 @@
+"""Class weights and the sums that weights must have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
+
+__all__ = ["check_total", "class_factors", "class_sums"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def check_total(weight: FloatArray, name: str) -> None:
+    """Refuse weights that sum to nothing; single ones may be negative or zero."""
+    if not weight.sum() > 0:
+        raise InvalidDataError(
+            f"{name} sums to {weight.sum():g}; the total must be above zero (single weights may be "
+            "negative or zero)."
+        )
+
+
+def class_sums(
+    labels: npt.NDArray[np.int64], weight: FloatArray | None, classes: npt.NDArray[Any]
+) -> FloatArray:
+    """Total weight of each class, every one above zero."""
+    sums = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
+    if (sums <= 0).any():
+        bad = int(np.argmin(sums))
+        raise InvalidDataError(
+            f"The weights of class {classes.tolist()[bad]!r} sum to {sums[bad]:g}; every class needs a "
+            "positive total, or the loss has no minimum. Check sample_weight."
+        )
+    return sums
+
+
+def class_factors(class_weight: Any, sums: FloatArray, classes: npt.NDArray[Any]) -> FloatArray | None:
+    """Factor by which ``class_weight`` multiplies the rows of each class; None for no change.
+
+    ``"balanced"`` gives every class the same total: ``sum of all weights / (n_classes * sum of
+    its weights)``.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        return np.asarray(sums.sum() / (len(sums) * sums))
+    if not isinstance(class_weight, dict):
+        raise InvalidParameterError(
+            f"class_weight must be None, 'balanced' or a dict of label to weight, got {class_weight!r}."
+        )
+    labels = classes.tolist()
+    unknown = [label for label in class_weight if label not in labels]
+    if unknown:
+        raise InvalidParameterError(
+            f"class_weight names {unknown}, which y does not contain; its classes are {labels}."
+        )
+    try:
+        factors = np.array([class_weight.get(label, 1.0) for label in labels], dtype=np.float64)
+    except (TypeError, ValueError):
+        factors = np.array([np.nan])
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise InvalidParameterError(f"class_weight must give positive finite numbers, got {class_weight!r}.")
+    return factors
