@@ -123,8 +123,8 @@ def simulate(design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str =
     missing = [name for name in _needed_tools(record) if not has_tool(name)]
     if engine == "auto" and missing:
         return Simulation(design.predict(X), f"DAIS ({da4ml_name()}); no {' and no '.join(missing)} found")
-    simulator = _simulator(Path(folder), record)
     rows = design.plan.quantize_inputs(X)
+    simulator = _simulator(Path(folder), record)
     return Simulation(_run(simulator, record, rows), _engine_name(record))
 
 
@@ -183,30 +183,24 @@ def _build(folder: Path, record: DesignRecord, work: Path, log: Path, tools: dic
     arguments = ["--cc", "-Wno-fatal", "--top-module", record.name, "--prefix", top, "--Mdir", "obj", *names]
     run_tool(tools["verilator"], arguments, work, log)
     root = _verilator_root(tools["verilator"], work, log)
-    ports = record.ports
-    words_in, words_out = -(-ports.input_width // 32), -(-ports.output_width // 32)
-    driver = _DRIVER.substitute(
-        name=record.name, words_in=words_in, words_out=words_out, stages=record.n_stages
-    )
-    (work / "driver.cpp").write_text(driver)
     generated = sorted(
         f"obj/{path.name}" for path in (work / "obj").glob("*.cpp") if "__ALL" not in path.name
     )
-    library = [str(p) for p in (root / "verilated.cpp", root / "verilated_threads.cpp") if p.exists()]
-    includes = ["-Iobj", f"-I{root}", f"-I{root / 'vltstd'}"]
-    options = [
-        "-std=c++17",
-        "-O0",
-        "-w",
-        *includes,
-        "-o",
-        "simulator",
-        "driver.cpp",
-        *generated,
-        *library,
-        "-pthread",
-    ]
+    library = [name for name in ("verilated.cpp", "verilated_threads.cpp") if (root / name).exists()]
+    (work / "driver.cpp").write_text(_driver(record, [*library, *generated]))
+    includes = ["-I.", "-Iobj", f"-I{root}", f"-I{root / 'vltstd'}"]
+    options = ["-std=c++17", "-O0", "-w", *includes, "-o", "simulator", "driver.cpp", "-pthread"]
     run_tool(tools["g++"], options, work, log)
+
+
+def _driver(record: DesignRecord, parts: list[str]) -> str:
+    """Our driver behind everything it needs: as one file it compiles in a third of the time."""
+    return "".join(f'#include "{name}"\n' for name in parts) + _DRIVER.substitute(
+        name=record.name,
+        words_in=-(-record.ports.input_width // 32),
+        words_out=-(-record.ports.output_width // 32),
+        stages=record.n_stages,
+    )
 
 
 def _verilator_root(verilator: Tool, work: Path, log: Path) -> Path:
