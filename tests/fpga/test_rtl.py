@@ -273,7 +273,7 @@ def test_the_constraints_hold_the_clock_asked_for(tmp_path):
 def test_the_testbench_expects_what_the_reference_gives(language, tmp_path):
     plan = one_layer([[1.0, 1.0]], [0.0])
     record = write_rtl(design_rtl(plan), tmp_path, language=language, rows=[[1.25, 0.5], [-4.0, 0.0]])
-    # Inputs fixed<5,3> and ufixed<4,1>: 1.25 is 5 and 0.5 is 4; their sum, in eighths, is 14; -4 is -32 of 8 bits.
+    # fixed<5,3> and ufixed<4,1>: 1.25 is 5 and 0.5 is 4; their sum is 14 eighths, and -4 is -32 eighths.
     stimulus = (tmp_path / "tb" / "stimulus.hex").read_text().split()
     assert [int(word, 16) for word in stimulus] == [5 + (4 << 5), 0b10000]
     expected = (tmp_path / "tb" / "expected.hex").read_text().split()
