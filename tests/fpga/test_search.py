@@ -1,0 +1,94 @@
+"""precision="auto": within the tolerance, and cheaper than any common width."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_shadownet.fpga._plan import Planner
+from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._search import allowed_loss, disagreements, search_precision
+
+from .plans import random_network, random_rows
+
+
+def bit_operations(plan):
+    return plan.bit_operations
+
+
+def search(seed, precision="auto", tolerance=0.02, task="classification", widths=(5, 8, 6, 4), n_rows=1500):
+    network, rows = random_network(seed, widths), random_rows(seed, n_rows, widths[0])
+    planner = Planner(network, rows)
+    found = search_precision(
+        planner,
+        parse_precision(precision, len(widths) - 1),
+        tolerance=tolerance,
+        task=task,
+        cost=bit_operations,
+    )
+    return network, planner, found
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1000), st.sampled_from([0.01, 0.03, 0.1]))
+def test_the_found_formats_lose_no_more_than_the_tolerance(seed, tolerance):
+    network, planner, found = search(seed, tolerance=tolerance)
+    lost = disagreements(network.forward(planner.rows), found.plan.forward(planner.rows)).mean()
+    assert found.within_tolerance
+    assert lost == found.loss <= tolerance
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1000))
+def test_the_found_formats_cost_no_more_than_the_smallest_common_width(seed):
+    _, planner, found = search(seed)
+    limit = allowed_loss(0.02, len(planner.rows), "classification")
+    for width in range(4, 13):
+        plan, outputs = planner.outputs_at(parse_precision(width, 3))
+        if disagreements(planner.outputs, outputs).mean() <= limit:
+            assert found.plan.bit_operations <= plan.bit_operations
+            return
+    pytest.fail("no common width was within the tolerance")
+
+
+def test_new_rows_agree_as_well_as_was_promised():
+    misses = 0
+    for seed in range(5):
+        network, _, found = search(seed, tolerance=0.02, n_rows=3000)
+        new = random_rows(seed + 500, 20_000, 5)
+        misses += disagreements(network.forward(new), found.plan.forward(new)).mean() > 0.02
+    # Each is allowed to miss with a probability of about 5 %: two of five would be bad luck of 2 %.
+    assert misses <= 1
+
+
+def test_a_larger_tolerance_is_never_dearer():
+    costs = [search(3, tolerance=t)[2].plan.bit_operations for t in (0.005, 0.02, 0.08)]
+    assert costs == sorted(costs, reverse=True)
+
+
+def test_what_the_user_fixed_stays():
+    _, _, found = search(2, precision={"weight": 7, "input": "fixed<9,4>"})
+    assert found.precision.weights == (7, 7, 7)
+    assert set(found.plan.inputs.width.tolist()) == {9}
+
+
+def test_a_regression_is_held_to_its_explained_variance():
+    network, planner, found = search(4, tolerance=0.01, task="regression", widths=(5, 8, 1))
+    float_outputs = network.forward(planner.rows)
+    error = ((found.plan.forward(planner.rows) - float_outputs) ** 2).mean()
+    assert error <= 0.01 * float_outputs.var()
+
+
+def test_a_precision_without_freedom_is_made_as_it_is():
+    _, _, found = search(5, precision=6)
+    assert found.precision == parse_precision(6, 3)
+
+
+def test_formats_that_cannot_reach_the_tolerance_are_reported():
+    _, _, found = search(6, precision={"weight": 2}, tolerance=0.001)
+    assert not found.within_tolerance
+
+
+def test_the_margin_is_that_of_a_binomial_share():
+    assert allowed_loss(0.01, 4096, "classification") == pytest.approx(0.01 - 1.645 * np.sqrt(0.0099 / 4096))
+    assert allowed_loss(0.01, 50, "classification") == 0.0
