@@ -44,14 +44,20 @@ def main(arguments: list[str] | None = None) -> int:
     except ShadowNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"\nkept in {options.output_dir}/: model.joblib (the Pipeline), network.pt (plain torch), report.json")
+    print(
+        f"\nkept in {options.output_dir}/: model.joblib (the Pipeline), network.pt (plain torch), report.json"
+    )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sk_shadownet", description=__doc__)
-    parser.add_argument("--features", type=int, default=8, help="inputs to select (default: %(default)s of 16)")
-    parser.add_argument("--hidden", type=int, nargs="+", default=[64, 32, 32], help="hidden widths at the start")
+    parser.add_argument(
+        "--features", type=int, default=8, help="inputs to select (default: %(default)s of 16)"
+    )
+    parser.add_argument(
+        "--hidden", type=int, nargs="+", default=[64, 32, 32], help="hidden widths at the start"
+    )
     parser.add_argument("--target", type=int, nargs="+", default=[16, 8, 8], help="hidden widths at the end")
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--output-dir", type=Path, default=Path("shadownet_output"))

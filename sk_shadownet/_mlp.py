@@ -53,7 +53,7 @@ class ShadowedMLP(nn.Module):
         Which columns of the rows are read; None for all of them.
     watch_inputs : bool
         Whether a backward pass also computes what `row_saliency` needs.
-    input_noise : float
+    input_noise : Tensor of shape (n_inputs,), float or None
         Standard deviation of the noise added to standardised inputs in training mode.
     gates : list of Tensor or None
         ``gates[l]`` of shape (n_members, widths[l], 1) multiplies what layer l reads; None
@@ -95,7 +95,7 @@ class ShadowedMLP(nn.Module):
         self.register_buffer("columns", None)
         self.gates: list[Tensor | None] = [None] * (len(widths) - 1)
         self.watch_inputs = False
-        self.input_noise = 0.0
+        self.input_noise: Tensor | float | None = None
         self._watched: Tensor | None = None
 
     # Plain look-ups: iterating an nn.ParameterList costs as much as a small layer's product.
@@ -141,7 +141,7 @@ class ShadowedMLP(nn.Module):
         linear = torch.addmm if self.n_members == 1 else torch.baddbmm
         if self.n_members > 1 and x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
-        if self.training and self.input_noise > 0:
+        if self.training and self.input_noise is not None:
             x = x + self.input_noise * torch.randn_like(x)
         if self.training and self.watch_inputs:
             self._watched = x = x.requires_grad_()

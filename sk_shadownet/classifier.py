@@ -37,7 +37,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         score_rule: Any = "fisher",
         n_shadows: int = 1,
         learning_rate_init: float = 0.02,
-        weight_decay: float = 0.01,
+        weight_decay: Any = "auto",
+        input_noise: Any = "auto",
         batch_size: Any = "auto",
         max_epochs: Any = "auto",
         validation_fraction: float | None = 0.1,
@@ -58,6 +59,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         self.n_shadows = n_shadows
         self.learning_rate_init = learning_rate_init
         self.weight_decay = weight_decay
+        self.input_noise = input_noise
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.validation_fraction = validation_fraction

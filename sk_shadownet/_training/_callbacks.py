@@ -10,8 +10,8 @@ from skorch.callbacks import Callback
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from sk_shadownet._exceptions import TrainingDivergedError
 from sk_shadownet._schedule import LearningRate
+from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._shrinking import Shrinking
 
 __all__ = ["BestEpoch", "DivergenceGuard", "LearningRateSetter", "Progress"]
@@ -24,7 +24,9 @@ class LearningRateSetter(Callback):  # type: ignore[misc]
         self.schedule = schedule
 
     def on_batch_begin(self, net: Any, **_: Any) -> None:
-        net.optimizer_.param_groups[0]["lr"] = net.lr * self.schedule.factor(net.progress)
+        rate = net.lr * self.schedule.factor(net.progress)
+        for group in net.optimizer_.param_groups:
+            group["lr"] = rate
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
@@ -35,18 +37,6 @@ class DivergenceGuard(Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         require_finite(net)
-
-
-def require_finite(net: Any) -> None:
-    """Refuse to go on with a loss or a weight that is not a number."""
-    loss = net.history[-1, "train_loss"]
-    if math.isfinite(loss) and all(bool(p.isfinite().all()) for p in net.module_.parameters()):
-        return
-    raise TrainingDivergedError(
-        f"The training loss became {loss:g} or a weight infinite in epoch {len(net.history)}. Lower "
-        f"learning_rate_init (now {net.lr:g}), and check sample_weight and X for huge values. "
-        "The estimator was left unfitted."
-    )
 
 
 class BestEpoch(Callback):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from skorch.dataset import Dataset
 from torch import Tensor
 
 __all__ = ["Batch", "Rows", "as_tensor", "iterate"]
@@ -31,8 +32,8 @@ def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
-    """Some rows of a table with targets and weights.
+class Rows(Dataset):  # type: ignore[misc]
+    """Some rows of a table with targets and weights; a Dataset in the eyes of skorch's callbacks.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._exceptions import TrainingInterruptedWarning
+from sk_shadownet._exceptions import InvalidParameterError, TrainingInterruptedWarning
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
@@ -22,8 +22,8 @@ from sk_shadownet._training._callbacks import (
     DivergenceGuard,
     LearningRateSetter,
     Progress,
-    require_finite,
 )
+from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import LayerShadow, Shrinking
@@ -114,11 +114,11 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     shift, scale : Tensor of shape (n_inputs,)
         Standardisation of the inputs, which becomes part of the network.
     """
-    shadows = _shadows(run)
-    shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
-    best = BestEpoch(shrinking, run.patience)
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), _own_state(run):
+        shadows = _shadows(run)
+        shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
+        best = BestEpoch(shrinking, run.patience)
         net = _build_net(run, shrinking, best, shift, scale)
         net.n_steps = -(-len(rows) // run.batch_size) * run.max_epochs
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
@@ -131,7 +131,13 @@ def _shadows(run: Run) -> list[LayerShadow]:
     shadows = []
     for n, (width, target) in enumerate(zip(run.widths[:-1], run.targets, strict=True)):
         closing = run.input_closing if n == 0 else run.hidden_closing
-        shadows.append(LayerShadow(width, target, closing, run.rule(run.n_shadows, width), pooled=n == 0))
+        rule = run.rule(run.n_shadows, width)
+        if not (hasattr(rule, "update") and hasattr(rule, "scores")):
+            raise InvalidParameterError(
+                "score_rule(n_members, n_units) must return an object with the methods update and scores, "
+                f"got {rule!r}."
+            )
+        shadows.append(LayerShadow(width, target, closing, rule, pooled=n == 0))
     return shadows
 
 
@@ -153,6 +159,7 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
         optimizer=torch.optim.AdamW,
         optimizer__weight_decay=run.weight_decay,
         optimizer__fused=True,
+        optimizer__param_groups=[("bias_*", {"weight_decay": 0.0})],
         lr=run.learning_rate_init,
         max_epochs=run.max_epochs,
         batch_size=run.batch_size,

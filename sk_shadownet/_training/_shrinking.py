@@ -16,6 +16,7 @@ from sk_shadownet._gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._pruning import cut
 from sk_shadownet._schedule import Closing
 from sk_shadownet._scores import ScoreRule
+from sk_shadownet._training._divergence import require_finite_weights
 
 __all__ = ["LayerShadow", "Shrinking"]
 
@@ -117,11 +118,15 @@ class Shrinking(Callback):  # type: ignore[misc]
         for layer in self.layers:
             layer.start(net.module_.n_members)
         net.module_.watch_inputs = True
-        net.module_.input_noise = self.input_noise
+        scale = net.module_.scale
+        noise = self.input_noise if scale is None else self.input_noise * (scale != 0)
+        # Constant columns have scale 0 and stay silent: noise would make them look alive.
+        net.module_.input_noise = noise if self.input_noise > 0 else None
 
     def on_batch_begin(self, net: Any, training: bool = False, **_: Any) -> None:
         due = [layer for layer in self.layers if layer.mask is None and net.progress >= layer.closing.end]
         if due:
+            require_finite_weights(net)
             self.freeze(net, due)
         if net.step % self.refresh == 0:
             self._close(net)
@@ -141,6 +146,7 @@ class Shrinking(Callback):  # type: ignore[misc]
     def _close(self, net: Any) -> None:
         for n, layer in enumerate(self.layers):
             if layer.mask is None and layer.target < layer.n_units and net.progress > layer.closing.start:
+                require_finite_weights(net)
                 layer.close(net.progress)
                 net.module_.gates[n] = _gate_tensor(layer.gates, net.module_.weights[n])
 
@@ -154,7 +160,7 @@ class Shrinking(Callback):  # type: ignore[misc]
             mask = layer.freeze()
             net.module_.gates[n] = None
             if n == 0:
-                net.module_.watch_inputs, net.module_.input_noise = False, 0.0
+                net.module_.watch_inputs, net.module_.input_noise = False, None
             device = net.module_.weights[n].device
             masks.append(None if mask.all() else torch.as_tensor(mask, device=device))
         cut(net.module_, masks, net.optimizer_)
