@@ -1,0 +1,100 @@
+"""Does it find the right inputs, and is the small network good? Ours against tree selectors.
+
+    python examples/benchmarks/selection.py              # all data sets, 5 seeds
+    python examples/benchmarks/selection.py mc100-10 --seeds 2
+
+Same split for all (60/20/20 by seed), final network k-16-8-8 for all, all fits on one thread.
+Every selector is followed by our own training of the small network, so that only the selection
+differs. A cell is the mean over seeds [smallest largest].
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+from _common import (
+    SELECTORS,
+    breast_cancer,
+    cpu_seconds,
+    digits,
+    madelon,
+    mc100,
+    small_network,
+    split,
+    spread,
+)
+
+from sk_shadownet import ShadowMLPClassifier
+
+HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
+
+# (data, k, parameters that differ from the defaults)
+TASKS = {
+    "mc100-10": (mc100, 10, {}),
+    "madelon-10": (madelon, 10, {}),
+    "madelon-20": (madelon, 20, {}),
+    "madelon-10-committee": (madelon, 10, {"n_shadows": 8}),
+    "madelon-20-committee": (madelon, 20, {"n_shadows": 8}),
+    "digits-16": (digits, 16, {}),
+    "digits-32": (digits, 32, {}),
+    "breast_cancer-5": (breast_cancer, 5, {}),
+}
+
+
+def run(name: str, n_seeds: int) -> None:
+    """Print one data set's table."""
+    load, k, parameters = TASKS[name]
+    X, y, true = load()
+    rows: dict[str, list[tuple[float, float, float]]] = {}
+    for seed in range(n_seeds):
+        part = split(X, y, seed)
+
+        def note(label: str, accuracy: float, columns: np.ndarray | None, cpu: float) -> None:
+            share = np.nan if true is None or columns is None else np.isin(columns, true).mean()
+            rows.setdefault(label, []).append((accuracy, share, cpu))
+
+        clf = ShadowMLPClassifier(
+            HIDDEN, n_features_to_select=k, target_hidden_layer_sizes=TARGET, random_state=seed, **parameters
+        )
+        with cpu_seconds() as cpu:
+            clf.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
+        note("shadow network", clf.score(part.X_test, part.y_test), clf.selected_features_, cpu[0])
+        with cpu_seconds() as cpu:
+            accuracy = small_network(part, clf.selected_features_, TARGET, seed)
+        note("  same inputs and widths from scratch", accuracy, clf.selected_features_, cpu[0])
+        for label, select in SELECTORS.items():
+            with cpu_seconds() as cpu:
+                columns = select(part, k)
+                accuracy = small_network(part, columns, TARGET, seed)
+            note(label, accuracy, columns, cpu[0])
+        if true is not None and len(true) == k:
+            with cpu_seconds() as cpu:
+                accuracy = small_network(part, true, TARGET, seed)
+            note("true inputs -> MLP", accuracy, true, cpu[0])
+        with cpu_seconds() as cpu:
+            accuracy = small_network(part, slice(None), HIDDEN, seed)
+        note("dense 64-32-32, all inputs", accuracy, None, cpu[0])
+    changed = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "defaults"
+    print(f"\n{name}: k={k} of {X.shape[1]}, {n_seeds} seeds, {changed}")
+    print(f"{'':40s}{'test accuracy':24s}{'true share':24s}CPU s")
+    for label, cells in rows.items():
+        accuracy, share, seconds = zip(*cells, strict=True)
+        shares = "" if np.isnan(share).any() else spread(list(share), 2)
+        print(f"{label:40s}{spread(list(accuracy)):24s}{shares:24s}{np.mean(seconds):5.1f}", flush=True)
+
+
+def main() -> None:
+    """Run the tasks named on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="*", default=list(TASKS), choices=list(TASKS), metavar="TASK")
+    parser.add_argument("--seeds", type=int, default=5)
+    options = parser.parse_args()
+    for name in options.tasks:
+        run(name, options.seeds)
+
+
+if __name__ == "__main__":
+    main()
