@@ -19,6 +19,16 @@ _VIVADO_ROWS = {
     "uram": r"URAM",
     "dsp": r"DSPs(?: \(DSP48\w*\))?",
 }
+#: Columns of Vivado's table of instances (``-hierarchical``), and what one of a column counts for.
+_VIVADO_COLUMNS = {
+    "Total LUTs": ("lut", 1.0),
+    "FFs": ("ff", 1.0),
+    "RAMB36": ("bram", 1.0),
+    "RAMB18": ("bram", 0.5),
+    "URAM": ("uram", 1.0),
+    "DSP Blocks": ("dsp", 1.0),
+    "DSP48 Blocks": ("dsp", 1.0),
+}
 #: Design states of Vivado in which wires have their true delays.
 _ROUTED_STATES = ("routed", "physopt postroute")
 #: Elements of the area estimate in csynth.xml; older versions write DSP48E.
@@ -60,15 +70,12 @@ def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -
         If the texts are no such reports, or of different devices.
     """
     source = _vivado_source(utilization, netlist, "report_utilization")
-    figures = {}
-    for name, row in _VIVADO_ROWS.items():
-        match = re.search(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", utilization, re.MULTILINE)
-        if match:
-            figures[name] = Figure(float(match.group(1)), source)
-    if "lut" not in figures:
+    used = _vivado_top_instance(utilization) or _vivado_site_types(utilization)
+    if "lut" not in used:
         raise ExportError(
             "Vivado's utilisation report has no row 'CLB LUTs' or 'Slice LUTs'; pass the whole report."
         )
+    figures = {name: Figure(value, source) for name, value in used.items()}
     if timing is not None:
         timed = _vivado_source(timing, netlist, "report_timing_summary")
         if _compact(timed.target) not in _compact(source.target) and _compact(source.target) not in _compact(
@@ -171,6 +178,29 @@ def _vivado_source(text: str, netlist: str, command: str) -> Source:
     return Source(
         "Vivado", version.group(1) if version else "unknown", header.get("Device", "unknown"), step, netlist
     )
+
+
+def _vivado_site_types(text: str) -> dict[str, float]:
+    used = {}
+    for name, row in _VIVADO_ROWS.items():
+        match = re.search(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
+        if match:
+            used[name] = float(match.group(1))
+    return used
+
+
+def _vivado_top_instance(text: str) -> dict[str, float]:
+    """The first row of a hierarchical report, which is the whole design; {} for any other report."""
+    table = re.search(r"^\|\s*Instance\s*\|.*\n[+-]+\n\|.*$", text, re.MULTILINE)
+    if table is None:
+        return {}
+    names, _, values = table.group(0).splitlines()
+    used: dict[str, float] = {}
+    for column, value in zip(names.split("|"), values.split("|"), strict=False):
+        if column.strip() in _VIVADO_COLUMNS:
+            figure, worth = _VIVADO_COLUMNS[column.strip()]
+            used[figure] = used.get(figure, 0.0) + worth * float(value)
+    return used
 
 
 def _vivado_timing(text: str, source: Source) -> dict[str, Figure]:

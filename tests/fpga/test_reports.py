@@ -101,6 +101,12 @@ def test_vivados_7_series_names_are_read():
     assert report.figures["dsp"].source.step == "synthesized design"
 
 
+def test_vivados_report_by_instance_is_read_from_its_top_row():
+    report = parse_vivado(text("vivado_utilization_hierarchical.rpt"), netlist=NETLIST)
+    assert (report.lut, report.ff, report.bram, report.dsp) == (3120, 760, 2.5, 4)
+    assert report.figures["lut"].source.step == "fully placed design"
+
+
 def test_vivado_reports_of_two_devices_are_refused():
     with pytest.raises(ExportError, match="different devices, 7z020clg400-1 and xcvu13p-flga2577"):
         parse_vivado(text("vivado_utilization_7series.rpt"), text("vivado_timing.rpt"), netlist=NETLIST)
