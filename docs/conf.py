@@ -1,0 +1,52 @@
+"""Sphinx configuration: warnings are errors, nothing is downloaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+from sk_shadownet import __version__
+
+project = "sk_shadownet"
+author = "the sk_shadownet developers"
+copyright = f"2026, {author}"
+version = release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "myst_parser",
+    "numpydoc",
+    "sphinx_copybutton",
+]
+exclude_patterns = ["_build"]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+myst_enable_extensions = ["dollarmath", "deflist"]
+myst_heading_anchors = 3
+
+# Docstrings put names in single backquotes.
+default_role = "py:obj"
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+math_numfig = False
+
+html_theme = "furo"
+html_title = f"sk_shadownet {version}"
+html_static_path = ["_static"]
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+_FOREIGN_LABEL = re.compile(r":ref:`([^`<]+?)\s*(?:<[^>]*>)?`")
+
+
+def _drop_foreign_labels(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings inherited from scikit-learn point into its own pages, which are not here."""
+    if str(getattr(obj, "__module__", "")).startswith("sklearn"):
+        lines[:] = _FOREIGN_LABEL.sub(r"\1", "\n".join(lines)).split("\n")
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", _drop_foreign_labels, priority=900)
