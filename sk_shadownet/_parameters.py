@@ -21,7 +21,7 @@ __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
 INPUT_CLOSING = Closing(start=0.1, end=0.5)
-HIDDEN_CLOSING = Closing(start=0.2, end=0.5)
+HIDDEN_CLOSING = Closing(start=0.4, end=0.6)
 MIN_EPOCHS = 40
 MIN_STEPS = 2000
 PRIOR_ROWS = 400  # weight decay as a prior that counts as so many rows
@@ -207,6 +207,7 @@ def plan_run(
     if start is not None:
         widths, targets = start.widths, start.widths[:-1]
     batch_size = _batch_size(e.batch_size, n_rows)
+    noise = _input_noise(e.input_noise, n_rows, n_features)
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     return Run(
         widths=widths,
@@ -221,7 +222,7 @@ def plan_run(
         batch_size=batch_size,
         learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
         weight_decay=_weight_decay(e.weight_decay, n_rows),
-        input_noise=_input_noise(e.input_noise, n_rows, n_features) if targets[0] < widths[0] else 0.0,
+        input_noise=noise if targets[0] < widths[0] else 0.0,
         validation_fraction=0.0
         if e.validation_fraction is None
         else check_real("validation_fraction", e.validation_fraction, 0, 1, open_high=True),

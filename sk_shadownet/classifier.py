@@ -23,7 +23,147 @@ __all__ = ["ShadowMLPClassifier"]
 
 
 class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
-    """Multilayer perceptron that trains itself down to the inputs and widths asked for."""
+    r"""Multilayer perceptron that trains itself down to the inputs and widths asked for.
+
+    One call of `fit` trains the wide network of `hidden_layer_sizes` together with its shadow network of
+    gates, closes gates until exactly the units asked for are left, cuts the network down to them, and trains
+    the small network to the end. Feature selector and classifier in one.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : tuple of int or int, default=(64, 32, 32)
+        Widths of the hidden layers at the start, each at least 1. ``()`` has none: a linear model.
+    n_features_to_select : int, float or None, default=None
+        Inputs at the end. An int counts them, 1 to n_features; a float in (0, 1] is a share of the features,
+        rounded down, at least one; None keeps all.
+    target_hidden_layer_sizes : tuple of (int or None), int or None, default=None
+        Widths of the hidden layers at the end, as many as in `hidden_layer_sizes` and none above it. None in
+        a place keeps that layer; None alone keeps all.
+    activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
+        Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only.
+    score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
+        What a unit is worth. A callable ``rule(n_members, n_units)`` returns an object with the methods
+        ``update(saliency, gates, temperature)`` and ``scores()``.
+    n_shadows : int, default=1
+        Networks trained side by side, at least 1, that pool their evidence for the inputs; the one with the
+        least validation loss becomes the model. Time and memory of training grow with it.
+    learning_rate_init : float, default=0.02
+        Learning rate of AdamW, above 0. It is reached after a warm-up, twice: in the wide network, where it
+        then stays, and in the small one, where it falls to 0.
+    weight_decay : float or "auto", default="auto"
+        Decoupled weight decay of the weights (biases have none), at least 0, relative to the learning rate.
+        "auto" is ``400 / n_rows``, at most 1: a prior that counts as much as 400 rows.
+    input_noise : float or "auto", default="auto"
+        Standard deviation of the noise added to the inputs while they are being chosen, at least 0, in units
+        of the standardised inputs. Used only where inputs are pruned. "auto" is
+        ``sqrt(10 * n_features / n_rows)``, at most 1.
+    batch_size : int or "auto", default="auto"
+        Rows of a gradient step, at least 1; more than there are means all. "auto" is the power of two
+        nearest to ``n_rows / 128``, within 32 and 256.
+    max_epochs : int or "auto", default="auto"
+        Passes over the training rows, at least 1. "auto" is 40, or more where that makes fewer than 2,000
+        gradient steps.
+    validation_fraction : float or None, default=0.1
+        Share of the rows, in [0, 1), held out, stratified by class, to choose the epoch that is kept. None
+        and 0 hold none out; nor does a share that comes to fewer than 20 rows or than there are classes.
+        Without validation rows the last epoch is kept. Not used where `fit` is given ``X_val``.
+    early_stopping : bool, default=False
+        Whether to end training when `n_iter_no_change` epochs after the cut were no better on the
+        validation rows.
+    n_iter_no_change : int, default=20
+        Patience of `early_stopping` in epochs, at least 1.
+    class_weight : dict, "balanced" or None, default=None
+        Positive factors of the weights of each class's rows, 1 where the dict names none. "balanced" gives
+        every class the same total.
+    callbacks : list or None, default=None
+        skorch callbacks, or pairs of a name and a callback.
+    device : str, default="cpu"
+        "cpu", "cuda", "cuda:N", or "auto": CUDA where torch sees it. Predictions run on the CPU.
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, held-out rows, the order of rows and the noise. An int makes fits repeatable.
+    verbose : bool, default=False
+        Whether to show a bar with epoch, phase, open units, loss and the time left.
+    warm_start : bool, default=False
+        Whether a further `fit` continues the small network that is there, without pruning it again.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Labels of ``y``, sorted.
+    n_features_in_ : int
+        Features of ``X``.
+    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+        Names of the columns of ``X``; only where all are strings.
+    selected_features_ : ndarray of shape (n_selected,)
+        Inputs that were kept, in the order of ``X``: names where ``X`` had names, else column numbers.
+    support_ : ndarray of bool of shape (n_features_in_,)
+        True where an input was kept.
+    feature_scores_ : ndarray of float of shape (n_features_in_,)
+        Score of every input at the moment of the choice, the removed ones included. Larger is more relevant;
+        the mean is 0. With "fisher" and "taylor" a natural logarithm.
+    architecture_ : Architecture
+        Widths before and after, and the masks between them.
+    module_ : torch.nn.Sequential
+        The small network, float32, on the CPU. It takes the selected features as they are in ``X`` and gives
+        logits, one for each class.
+    history_ : dict of list
+        One entry an epoch: "epoch", "phase" ("open", "closing" or "finishing"), "open_counts" (of the inputs
+        and each hidden layer), "temperature" of the gates (0 after the cut), "train_loss", "learning_rate",
+        "dur" (seconds); with validation rows "valid_loss" and "valid_score" (accuracy), means over the
+        members, and both member by member; and what callbacks record.
+    n_iter_ : int
+        Epochs trained.
+    best_epoch_ : int
+        Epoch, from 1, whose weights were kept.
+    calibration_rows_ : ndarray of float32 of shape (n_calibration, n_selected)
+        Selected features of training rows, for `to_fpga`: a sample, and every row with an extreme of an input
+        or of a unit.
+    net_ : skorch.NeuralNet
+        The net that did the training.
+
+    Notes
+    -----
+    Gates of a layer follow from scores s through
+
+    .. math:: g_i = \mathrm{sigmoid}\big((s_i - \nu) / \tau\big), \qquad \sum_i g_i = B,
+
+    where the open units B and the temperature tau fall on a schedule. With the default rule the scores
+    are logarithms of averaged squares of ``g_i dL/dg_i``, the diagonal of the Fisher information of the
+    gates [2]_. The page "The method" of the documentation derives all of it, and names its limits.
+
+    Features need no scaling: inputs are standardised on entry, which becomes part of the first layer.
+
+    A weight multiplies the loss of its row and may be negative, as in Monte Carlo samples: such a row takes
+    back what rows like it have added. Every class needs a total above 0.
+
+    References
+    ----------
+    .. [1] D. Mascione, A. Di Luca, F. M. Follega, M. Cristoforetti, R. Iuppa, abstract on a shadow network,
+       QCHS and ICHEP 2022: the idea. Their formulas are not public; the ones used here are our own.
+    .. [2] L. Theis, I. Korshunova, A. Tejani, F. Huszár, "Faster gaze prediction with dense networks and
+       Fisher pruning", 2018, equation 8; here with a running average.
+    .. [3] P. Molchanov, A. Mallya, S. Tyree, I. Frosio, J. Kautz, "Importance estimation for neural network
+       pruning", CVPR 2019, equation 8: the rule "taylor".
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> X, y = make_classification(
+    ...     2000, 20, n_informative=4, n_redundant=0, shuffle=False, class_sep=2.0, random_state=0
+    ... )
+    >>> clf = ShadowMLPClassifier(
+    ...     (32, 16), n_features_to_select=4, target_hidden_layer_sizes=(8, 4), random_state=0
+    ... )
+    >>> clf.fit(X, y).architecture_
+    20-32-16-2 -> 4-8-4-2, 72 multiplications
+    >>> clf.selected_features_
+    array([0, 1, 2, 3])
+    >>> clf.transform(X).shape
+    (2000, 4)
+    >>> clf.score(X, y) > 0.9
+    True
+    """
 
     _stratify = True
 
@@ -82,7 +222,41 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         y_val: Any = None,
         sample_weight_val: Any = None,
     ) -> ShadowMLPClassifier:
-        """Train the wide network with its shadow and keep the small one."""
+        """Train the wide network with its shadow and keep the small one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers. A ``float32`` array or memory map with contiguous rows is not copied.
+        y : array-like of shape (n_samples,)
+            Labels of any type, of at least two classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each row. Single ones may be negative or 0; the total of each class must be above 0.
+        X_val : array-like of shape (n_val, n_features) or None, default=None
+            Validation rows, in place of a share of ``X``. In a Pipeline earlier steps do not transform them.
+        y_val : array-like of shape (n_val,) or None, default=None
+            Their labels, of classes in ``y``.
+        sample_weight_val : array-like of shape (n_val,) or None, default=None
+            Their weights.
+
+        Returns
+        -------
+        self : ShadowMLPClassifier
+
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of the constructor is outside its legal range.
+        InvalidDataError
+            If rows, labels or weights cannot be trained on.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite. The estimator is unfitted then.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If Ctrl-C ended training; the best network so far is kept.
+        """
         with self._fitting() as before:
             rng = check_random_state(self.random_state)
             table = self._check_rows(X, y, sample_weight)
@@ -144,16 +318,46 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         return CrossEntropy()
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
-        """Logits of the small network."""
+        """Logits of the small network.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
+            Of two classes the logit of the second less that of the first: above 0 means ``classes_[1]``.
+        """
         outputs = self._outputs(X)
         return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
-        """Class probabilities."""
+        """Class probabilities, the softmax of the logits.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        probabilities : ndarray of shape (n_samples, n_classes)
+            Columns in the order of ``classes_``.
+        """
         probabilities: npt.NDArray[np.float64] = softmax(self._outputs(X), axis=1)
         return probabilities
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
-        """Likeliest class."""
+        """Likeliest class of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        labels : ndarray of shape (n_samples,)
+            Of equally likely classes the first.
+        """
         outputs = self._outputs(X)
         return np.asarray(self.classes_[outputs.argmax(axis=1)])
