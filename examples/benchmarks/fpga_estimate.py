@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from sk_shadownet.fpga._clock import adder_levels_for
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._rtl import adder_levels_for, design_rtl, write_rtl
+from sk_shadownet.fpga._rtl import design_rtl, write_rtl
 from sk_shadownet.fpga._synthesis import synthesize
 
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet._exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._ports import PortMap
 
-__all__ = ["DESIGN_FILE", "DesignRecord", "netlist_hash", "read_design", "source_files"]
+__all__ = [
+    "DESIGN_FILE",
+    "DesignRecord",
+    "netlist_hash",
+    "read_design",
+    "require_module_name",
+    "source_files",
+]
 
 #: Name of the record in the folder.
 DESIGN_FILE = "design.json"
@@ -19,6 +27,16 @@ DESIGN_FILE = "design.json"
 SOURCE_SUFFIXES = (".v", ".sv", ".vhd", ".cpp", ".h", ".hpp")
 #: Folders under which sources lie: ours and da4ml's, hls4ml's.
 SOURCE_FOLDERS = ("src", "firmware")
+#: Modules of da4ml, and words of Verilog and VHDL that look like names.
+TAKEN_NAMES = frozenset(
+    "binop lookup_table multiplier mux negative shift_adder work "
+    "always and architecture array assign begin bit block body buffer case config configuration constant "
+    "design edge else end entity event file for force function generate generic if initial input inout "
+    "integer is label library linkage logic map module nand new nor not of on open or others out output "
+    "package parameter port primitive process pure range real record reg register release repeat report "
+    "return select signal signed string strong supply0 supply1 table task then time to tri type unit "
+    "unsigned until use variable vector wait while wire with xnor xor".split()
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +103,20 @@ def read_design(folder: Path) -> DesignRecord:
             f"{folder} holds no readable {DESIGN_FILE} ({error}); write the design with to_fpga(..., "
             "backend='verilog') or 'vhdl' first."
         ) from error
+
+
+def require_module_name(name: str) -> None:
+    """Refuse a name that no module can have in Verilog and in VHDL.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name.lower() in TAKEN_NAMES:
+        raise InvalidParameterError(
+            f"name must be a plain identifier that neither language nor da4ml uses, got {name!r}; "
+            "try 'shadownet'."
+        )
 
 
 def source_files(folder: Path) -> tuple[Path, ...]:

@@ -13,24 +13,19 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._design import DESIGN_FILE, DesignRecord
+from sk_shadownet.fpga._clock import adder_levels_for, family_of
+from sk_shadownet.fpga._design import DESIGN_FILE, DesignRecord, require_module_name
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._ports import PortMap
 from sk_shadownet.fpga._testbench import write_testbench
 
-__all__ = ["RtlCost", "RtlDesign", "adder_levels_for", "design_rtl", "family_of", "write_rtl"]
+__all__ = ["RtlCost", "RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
 
 FloatArray = npt.NDArray[np.float64]
 Output = Literal["logits", "class"]
 Language = Literal["verilog", "vhdl"]
 
-#: Time of one adder with its wires, ns. 1.0 for UltraScale+ is da4ml's own choice (5 adders in 5 ns on a
-#: VU13P-2); ECP5 was measured by place and route of our networks; the older Xilinx families are scaled from
-#: UltraScale+ by the ratio of their LUT and carry delays. Only ECP5's was checked by a tool here.
-ADDER_LEVEL_NS = {"xcup": 1.0, "xcu": 1.3, "xc7": 1.7, "ecp5": 3.6, "ice40": 8.0}
-#: Used for a part of an unknown family: that of UltraScale+.
-DEFAULT_FAMILY = "xcup"
 #: Rows on which a new design is compared with the reference before it is handed out.
 N_PROOF_ROWS = 256
 #: Significant bits of a weight that da4ml keeps: its matrices are float32.
@@ -157,7 +152,7 @@ def design_rtl(
         Clock asked for, ns. Together with ``family`` it sets ``adder_levels``.
     output : {"logits", "class"}, default "logits"
     family : str or None, default None
-        A key of ``ADDER_LEVEL_NS``; None for a part that is not known.
+        As :func:`family_of` names it; None for a part that is not known.
     adder_levels : int or None, default None
         Adders in series between registers, at least 1; None chooses by :func:`adder_levels_for`.
 
@@ -188,45 +183,6 @@ def design_rtl(
     design = RtlDesign(plan, output, adder_levels, float(clock_period), ports, stages)
     _prove(design)
     return design
-
-
-def adder_levels_for(clock_period: float, family: str | None = None) -> int:
-    """Adders in series that fit between two registers: ``max(1, floor(clock_period / level))``.
-
-    Parameters
-    ----------
-    clock_period : float
-        Clock asked for, ns.
-    family : str or None, default None
-        A key of ``ADDER_LEVEL_NS``, which holds the time of a level; None takes UltraScale+'s.
-
-    Examples
-    --------
-    >>> adder_levels_for(5.0), adder_levels_for(2.5), adder_levels_for(0.4), adder_levels_for(5.0, "xc7")
-    (5, 2, 1, 2)
-    """
-    if not clock_period > 0:
-        raise InvalidParameterError(f"clock_period must be a positive number of ns, got {clock_period!r}.")
-    level = ADDER_LEVEL_NS[DEFAULT_FAMILY if family is None else family]
-    return max(1, int(clock_period / level + 1e-9))
-
-
-def family_of(part: str) -> str | None:
-    """Family of an FPGA part by its name, None where it is not known.
-
-    Examples
-    --------
-    >>> [family_of(part) for part in ("xcvu13p-flga2577-2-e", "xcku040-ffva1156-2-e", "LFE5U-25F", "X")]
-    ['xcup', 'xcu', 'ecp5', None]
-    """
-    name = part.lower().split("-")[0]
-    if name.startswith("xc7"):
-        return "xc7"
-    if name.startswith(("xczu", "xcau")) or (name.startswith(("xcvu", "xcku")) and _digits_then_p(name[4:])):
-        return "xcup"
-    if name.startswith(("xcvu", "xcku")):
-        return "xcu"
-    return "ecp5" if name.startswith("lfe5u") else "ice40" if name.startswith("ice40") else None
 
 
 def write_rtl(
@@ -260,8 +216,7 @@ def write_rtl(
     """
     if language not in ("verilog", "vhdl"):
         raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")
-    if not (name.isidentifier() and name.isascii()):
-        raise InvalidParameterError(f"name must be a plain identifier, got {name!r}; try 'shadownet'.")
+    require_module_name(name)
     from da4ml.codegen import RTLModel
 
     model = RTLModel(
@@ -412,8 +367,3 @@ def _tidy(folder: Path, name: str) -> None:
     for path in (folder / "src").rglob("*.v"):
         # Verilator before 5.008 stops at the newer names of this warning; all versions know the old one.
         path.write_text(path.read_text().replace("WIDTHTRUNC", "WIDTH").replace("WIDTHEXPAND", "WIDTH"))
-
-
-def _digits_then_p(text: str) -> bool:
-    digits = text.lstrip("0123456789")
-    return digits != text and digits.startswith("p")

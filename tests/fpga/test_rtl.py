@@ -11,18 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.fpga._clock import adder_levels_for, family_of
 from sk_shadownet.fpga._design import netlist_hash, read_design, source_files
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._ports import PortMap, pack_rows, unpack_rows
-from sk_shadownet.fpga._rtl import (
-    N_PROOF_ROWS,
-    adder_levels_for,
-    design_rtl,
-    family_of,
-    proof_rows,
-    write_rtl,
-)
+from sk_shadownet.fpga._rtl import N_PROOF_ROWS, design_rtl, proof_rows, write_rtl
 from sk_shadownet.fpga._simulation import simulate
 from sk_shadownet.fpga._tools import has_tool
 
@@ -320,8 +314,9 @@ def test_unknown_languages_and_names_are_refused(tmp_path):
     design = design_rtl(one_layer([[1.0, 1.0]], [0.0]))
     with pytest.raises(InvalidParameterError, match="language must be 'verilog' or 'vhdl', got 'chisel'"):
         write_rtl(design, tmp_path, language="chisel")
-    with pytest.raises(InvalidParameterError, match="name must be a plain identifier, got '8bit net'"):
-        write_rtl(design, tmp_path, name="8bit net")
+    for name in ("8bit net", "Mux", "signal", "_net", ""):
+        with pytest.raises(InvalidParameterError, match=r"name must be a plain identifier .* got"):
+            write_rtl(design, tmp_path, name=name)
     assert list(tmp_path.iterdir()) == []
 
 
