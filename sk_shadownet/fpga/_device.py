@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError
+from sk_shadownet._exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import _hls
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._estimate import ResourceEstimate, estimate_hls
@@ -69,6 +70,22 @@ class HLSDevice:
         self.lowered = lower(plan)
         self.graph: Any = _hls.build_graph(self.lowered, config, folder)
         self._compiled = False
+        self._warn_of_other_reuse()
+
+    def _warn_of_other_reuse(self) -> None:
+        wanted = _hls.default_hls_config(self.lowered, self.config)["LayerName"]
+        others = {
+            name: reuse
+            for name, (reuse, _) in _hls.dense_layers(self.graph).items()
+            if reuse != wanted[name]["ReuseFactor"]
+        }
+        if others:
+            warnings.warn(
+                f"reuse_factor={self.config.reuse_factor} does not divide the multiplications of every layer; "
+                f"hls4ml took {', '.join(f'{reuse} for {name}' for name, reuse in others.items())} instead.",
+                HardwareWarning,
+                stacklevel=5,
+            )
 
     @property
     def emulator(self) -> str:
@@ -91,10 +108,11 @@ class HLSDevice:
         return _hls.emulate(self.graph, ports)
 
     def estimate(self) -> ResourceEstimate:
+        chosen = _hls.dense_layers(self.graph).values()
         return estimate_hls(
             self.plan,
-            reuse_factor=self.config.reuse_factor,
-            strategy=self.config.strategy,
+            reuse_factor=[reuse for reuse, _ in chosen],
+            strategy=[strategy for _, strategy in chosen],
             clock_period=self.config.clock_period,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
 
@@ -99,9 +100,13 @@ def count_signed_digits(values: npt.ArrayLike) -> IntArray:
 
 
 def estimate_hls(
-    plan: FixedPointPlan, *, reuse_factor: int = 1, strategy: str = "latency", clock_period: float = 5.0
+    plan: FixedPointPlan,
+    *,
+    reuse_factor: int | Sequence[int] = 1,
+    strategy: str | Sequence[str] = "latency",
+    clock_period: float = 5.0,
 ) -> ResourceEstimate:
-    """Estimate an hls4ml project of a plan.
+    """Estimate an hls4ml project of a plan; reuse factor and strategy are of all layers or of each.
 
     Notes
     -----
@@ -130,7 +135,9 @@ def estimate_hls(
         )
         bits = output_bits
     shape = "-".join(map(str, plan.widths))
-    return _estimate(layers, reuse_factor, strategy, clock_period, f"hls4ml project of {shape}")
+    reuses = [reuse_factor] * len(layers) if isinstance(reuse_factor, int) else list(reuse_factor)
+    strategies = [strategy] * len(layers) if isinstance(strategy, str) else list(strategy)
+    return _estimate(layers, reuses, strategies, clock_period, f"hls4ml project of {shape}")
 
 
 def estimate_widths(
@@ -174,15 +181,22 @@ def estimate_widths(
             )
         )
     shape = "-".join(map(str, widths))
-    return _estimate(layers, reuse_factor, strategy, clock_period, f"any {shape} at {weight_bits} bits")
+    n_layers = len(layers)
+    design = f"any {shape} at {weight_bits} bits"
+    return _estimate(layers, [reuse_factor] * n_layers, [strategy] * n_layers, clock_period, design)
 
 
 def _estimate(
-    layers: list[_Layer], reuse: int, strategy: str, clock_period: float, design: str
+    layers: list[_Layer], reuses: list[int], strategies: list[str], clock_period: float, design: str
 ) -> ResourceEstimate:
     levels = max(int(clock_period / ADDER_NS), 1)
-    unrolled = reuse == 1 and strategy != "resource"
-    parts = [_unrolled(layer, levels) if unrolled else _shared(layer, reuse, levels) for layer in layers]
+    parts, interval = [], 1
+    for layer, reuse, strategy in zip(layers, reuses, strategies, strict=True):
+        if reuse == 1 and strategy != "resource":
+            parts.append(_unrolled(layer, levels))
+        else:
+            parts.append(_shared(layer, reuse, levels))
+            interval = max(interval, min(reuse, layer.n_inputs * layer.n_outputs))
     lut, ff, dsp, bram, cycles = (sum(part[k] for part in parts) for k in range(5))
     return ResourceEstimate(
         lut=lut,
@@ -190,9 +204,7 @@ def _estimate(
         dsp=dsp,
         bram=bram,
         latency_cycles=cycles,
-        initiation_interval=1
-        if unrolled
-        else min(reuse, max(layer.n_inputs * layer.n_outputs for layer in layers)),
+        initiation_interval=interval,
         source=OWN_ARITHMETIC,
         design=design,
     )

@@ -25,6 +25,7 @@ __all__ = [
     "by_hand",
     "compile_graph",
     "default_hls_config",
+    "dense_layers",
     "emulate",
     "move_graph",
     "run_vendor_build",
@@ -37,6 +38,8 @@ FloatArray = npt.NDArray[np.float64]
 COMPILE_LOG = "compile.log"
 #: Name that hls4ml gives the inputs of a torch module.
 INPUT_LAYER = "input_1"
+#: hls4ml's strategy that writes out every multiplication.
+UNROLLED = "resource_unrolled"
 #: Name of the layer behind the logits, where there is one.
 OUTPUT_LAYER = "answer"
 
@@ -130,9 +133,10 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
     options = dict(config.options)
     if config.resolved_part is not None:
         options.setdefault("part", config.resolved_part)
-    hls_config = default_hls_config(plan, config)
+    hls_config = dict(default_hls_config(plan, config))
     hls_config["InputShape"] = (plan.layers[0].weight.shape[1],)
-    with _quoting("hls4ml could not convert the network"):
+
+    def convert() -> Any:
         from hls4ml.converters import convert_from_pytorch_model
 
         return convert_from_pytorch_model(
@@ -145,6 +149,23 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
             io_type=config.io_type,
             **options,
         )
+
+    with _quoting("hls4ml could not convert the network"):
+        graph = convert()
+        # hls4ml writes C++ that does not compile for an unrolled layer too small to share multipliers.
+        alone = [name for name, (reuse, how) in dense_layers(graph).items() if (reuse, how) == (1, UNROLLED)]
+        for name in alone:
+            hls_config["LayerName"][name]["Strategy"] = "resource"
+        return convert() if alone else graph
+
+
+def dense_layers(graph: Any) -> dict[str, tuple[int, str]]:
+    """Reuse factor and strategy that hls4ml chose for each fully connected layer."""
+    return {
+        layer.name: (int(layer.get_attr("reuse_factor")), str(layer.get_attr("strategy")).lower())
+        for layer in graph.get_layers()
+        if layer.class_name == "Dense"
+    }
 
 
 def write_graph(graph: Any) -> None:

@@ -47,8 +47,8 @@ def test_the_emulation_is_the_reference_bit_for_bit(backend, seed, tmp_path):
 @needs_compiler
 @pytest.mark.hardware
 def test_streams_shared_multipliers_and_the_resource_strategy_change_no_bit(tmp_path):
-    plan = random_plan(20, one_width=True)
-    rows = random_rows(20, 500, plan.widths[0]) * 4
+    plan = random_plan(31, one_width=True)
+    rows = random_rows(31, 500, plan.widths[0]) * 4
     device = written(plan, tmp_path, io_type="io_stream", strategy="resource", reuse_factor=2)
     assert np.array_equal(device.outputs(rows), plan.forward(rows))
 
@@ -228,3 +228,22 @@ def test_a_small_module_needs_no_estimator(tmp_path):
     fpga = to_fpga(small_module(), tmp_path / "fw", precision=6, X_calibration=random_rows(0, 300, 4))
     assert fpga.class_labels.tolist() == [0, 1, 2]
     assert fpga.input_names == ("x0", "x1", "x2", "x3")
+
+
+@needs_compiler
+@pytest.mark.hardware
+def test_an_unrolled_layer_too_small_to_share_multipliers_still_compiles(tmp_path):
+    plan = random_plan(20, one_width=True)
+    rows = random_rows(20, 200, plan.widths[0])
+    with pytest.warns(
+        HardwareWarning, match="does not divide the multiplications of every layer; hls4ml took"
+    ):
+        device = written(plan, tmp_path, strategy="resource_unrolled", reuse_factor=2)
+    assert np.array_equal(device.outputs(rows), plan.forward(rows))
+
+
+def test_the_estimate_follows_the_reuse_factor_of_each_layer(fpga, tmp_path):
+    changed = {"LayerName": {"dense_1": {"ReuseFactor": 4, "Strategy": "Resource"}}}
+    other = to_fpga(fitted_estimator(), tmp_path / "fw", precision=7, hls_config=changed)
+    assert fpga.estimate().initiation_interval == 1
+    assert other.estimate().initiation_interval == 4
