@@ -81,8 +81,8 @@ class HLSDevice:
         }
         if others:
             warnings.warn(
-                f"reuse_factor={self.config.reuse_factor} does not divide the multiplications of every layer; "
-                f"hls4ml took {', '.join(f'{reuse} for {name}' for name, reuse in others.items())} instead.",
+                f"reuse_factor={self.config.reuse_factor} does not divide the multiplications of every "
+                f"layer; hls4ml took {', '.join(f'{reuse} for {name}' for name, reuse in others.items())} instead.",
                 HardwareWarning,
                 stacklevel=5,
             )
