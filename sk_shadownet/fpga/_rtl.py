@@ -12,7 +12,12 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet._exceptions import (
+    ExportError,
+    InvalidParameterError,
+    MissingToolError,
+    ShadowNetError,
+)
 from sk_shadownet.fpga._clock import adder_levels_for, family_of
 from sk_shadownet.fpga._design import DESIGN_FILE, DesignRecord, require_module_name
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
@@ -176,9 +181,7 @@ def design_rtl(
             f"output must be 'logits' or 'class' and adder_levels at least 1, got {output!r} and "
             f"{adder_levels}."
         )
-    from da4ml.trace import to_pipeline
-
-    stages = to_pipeline(_trace(plan, output), adder_levels, verbose=False)
+    stages = _pipeline(plan, output, adder_levels)
     ports = PortMap.from_formats(_formats(stages.inp_qint), _formats(stages.out_qint))
     design = RtlDesign(plan, output, adder_levels, float(clock_period), ports, stages)
     _prove(design)
@@ -262,6 +265,20 @@ def proof_rows(plan: FixedPointPlan, n_rows: int = N_PROOF_ROWS) -> FloatArray:
     rows = random.uniform(low - 0.25 * span, high + 0.25 * span, size=(n_rows, len(low)))
     rows[0], rows[1], rows[2] = low, high, 0.0
     return rows
+
+
+def _pipeline(plan: FixedPointPlan, output: Output, adder_levels: int) -> Any:
+    from da4ml.trace import to_pipeline
+
+    try:
+        return to_pipeline(_trace(plan, output), adder_levels, verbose=False)
+    except ShadowNetError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{da4ml_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, or "
+            "export to hls4ml with backend='Vitis'."
+        ) from error
 
 
 def _trace(plan: FixedPointPlan, output: Output) -> Any:

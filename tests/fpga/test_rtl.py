@@ -334,6 +334,17 @@ def test_hardware_that_differs_from_its_plan_is_not_handed_out(monkeypatch):
         design_rtl(one_layer([[1.0, 1.0]], [0.5]))
 
 
+def test_what_da4ml_cannot_build_is_no_bare_traceback(monkeypatch):
+    def fails(*_, **__):
+        raise AssertionError("Latency of an atomic operation")
+
+    monkeypatch.setattr("da4ml.trace.to_pipeline", fails)
+    with pytest.raises(
+        ExportError, match=r"could not build this plan \(AssertionError: Latency of an atomic"
+    ):
+        design_rtl(one_layer([[1.0, 1.0]], [0.0]))
+
+
 def test_a_folder_without_a_record_is_refused(tmp_path):
     with pytest.raises(ExportError, match=r"holds no readable design\.json"):
         read_design(tmp_path)
