@@ -3,9 +3,10 @@
     python examples/plot_gates_closing.py [FILE]
 
 Trains 16-64-32-32-5 down to 8-16-8-8-5 and draws, epoch by epoch, how many units of each layer are still
-open, the temperature of the gates, and the validation loss. What is seen: the counts fall steeply at first
-and then level out on the asked widths, the temperature falls geometrically until gates are as good as 0 or
-1, and the validation loss falls on after the cut, when the small network is trained alone.
+open, the temperature of the gates that are still soft, and the validation loss. What is seen: inputs close
+before hidden units do; counts fall steeply at first and then level out on the asked widths; the temperature
+falls geometrically until gates are as good as 0 or 1; and the validation loss falls on after the last cut,
+when the small network is trained alone.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def draw(clf: ShadowMLPClassifier) -> Figure:
     top.legend(frameon=False)
     closing = [(e, t) for e, t in zip(history["epoch"], history["temperature"], strict=True) if t > 0]
     middle.semilogy(*zip(*closing, strict=True), color="black")
-    middle.set(ylabel="temperature")
+    middle.set(ylabel="highest\ntemperature")
     bottom.plot(history["epoch"], history["valid_loss"], color="black")
     bottom.plot(clf.best_epoch_, history["valid_loss"][clf.best_epoch_ - 1], "o", color="black")
     bottom.annotate(
@@ -58,7 +59,7 @@ def draw(clf: ShadowMLPClassifier) -> Figure:
     cut = 0.5 + sum(phase != "finishing" for phase in history["phase"])
     for axes in (top, middle, bottom):
         axes.axvline(cut, color="grey", linewidth=1)
-    top.annotate("network cut", (cut, 70), xytext=(4, 0), textcoords="offset points", color="grey")
+    top.annotate("last cut", (cut, 75), xytext=(-4, 0), textcoords="offset points", ha="right", color="grey")
     return figure
 
 
