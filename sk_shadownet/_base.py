@@ -21,7 +21,7 @@ from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._exceptions import InvalidDataError
 from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Rows, Run, Trained, as_tensor, thread_limit, train
+from sk_shadownet._training import Rows, Run, Trained, as_tensor, finish, thread_limit, train
 from sk_shadownet.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseShadowMLP", "as_numpy"]
 
+# Finishing through the rounding: epochs and learning rate as shares of those of the float network.
+QUANTIZED_EPOCHS = 0.5
+QUANTIZED_RATE = 0.2
 # Rows of one step of a prediction: inputs and activations stay within a core's cache.
 _PREDICT_ROWS = 4096
 
@@ -93,6 +96,20 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self._store(trained, run, before)
         columns = np.flatnonzero(self.support_)
         self.calibration_rows_ = calibration_rows(self.module_, table.X, train_rows, columns, rng)
+        if self.quantization is not None:
+            self._quantize(run, rows, checks, columns)
+
+    def _quantize(self, run: Run, rows: Rows, checks: Rows | None, columns: npt.NDArray[np.intp]) -> None:
+        """Continue the small network's training through the hardware's own arithmetic."""
+        from sk_shadownet.fpga import quantized_module
+
+        fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization)
+        epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
+        rate = QUANTIZED_RATE * run.learning_rate_init
+        history = finish(run, fixed, columns, rows, checks, epochs, rate)
+        self.quantization_history_ = history
+        self.module_ = fixed.to_sequential()
+        self.fixed_point_plan_ = fixed.plan()
 
     def _store(self, trained: Trained, run: Run, before: dict[str, Any] | None) -> None:
         self.net_ = trained.net
@@ -147,6 +164,9 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, as_numpy(X), dtype=np.float32, reset=False)
         columns = np.flatnonzero(self.support_)
+        plan = getattr(self, "fixed_point_plan_", None)
+        if plan is not None:
+            return np.asarray(plan.forward(X[:, columns]))
         everything = len(columns) == self.n_features_in_
         # In float64 a row's outputs do not depend on which rows it is predicted with.
         module = deepcopy(self.module_).double()

@@ -75,6 +75,10 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     class_weight : dict, "balanced" or None, default=None
         Positive factors of the weights of each class's rows, 1 where the dict names none. "balanced" gives
         every class the same total.
+    quantization : int, str, dict or None, default=None
+        Continue the small network's training in fixed point. An int is the width of the weights in bits, the
+        formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``.
+        `predict` and all else then answer as the hardware does, bit for bit. "relu" and "identity" only.
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback.
     device : str, default="cpu"
@@ -118,6 +122,11 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     calibration_rows_ : ndarray of float32 of shape (n_calibration, n_selected)
         Selected features of training rows, for `to_fpga`: a sample, and every row with an extreme of an input
         or of a unit.
+    fixed_point_plan_ : FixedPointPlan
+        Formats and rounded weights of the hardware; only with `quantization`.
+    quantization_history_ : dict of list
+        One entry an epoch of that finishing: "train_loss" and, with validation rows, "valid_loss" and
+        "valid_score"; only with `quantization`.
     net_ : skorch.NeuralNet
         The net that did the training.
 
@@ -185,6 +194,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         early_stopping: bool = False,
         n_iter_no_change: int = 20,
         class_weight: Any = None,
+        quantization: Any = None,
         callbacks: Any = None,
         device: str = "cpu",
         random_state: Any = None,
@@ -206,6 +216,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         self.early_stopping = early_stopping
         self.n_iter_no_change = n_iter_no_change
         self.class_weight = class_weight
+        self.quantization = quantization
         self.callbacks = callbacks
         self.device = device
         self.random_state = random_state

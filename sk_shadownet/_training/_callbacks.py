@@ -44,13 +44,13 @@ class BestEpoch(Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    shrinking : Shrinking
-        Tells when the widths are final.
+    shrinking : object with an attribute ``finished``
+        Tells when widths and formats are final.
     patience : int or None
         Stop after so many epochs without a better one; None never stops early.
     """
 
-    def __init__(self, shrinking: Shrinking, patience: int | None = None) -> None:
+    def __init__(self, shrinking: Any, patience: int | None = None) -> None:
         self.shrinking = shrinking
         self.patience = patience
 

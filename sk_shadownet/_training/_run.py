@@ -29,7 +29,7 @@ from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import LayerShadow, Shrinking
 from sk_shadownet._training._threads import thread_limit
 
-__all__ = ["Run", "Trained", "train"]
+__all__ = ["Run", "Trained", "own_state", "train"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -115,7 +115,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         Standardisation of the inputs, which becomes part of the network.
     """
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
-    with thread_limit(layer * run.batch_size * run.n_shadows), _own_state(run):
+    with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run)
         shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
         best = BestEpoch(shrinking, run.patience)
@@ -217,7 +217,7 @@ def _collect(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch) -> Tra
 
 
 @contextmanager
-def _own_state(run: Run) -> Iterator[None]:
+def own_state(run: Run) -> Iterator[None]:
     """Seed torch, with gradients, for the run; the caller's generators and modes come back."""
     devices = [torch.cuda.current_device()] if run.device.startswith("cuda") else []
     with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad():

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import Precision, parse_precision
@@ -30,7 +30,7 @@ WIDE_WEIGHTS = 16
 #: Integer bits that a bias may grow by before formats are chosen again; they cost no hardware.
 BIAS_HEADROOM = 2
 #: Share of rows whose class the formats of inputs and activations may change before the finishing training.
-DEFAULT_TOLERANCE = 0.03
+DEFAULT_TOLERANCE = 0.02
 
 
 class _Grid(NamedTuple):
@@ -93,6 +93,10 @@ class FixedPointSequential(nn.Module):
     Forward, ``q(v)`` rounds to the nearest number of a format and saturates. Backward, ``dq/dv`` is taken
     as 1 inside the range of the format and 0 outside it for inputs and activations, and as 1 everywhere for
     weights and biases, so that a saturated weight can come back (Bengio, Leonard, Courville 2013).
+
+    Raw inputs may differ in scale by orders of magnitude, and so do the weights that read them. Those of the
+    first layer are therefore learnt in units of ``2**-e_j``, where input j reaches up to ``2**e_j``: one
+    learning rate then suits them all.
     """
 
     def __init__(self, module: nn.Sequential, calibration_rows: FloatArray, precision: Precision) -> None:
@@ -104,6 +108,10 @@ class FixedPointSequential(nn.Module):
         self.precision = precision
         self._rows = calibration_rows
         self._grids: list[_Grid] = []
+        reach = np.ldexp(1.0, integer_bits(np.maximum(np.abs(calibration_rows).max(axis=0), 2.0**-64)))
+        self._unit = torch.from_numpy(1 / reach)
+        first: Any = self.layers[0]
+        first.weight.data.div_(self._unit.to(first.weight))
         self.replan()
 
     def replan(self, calibration_rows: FloatArray | None = None) -> None:
@@ -121,9 +129,11 @@ class FixedPointSequential(nn.Module):
         dtype = torch.float32 if self._exact_in_float32 and given == torch.float32 else torch.float64
         grids = iter(self._grids_in(dtype, x.device))
         a = _round(x.to(dtype), next(grids), clipped=True)
-        for linear, layer in zip(self.layers, self._formats.layers, strict=True):
+        for n, (linear, layer) in enumerate(zip(self.layers, self._formats.layers, strict=True)):
             own: Any = linear
-            weight = _round(own.weight.to(dtype), next(grids), clipped=False)
+            exact = own.weight.to(dtype)
+            exact = exact * self._unit.to(dtype=dtype, device=x.device) if n == 0 else exact
+            weight = _round(exact, next(grids), clipped=False)
             bias = _round(own.bias.to(dtype), next(grids), clipped=False)
             a = nn.functional.linear(a, weight, bias)
             if layer.relu:
@@ -162,7 +172,10 @@ class FixedPointSequential(nn.Module):
 
     def _float_network(self) -> FloatNetwork:
         parts: list[nn.Module] = []
-        for linear in self.layers:
+        for n, own in enumerate(self.layers):
+            linear: Any = deepcopy(own)
+            if n == 0:
+                linear.weight.data.mul_(self._unit.to(linear.weight))
             parts += [linear, nn.ReLU()]
         return FloatNetwork.from_module(nn.Sequential(*parts[:-1]))
 
@@ -202,7 +215,7 @@ def quantized_module(
         A width is that of the weights alone; inputs and activations then get the narrowest formats that
         lose at most ``tolerance`` while the weights are still fine. Everything else as in
         :func:`sk_shadownet.fpga.to_fpga`, "auto" weights being of 8 bits.
-    tolerance : float, default=0.03
+    tolerance : float, default=0.02
         Share of rows whose class these formats may change before the training makes up for it.
     task : {"classification", "regression"}, default="classification"
 
@@ -236,7 +249,23 @@ def quantized_module(
         found = search_precision(planner, fine, tolerance=tolerance, task=task, cost=_signal_bits)
         for slot in fine.free:
             wanted = wanted.with_spec(slot, found.precision[slot])  # type: ignore[arg-type]
-    return FixedPointSequential(module, rows, wanted)
+    return FixedPointSequential(_rounded_together(module, network, rows, wanted), rows, wanted)
+
+
+def _rounded_together(
+    module: nn.Sequential, network: FloatNetwork, rows: FloatArray, precision: Precision
+) -> nn.Sequential:
+    """The module with weights rounded so that they make up for one another: a start worth several epochs."""
+    planned = iter(Planner(network, rows).plan(precision).layers)
+    started = deepcopy(module)
+    for layer in started:
+        if isinstance(layer, nn.Linear):
+            rounded = next(planned)
+            bias = torch.from_numpy(rounded.bias).to(layer.weight)
+            with torch.no_grad():
+                layer.weight.copy_(torch.from_numpy(rounded.weight))
+            layer.bias = nn.Parameter(bias)
+    return started
 
 
 #: Bits of weights that are left to the planner: with these, finishing lost nothing measurable.

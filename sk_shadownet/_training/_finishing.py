@@ -1,0 +1,115 @@
+"""Training a small network on, through whatever arithmetic it brings along."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sk_shadownet._schedule import LearningRate
+from sk_shadownet._training._callbacks import BestEpoch, DivergenceGuard, LearningRateSetter
+from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._training._rows import Rows
+from sk_shadownet._training._run import Run, own_state
+from sk_shadownet._training._threads import thread_limit
+
+__all__ = ["finish"]
+
+REPLAN_BEFORE = (2, 3, 5, 9)  # epochs, from 1
+
+
+class _Replanning(Callback):  # type: ignore[misc]
+    """Let a fixed-point network choose its formats anew while its weights still move a lot.
+
+    Weights of different formats cannot be compared, so the best epoch is looked for only after
+    the last change.
+    """
+
+    def __init__(self, n_epochs: int) -> None:
+        self.epochs = [epoch for epoch in REPLAN_BEFORE if epoch <= n_epochs // 2]
+        self.finished = not self.epochs
+
+    def on_epoch_begin(self, net: Any, **_: Any) -> None:
+        if len(net.history) in self.epochs:
+            net.module_.network.replan()
+        self.finished = len(net.history) >= max(self.epochs, default=0)
+
+
+class _Alone(nn.Module):
+    """A network of selected columns in the shape of a committee with one member."""
+
+    n_members = 1
+    columns: Tensor
+
+    def __init__(self, network: nn.Module, columns: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("columns", columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.network(x.index_select(1, self.columns))
+        return outputs.unsqueeze(0)
+
+
+def finish(
+    run: Run,
+    network: nn.Module,
+    columns: npt.NDArray[np.intp],
+    rows: Rows,
+    valid: Rows | None,
+    epochs: int,
+    learning_rate: float,
+) -> dict[str, list[Any]]:
+    """Train `network` in place on the selected columns, and leave it at its best epoch.
+
+    Parameters
+    ----------
+    run : Run
+        Loss, batch size, device and seed of the run that is being finished.
+    network : nn.Module
+        Takes (n_rows, n_selected), gives (n_rows, n_outputs); its method ``replan()`` chooses formats.
+    columns : ndarray of int
+    rows, valid : Rows
+    epochs : int
+    learning_rate : float
+        At its peak; it ends at 0.
+
+    Returns
+    -------
+    history : dict of lists
+        "train_loss" and, with validation rows, "valid_loss" and "valid_score", one entry an epoch.
+    """
+    replanning = _Replanning(epochs)
+    best = BestEpoch(replanning)
+    with thread_limit(0), own_state(run):
+        net = ShadowNet(
+            _Alone(network, torch.as_tensor(columns)),
+            criterion=run.loss,
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=0.0,
+            optimizer__fused=True,
+            lr=learning_rate,
+            max_epochs=epochs,
+            batch_size=run.batch_size,
+            train_split=None,
+            callbacks=[
+                ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
+                ("shadow_replanning", replanning),
+                ("shadow_guard", DivergenceGuard()),
+                ("shadow_best_epoch", best),
+            ],
+            device=run.device,
+            verbose=0,
+        )
+        net.set_params(callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None)
+        net.generator = torch.Generator().manual_seed(run.seed)
+        net.n_steps = -(-len(rows) // run.batch_size) * epochs
+        net.fit(rows, valid)
+        best.restore(net)
+    network.cpu()
+    history = net.history.to_list()
+    return {key: [row[key] for row in history] for key in history[0] if "valid" in key or "train" in key}
