@@ -80,9 +80,10 @@ class HLSDevice:
             if reuse != wanted[name]["ReuseFactor"]
         }
         if others:
+            taken = ", ".join(f"{reuse} for {name}" for name, reuse in others.items())
             warnings.warn(
                 f"reuse_factor={self.config.reuse_factor} does not divide the multiplications of every "
-                f"layer; hls4ml took {', '.join(f'{reuse} for {name}' for name, reuse in others.items())} instead.",
+                f"layer; hls4ml took {taken} instead.",
                 HardwareWarning,
                 stacklevel=5,
             )

@@ -123,19 +123,42 @@ def test_a_stricter_tolerance_gives_no_narrower_signals():
     assert bits[0] < bits[1]
 
 
-def test_training_through_the_rounding_wins_back_what_rounding_lost():
+def trained_network():
     random = np.random.default_rng(0)
     X = random.normal(size=(2000, 4))
     y = (X[:, 0] * X[:, 1] > 0).astype(int) + 2 * (X[:, 2] > 0.3)
     torch.manual_seed(0)
     module = small_module(0, (4, 12, 8, 4))
     train(module, X, y, 60)
+    return module, X, y
+
+
+def accuracy(fixed, X, y):
+    return (fixed.plan().forward(X).argmax(axis=1) == y).mean()
+
+
+def test_finishing_starts_from_weights_rounded_together():
+    module, X, y = trained_network()
     fixed = quantized_module(module, X, 3)
-    before = (fixed.plan().forward(X).argmax(axis=1) == y).mean()
+    alone = FixedPointSequential(module, X, fixed.precision)
+    # Measured: 0.96 against 0.87, 0.99 in float.
+    assert accuracy(fixed, X, y) > accuracy(alone, X, y) + 0.04
+
+
+def test_training_through_the_rounding_wins_back_what_rounding_lost():
+    module, X, y = trained_network()
+    fixed = FixedPointSequential(module, X, parse_precision({"input": 6, "weight": 3, "activation": 5}, 3))
+    before = accuracy(fixed, X, y)
     train(fixed, X, y, 20)
-    after = (fixed.plan().forward(X).argmax(axis=1) == y).mean()
-    # Measured: 0.86 before, 0.93 after, 0.99 in float.
-    assert after > before + 0.03
+    # Measured: 0.85 before, 0.93 after, 0.99 in float.
+    assert accuracy(fixed, X, y) > before + 0.03
+
+
+def test_a_network_without_biases_gets_some():
+    module = nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2, bias=False))
+    rows = random_rows(0, 300, 3)
+    fixed = quantized_module(module, rows, 8)
+    assert np.array_equal(fixed(torch.from_numpy(rows)).detach().numpy(), fixed.plan().forward(rows))
 
 
 def train(module, X, y, n_epochs):
