@@ -32,7 +32,8 @@ def main(folder: Path) -> None:
 
     # Export: one call plans all formats and writes an hls4ml project.
     fpga = clf.to_fpga(folder / "trigger_fw", backend="Vitis", clock_period=5.0)
-    print(fpga)
+    print(fpga.plan)
+    print(fpga.input_names)
 
     # Compare: emulated hardware against the float network, on all test jets.
     print(fpga.compare(X_test, y_test))

@@ -22,7 +22,7 @@ def main() -> None:
     # Load: 25,000 simulated jets to train on, 10,000 to test on, 16 features, 5 classes.
     jets = load_lhc_jets(as_frame=True)
     X_train, X_test, y_train, y_test = jets.X_train, jets.X_test, jets.y_train, jets.y_test
-    print(X_train.shape, list(jets.target_names))
+    print(X_train.shape, *jets.target_names)
 
     # Fit: one training run, from the wide network to the small one.
     clf = ShadowMLPClassifier(
@@ -51,7 +51,7 @@ def main() -> None:
 
     # Pipeline: scaling in front changes nothing here, since the network standardises its inputs itself.
     few = X_train.iloc[::5], y_train.iloc[::5]
-    pipe = make_pipeline(StandardScaler(), ShadowMLPClassifier(n_features_to_select=8, max_epochs=12))
+    pipe = make_pipeline(StandardScaler(), ShadowMLPClassifier(n_features_to_select=8, max_epochs=10))
     pipe.set_params(shadowmlpclassifier__random_state=0).fit(*few)
     print(f"pipeline {pipe.score(X_test, y_test):.3f}")
 
@@ -64,7 +64,7 @@ def main() -> None:
         print(candidate["shadowmlpclassifier__n_features_to_select"], f"features: {score:.3f}")
 
     # Committee: four shadow networks side by side pool what they learn about the inputs.
-    committee = ShadowMLPClassifier(n_features_to_select=4, n_shadows=4, max_epochs=12, random_state=0)
+    committee = ShadowMLPClassifier(n_features_to_select=4, n_shadows=4, max_epochs=10, random_state=0)
     committee.fit(*few)
     print(list(committee.selected_features_))
 
