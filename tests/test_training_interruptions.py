@@ -189,7 +189,7 @@ def test_a_rate_far_too_large_is_named(rate):
 @pytest.mark.parametrize("epoch", [1, 8, 18])
 def test_a_loss_that_becomes_nan_stops_the_run(epoch):
     clf = small(callbacks=[Poison(epoch, "on_batch_end", float("nan"))])
-    with pytest.raises(TrainingDivergedError, match=rf"became nan.* in epoch {epoch}\..*learning_rate_init"):
+    with pytest.raises(TrainingDivergedError, match=rf"became NaN.* in epoch {epoch}\..*learning_rate_init"):
         clf.fit(X, Y)
 
 
