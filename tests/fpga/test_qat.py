@@ -57,7 +57,27 @@ def test_the_gradient_of_a_weight_is_that_of_the_unrounded_sum():
     x = torch.from_numpy(rows[:50]).float()
     fixed(x).sum().backward()
     rounded = torch.from_numpy(fixed.plan().quantize_inputs(x.numpy())).float()
-    torch.testing.assert_close(fixed.layers[0].weight.grad[0], rounded.sum(dim=0))
+    # The first layer learns in units of its inputs' scale.
+    torch.testing.assert_close(fixed.layers[0].weight.grad[0], rounded.sum(dim=0) * fixed._unit.float())
+
+
+def test_the_scale_of_a_raw_feature_changes_no_step_of_training():
+    scale = torch.tensor([1.0, 1024.0, 2.0**-10, 8.0], dtype=torch.float64)
+    rows = random_rows(0, 500, 4)
+    plain, scaled = small_module().double(), small_module().double()
+    with torch.no_grad():
+        scaled[0].weight /= scale
+    outputs = []
+    for module, unit in ((plain, torch.ones(4, dtype=torch.float64)), (scaled, scale)):
+        x = torch.from_numpy(rows) * unit
+        fixed = FixedPointSequential(module, x.numpy(), parse_precision(6, 3))
+        optimiser = torch.optim.Adam(fixed.parameters(), 1e-2)
+        for _ in range(5):
+            optimiser.zero_grad()
+            (fixed(x) ** 2).sum().backward()
+            optimiser.step()
+        outputs.append(fixed(x).detach())
+    assert torch.equal(*outputs)
 
 
 def test_no_gradient_passes_a_saturated_activation():
@@ -89,13 +109,11 @@ def test_the_module_given_is_not_changed():
 def test_replanning_follows_weights_that_outgrew_their_formats():
     fixed, _rows, _ = fixed_module(0, 6)
     with torch.no_grad():
-        fixed.layers[0].weight *= 8
-    assert np.abs(fixed.plan().layers[0].weight).max() < 0.5 * float(
-        fixed.layers[0].weight.detach().abs().max()
-    )
+        fixed.layers[1].weight *= 8
+    largest = float(fixed.layers[1].weight.detach().abs().max())
+    assert np.abs(fixed.plan().layers[1].weight).max() < 0.5 * largest
     fixed.replan()
-    largest = float(fixed.layers[0].weight.detach().abs().max())
-    assert np.abs(fixed.plan().layers[0].weight).max() == pytest.approx(largest, rel=0.1)
+    assert np.abs(fixed.plan().layers[1].weight).max() == pytest.approx(largest, rel=0.1)
 
 
 def test_the_sequential_has_the_rounded_weights():
