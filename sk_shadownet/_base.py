@@ -179,12 +179,21 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         outputs: npt.NDArray[np.float64] = torch.cat(parts).numpy()
         return outputs
 
-    def _html_repr(self) -> str:
-        """scikit-learn's diagram, and below it one line about the network that came out."""
-        diagram: str = super()._html_repr()
+    # scikit-learn's own hooks for notebooks, in all versions: one for each kind of front end.
+    def _repr_html_inner(self) -> str:
+        return f"{super()._repr_html_inner()}{self._architecture_line()}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += self._architecture_line()
+        return bundle
+
+    def _architecture_line(self) -> str:
+        """Below scikit-learn's diagram, one line about the network that came out."""
         if not hasattr(self, "architecture_"):
-            return diagram
-        return f"{diagram}<p><code>{escape(repr(self.architecture_))}</code></p>"
+            return ""
+        return f"<p><code>{escape(repr(self.architecture_))}</code></p>"
 
 
 def _is_fitted_name(name: str) -> bool:

@@ -96,13 +96,13 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Labels of ``y``, sorted.
     n_features_in_ : int
         Features of ``X``.
-    feature_names_in_ : ndarray of str of shape (n_features_in_,)
+    feature_names_in_ : ndarray of str of shape (n_features,)
         Names of the columns of ``X``; only where all are strings.
     selected_features_ : ndarray of shape (n_selected,)
         Inputs that were kept, in the order of ``X``: names where ``X`` had names, else column numbers.
-    support_ : ndarray of bool of shape (n_features_in_,)
+    support_ : ndarray of bool of shape (n_features,)
         True where an input was kept.
-    feature_scores_ : ndarray of float of shape (n_features_in_,)
+    feature_scores_ : ndarray of float of shape (n_features,)
         Score of every input at the moment of the choice, the removed ones included. Larger is more relevant;
         the mean is 0. With "fisher" and "taylor" a natural logarithm.
     architecture_ : Architecture

@@ -163,8 +163,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tables", nargs="*", default=list(TABLES), choices=list(TABLES), metavar="TABLE")
-    for name in parser.parse_args().tables:
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; all by default")
+    for name in parser.parse_args().tables or TABLES:
         print(f"\n{name}")
         TABLES[name]()
 

@@ -1,7 +1,7 @@
 """How far is the estimate of look-up tables from what yosys counts? Ten random networks, one table.
 
     python examples/benchmarks/fpga_estimate.py            # 10 networks, xcup: a few minutes
-    python examples/benchmarks/fpga_estimate.py --place    # also 8-16-8-8-5 with 6 bits on an ECP5
+    python examples/benchmarks/fpga_estimate.py --place    # also jets, 8-16-8-8-5, 6 bits, on an ECP5
 
 Widths, bits and weights are drawn from a seed; weights are normal with He's variance, so that they are
 denser than trained ones. Every row also proves that the hardware equals its reference on random rows.
@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet.datasets import load_lhc_jets
+from sk_shadownet.fpga import to_fpga
 from sk_shadownet.fpga._clock import adder_levels_for
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
@@ -34,14 +37,12 @@ def random_network(random: np.random.Generator, widths: list[int]) -> FloatNetwo
     return FloatNetwork(tuple(layers))
 
 
-def random_plan(seed: int, widths: list[int] | None = None, bits: int | None = None) -> FixedPointPlan:
+def random_plan(seed: int) -> FixedPointPlan:
     """A network of 2 to 4 layers rounded to 4 to 8 bits on 2,000 normal rows."""
     random = np.random.default_rng(seed)
-    if widths is None:
-        hidden = random.integers(4, 17, size=random.integers(1, 4)).tolist()
-        widths = [int(random.integers(4, 13)), *hidden, int(random.integers(2, 6))]
-    if bits is None:
-        bits = int(random.integers(4, 9))
+    hidden = random.integers(4, 17, size=random.integers(1, 4)).tolist()
+    widths = [int(random.integers(4, 13)), *hidden, int(random.integers(2, 6))]
+    bits = int(random.integers(4, 9))
     network = random_network(random, widths)
     planner = Planner(network, random.normal(size=(2000, widths[0])))
     return planner.plan(parse_precision(bits, len(network.layers)))
@@ -79,15 +80,25 @@ def compare(n_networks: int, target: str) -> None:
 
 
 def place(clock_period: float) -> None:
-    """Print what nextpnr reaches for 8-16-8-8-5 with 6 bits, for several numbers of adders per stage."""
-    plan = random_plan(0, [8, 16, 8, 8, 5], 6)
-    chosen = adder_levels_for(clock_period, "ecp5")
-    for levels in sorted({1, 2, 3, 5, chosen}):
-        design = design_rtl(plan, clock_period=clock_period, adder_levels=levels)
+    """Shrink a network on jets to 8-16-8-8-5 and print what 6 bits need on UltraScale+ and reach on ECP5."""
+    jets = load_lhc_jets()
+    clf = ShadowMLPClassifier(n_features_to_select=8, target_hidden_layer_sizes=(16, 8, 8), random_state=0)
+    clf.fit(jets.X_train, jets.y_train)
+    print(f"\n{clf.architecture_}")
+    for levels in sorted({1, 5, adder_levels_for(clock_period, "ecp5")}):
         with tempfile.TemporaryDirectory() as folder:
-            write_rtl(design, Path(folder))
-            print(f"\n8-16-8-8-5, 6 bits, {levels} adders per stage, {design.n_stages} stages", flush=True)
-            print(synthesize(folder, "ecp5"), flush=True)
+            fpga = to_fpga(
+                clf,
+                Path(folder, "rtl"),
+                backend="verilog",
+                part="LFE5U-25F",
+                precision=6,
+                clock_period=clock_period,
+                adder_levels=levels,
+            )
+            print(f"\n6 bits, {levels} adders per stage, {fpga.compare(jets.X_test, jets.y_test)}")
+            for report in (fpga.estimate(), fpga.synthesize("xcup"), fpga.synthesize("ecp5")):
+                print(report, flush=True)
 
 
 if __name__ == "__main__":
@@ -97,7 +108,7 @@ if __name__ == "__main__":
     parser.add_argument("--networks", type=int, default=10)
     parser.add_argument("--target", default="xcup")
     parser.add_argument("--place", action="store_true")
-    parser.add_argument("--clock-period", type=float, default=10.0, help="ns, of the placed network")
+    parser.add_argument("--clock-period", type=float, default=10.0, help="ns, of the placed one")
     arguments = parser.parse_args()
     compare(arguments.networks, arguments.target)
     if arguments.place:

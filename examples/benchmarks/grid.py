@@ -63,10 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("tasks", nargs="*", default=list(TASKS), choices=list(TASKS), metavar="TASK")
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
-    for name in options.tasks:
+    for name in options.tasks or TASKS:
         load, k = TASKS[name]
         X, y, _ = load()
         ours, theirs, ratios = [], [], []

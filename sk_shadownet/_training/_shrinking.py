@@ -119,7 +119,7 @@ class Shrinking(Callback):  # type: ignore[misc]
             layer.start(net.module_.n_members)
         net.module_.watch_inputs = True
         scale = net.module_.scale
-        noise = self.input_noise if scale is None else self.input_noise * (scale != 0)
+        noise = self.input_noise if scale is None else self.input_noise * (scale != 0).to(scale.dtype)
         # Constant columns have scale 0 and stay silent: noise would make them look alive.
         net.module_.input_noise = noise if self.input_noise > 0 else None
 

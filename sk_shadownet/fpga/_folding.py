@@ -67,9 +67,8 @@ class ExportedModel:
         Raw calibration rows.
     columns : ndarray of int of shape (n_selected,)
         Which of the user's columns the inputs are.
-    n_features_in : int
-        Columns of the user's ``X``.
-    input_names : tuple of str
+    feature_names : tuple of str
+        Of the columns of the user's ``X``; x0, x1, … where they have none.
     class_labels : ndarray or None
         None where the outputs are numbers, not classes.
     title : str
@@ -84,40 +83,26 @@ class ExportedModel:
     network: FloatNetwork
     rows: FloatArray = field(repr=False)
     columns: IntArray = field(repr=False)
-    n_features_in: int
-    input_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
     class_labels: npt.NDArray[Any] | None
     title: str
     plan: FixedPointPlan | None = None
     scaling: ColumnMap | None = None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the selected columns, in the order of the ports."""
+        return tuple(self.feature_names[c] for c in self.columns)
 
     def select(self, X: Any) -> FloatArray:
         """What the input ports are given for the user's rows, shape (n_rows, n_selected).
 
         ``X`` has all columns that the model was fitted on, or the selected ones alone.
         """
-        names = getattr(X, "columns", None)
-        rows = np.asarray(X, dtype=np.float64) if names is None else _from_frame(X, self)
-        n_selected = len(self.columns)
-        if rows.ndim == 2 and rows.shape[1] == self.n_features_in:
-            return self._scaled(rows[:, self.columns])
-        if rows.ndim == 2 and rows.shape[1] == n_selected:
-            return self._scaled(rows)
-        wanted = f"{self.n_features_in} features" + (
-            f" (or the {n_selected} selected ones)" if n_selected != self.n_features_in else ""
-        )
-        raise InvalidDataError(f"X of shape (n, {wanted}) was expected, got {rows.shape}.")
+        return self._scaled(_pick(X, list(self.feature_names), self.columns))
 
     def _scaled(self, rows: FloatArray) -> FloatArray:
         return rows if self.scaling is None else rows * self.scaling.scale + self.scaling.shift
-
-
-def _from_frame(X: Any, model: ExportedModel) -> FloatArray:
-    names = [str(name) for name in X.columns]
-    if set(model.input_names) <= set(names):
-        picked = [X.columns[names.index(name)] for name in model.input_names]
-        return np.asarray(X[picked], dtype=np.float64)
-    return np.asarray(X, dtype=np.float64)
 
 
 def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None) -> ExportedModel:
@@ -152,14 +137,13 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         rows = np.asarray(estimator.calibration_rows_, dtype=np.float64)
         rows = rows if outside is not None else fold.invert(rows)
     else:
-        rows = _pick(X_calibration, fold.columns, n_features_in)
+        rows = _pick(X_calibration, names, fold.columns)
         rows = rows if outside is None else rows * fold.scale + fold.shift
     return ExportedModel(
         network=network.fold_inputs(fold.scale, fold.shift) if scaled and outside is None else network,
         rows=_checked_rows(rows, len(fold.columns)),
         columns=fold.columns,
-        n_features_in=n_features_in,
-        input_names=tuple(names[c] for c in fold.columns),
+        feature_names=tuple(names),
         class_labels=_labels_of(estimator),
         title=_title(model, estimator),
         plan=plan,
@@ -183,8 +167,7 @@ def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> Export
         network=network,
         rows=_checked_rows(X_calibration, n_inputs),
         columns=np.arange(n_inputs),
-        n_features_in=n_inputs,
-        input_names=tuple(f"x{j}" for j in range(n_inputs)),
+        feature_names=tuple(f"x{j}" for j in range(n_inputs)),
         class_labels=None if labels is None else np.asarray(labels),
         title="torch.nn.Sequential " + "-".join(map(str, network.widths)),
     )
@@ -254,20 +237,31 @@ def _labels_of(estimator: Any) -> npt.NDArray[Any] | None:
     return None if labels is None else np.asarray(labels)
 
 
-def _pick(X: Any, columns: IntArray, n_features_in: int) -> FloatArray:
+def _pick(X: Any, names: list[str], columns: IntArray) -> FloatArray:
+    """The selected columns of rows that have all features, or these alone."""
+    n_features_in, wanted = len(names), [names[c] for c in columns]
     try:
-        rows = np.asarray(X, dtype=np.float64)
+        rows = _from_frame(X, wanted) if hasattr(X, "columns") else np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise InvalidDataError(f"X_calibration must hold numbers only: {error}") from error
-    if rows.ndim == 2 and rows.shape[1] == n_features_in:
-        return rows[:, columns]
+        raise InvalidDataError(f"X must hold numbers only: {error}") from error
     if rows.ndim == 2 and rows.shape[1] == len(columns):
         return rows
+    if rows.ndim == 2 and rows.shape[1] == n_features_in:
+        return np.asarray(rows[:, columns])
+    or_selected = f" (or the {len(columns)} selected ones)" if n_features_in != len(columns) else ""
     raise InvalidDataError(
-        f"X_calibration of shape (n, {n_features_in}) was expected, in the raw units that enter the "
-        "pipeline, "
+        f"X of shape (n, {n_features_in} features{or_selected}) was expected, in the units that the "
+        "model takes, "
         f"got {rows.shape}."
     )
+
+
+def _from_frame(X: Any, wanted: list[str]) -> FloatArray:
+    """The wanted columns of a table by their names; the whole table where it has other names."""
+    names = [str(name) for name in X.columns]
+    if set(wanted) <= set(names):
+        return np.asarray(X[[X.columns[names.index(name)] for name in wanted]], dtype=np.float64)
+    return np.asarray(X, dtype=np.float64)
 
 
 def _title(model: Any, estimator: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidDataError
+from sk_shadownet._exceptions import ExportError, HardwareWarning, InvalidDataError
 from sk_shadownet.fpga._compare import HardwareComparison, answers, compare_outputs
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["FPGAModel"]
 
 FloatArray = npt.NDArray[np.float64]
+
+#: Share of rows with an input outside the planned range from which on a prediction warns: rare outliers
+#: are cut
+#: off on purpose, where that makes the others finer.
+OUTSIDE_SHARE = 0.01
 
 
 class FPGAModel:
@@ -90,6 +96,11 @@ class FPGAModel:
         ------
         MissingToolError, ExportError
             If the emulation cannot be compiled; the compiler's message and its log are named.
+
+        Warns
+        -----
+        HardwareWarning
+            If more than 1 % of the rows have an input outside its planned range.
         """
         outputs = self._outputs(X)
         if isinstance(self._device, RTLDevice) and self.config.output == "class":
@@ -203,7 +214,29 @@ class FPGAModel:
         return default_hls_config(self._device.lowered, self.config)  # type: ignore[attr-defined]
 
     def _outputs(self, X: Any) -> FloatArray:
-        return self._device.outputs(self._model.select(X))
+        rows = self._model.select(X)
+        outputs = self._device.outputs(rows)
+        self._warn_of_inputs_outside(rows)
+        return outputs
+
+    def _warn_of_inputs_outside(self, rows: FloatArray) -> None:
+        outside = self.plan.inputs.overflows(rows)
+        n_outside = int(outside.any(axis=1).sum())
+        if n_outside <= OUTSIDE_SHARE * len(rows):
+            return
+        worst = int(outside.sum(axis=0).argmax())
+        planned = self.plan.inputs[worst]
+        warnings.warn(
+            f"{n_outside:,} of {len(rows):,} rows have an input outside its planned range and saturate; "
+            "most often it "
+            f"is {self.input_names[worst]!r}, planned for {float(planned.lowest):g} to "
+            f"{float(planned.highest):g}. "
+            "compare(X) counts them for each input; if such rows are to be expected, export with an "
+            "X_calibration "
+            "that has them.",
+            HardwareWarning,
+            stacklevel=4,
+        )
 
     def _one_column_each(self, outputs: FloatArray) -> FloatArray:
         """Class indices, where the hardware puts out those, as one column for each output."""
