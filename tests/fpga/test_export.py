@@ -81,6 +81,16 @@ def test_inputs_outside_the_planned_range_are_counted(fpga, rows):
     assert "inputs outside the planned range" in str(fpga.compare(far))
 
 
+def test_many_inputs_outside_the_planned_range_are_warned_of_at_predict_time(fpga, rows):
+    far = rows.copy()
+    far[:40, fpga._model.columns[2]] = 1e6
+    with pytest.warns(HardwareWarning, match=r"4\d of 400 rows .* most often it is 'x\d', planned for -"):
+        saturated = fpga.predict(far)
+    near = far.copy()
+    near[:40, fpga._model.columns[2]] = float(fpga.plan.inputs[2].highest)
+    assert saturated.tolist() == fpga.predict(near).tolist()
+
+
 def test_nan_at_predict_time_is_refused(fpga, rows):
     broken = rows.copy()
     broken[3] = np.nan

@@ -100,7 +100,7 @@ def test_columns_are_those_of_the_users_table():
     chosen = np.flatnonzero(pipe.steps[0][1].get_support())[pipe.steps[-1][1].support_]
     exported = export_model(pipe)
     assert exported.columns.tolist() == chosen.tolist()
-    assert exported.n_features_in == 7
+    assert len(exported.feature_names) == 7
 
 
 def test_a_table_is_read_by_its_names_in_any_order():
@@ -244,3 +244,11 @@ def test_rows_of_an_estimator_may_be_given_in_raw_units():
 def test_rows_of_the_wrong_width_are_refused_at_predict_time():
     with pytest.raises(InvalidDataError, match=r"6 features \(or the 4 selected ones\).*got \(3, 5\)"):
         export_model(fitted_estimator()).select(np.zeros((3, 5)))
+
+
+def test_calibration_rows_of_a_table_are_read_by_its_names():
+    frame = pd.DataFrame(random_rows(0, 300, 6), columns=list("uvwxyz"))
+    scaler = preprocessing.StandardScaler().fit(frame)
+    pipe = Pipeline([("scale", scaler), ("net", fitted_estimator(0, rows=scaler.transform(frame)))])
+    shuffled = export_model(pipe, X_calibration=frame[list("zyxwvu")])
+    assert np.array_equal(shuffled.rows, export_model(pipe, X_calibration=frame).rows)

@@ -29,7 +29,7 @@ def _fpga(tmp_path_factory):
 
 @pytest.fixture(scope="module", name="rows")
 def _rows():
-    return random_rows(5, 300, 6) * 2
+    return random_rows(5, 300, 6)
 
 
 @needs_compiler
