@@ -1,7 +1,8 @@
 """``python -m sk_shadownet``: prune a jet tagger and say what it cost.
 
 Trains on the embedded sample of simulated LHC jets, prints dense against pruned against the same
-size from scratch, and writes the model, the plain torch network and the figures to a folder.
+size from scratch, writes the pruned network as a hardware project and emulates the test jets in it. Model,
+plain torch network, figures and project go to a folder.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from sk_shadownet import __version__
 from sk_shadownet._exceptions import ShadowNetError
-from sk_shadownet._main_job import Result, as_records, compare, table
+from sk_shadownet._main_job import Result, as_records, compare, export, table
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.fpga._project import replacing_folder
 
@@ -41,12 +42,14 @@ def main(arguments: list[str] | None = None) -> int:
             selected = [jets.feature_names[n] for n in pipeline[-1].get_support(indices=True)]
             print(f"{pipeline[-1].architecture_!r}\nselected: {', '.join(selected)}")
             _write(folder, pipeline, results, selected, options)
+            kept = "model.joblib (the Pipeline), network.pt (plain torch), report.json"
+            if options.backend != "none":
+                print(f"\n{export(pipeline, jets, folder / 'firmware', options.backend, print)}")
+                kept += ", firmware/ (README.md there)"
     except ShadowNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(
-        f"\nkept in {options.output_dir}/: model.joblib (the Pipeline), network.pt (plain torch), report.json"
-    )
+    print(f"\nkept in {options.output_dir}/: {kept}")
     return 0
 
 
@@ -59,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
         "--hidden", type=int, nargs="+", default=[64, 32, 32], help="hidden widths at the start"
     )
     parser.add_argument("--target", type=int, nargs="+", default=[16, 8, 8], help="hidden widths at the end")
+    parser.add_argument(
+        "--backend", default="Vitis", help="of to_fpga: Vitis, Quartus, verilog, ...; none for no hardware"
+    )
     parser.add_argument("--random-state", type=int, default=0)
     parser.add_argument("--output-dir", type=Path, default=Path("shadownet_output"))
     parser.add_argument("--verbose", action="store_true", help="show a bar for every fit")

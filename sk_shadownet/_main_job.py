@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
+from sk_shadownet._exceptions import MissingToolError
 from sk_shadownet.classifier import ShadowMLPClassifier
 
-__all__ = ["Result", "compare", "table"]
+__all__ = ["Result", "as_records", "compare", "export", "table"]
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,25 @@ def table(results: list[Result]) -> str:
     return "\n".join(
         "| " + " | ".join(c.ljust(w) for c, w in zip(x, widths, strict=True)) + " |" for x in lines
     )
+
+
+def export(pipeline: Pipeline, data: Bunch, folder: Path, backend: str, say: Callable[[str], None]) -> str:
+    """Write the pruned network as a hardware project and compare it on the test rows.
+
+    Returns
+    -------
+    text : str
+        Agreement and estimate; where no emulation can be compiled here, which tool is missing.
+    """
+    from sk_shadownet.fpga import to_fpga
+
+    say(f"hardware project for {backend}, formats found by search, emulated on the test rows")
+    fpga = to_fpga(pipeline, folder, backend=backend)
+    try:
+        compared = str(fpga.compare(data.X_test, data.y_test))
+    except MissingToolError as error:
+        compared = f"not emulated: {error}"
+    return f"{fpga.plan!r}\n{compared}\n{fpga.estimate()}"
 
 
 def as_records(results: list[Result]) -> list[dict[str, Any]]:
