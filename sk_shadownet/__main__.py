@@ -17,9 +17,9 @@ import torch
 from sklearn.pipeline import Pipeline
 
 from sk_shadownet import __version__
-from sk_shadownet._exceptions import ShadowNetError
 from sk_shadownet._main_job import Result, as_records, compare, export, table
 from sk_shadownet.datasets import load_lhc_jets
+from sk_shadownet.exceptions import ShadowNetError
 from sk_shadownet.fpga._project import replacing_folder
 
 

@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import nn
 
 from sk_shadownet._calibration import calibration_rows
-from sk_shadownet._exceptions import InvalidDataError
 from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import Rows, Run, Trained, as_tensor, finish, thread_limit, train
 from sk_shadownet.architecture import Architecture
+from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAModel
@@ -31,7 +31,7 @@ __all__ = ["BaseShadowMLP", "as_numpy"]
 
 # Finishing through the rounding: epochs and learning rate as shares of those of the float network.
 QUANTIZED_EPOCHS = 0.5
-QUANTIZED_RATE = 0.2
+QUANTIZED_RATE = 0.1
 # Rows of one step of a prediction: inputs and activations stay within a core's cache.
 _PREDICT_ROWS = 4096
 
@@ -106,10 +106,10 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization)
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
-        history = finish(run, fixed, columns, rows, checks, epochs, rate)
-        self.quantization_history_ = history
-        self.module_ = fixed.to_sequential()
-        self.fixed_point_plan_ = fixed.plan()
+        finished: Any
+        finished, self.quantization_history_ = finish(run, fixed, columns, rows, checks, epochs, rate)
+        self.module_ = finished.to_sequential()
+        self.fixed_point_plan_ = finished.plan()
 
     def _store(self, trained: Trained, run: Run, before: dict[str, Any] | None) -> None:
         self.net_ = trained.net

@@ -15,8 +15,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
-from sk_shadownet._exceptions import MissingToolError
 from sk_shadownet.classifier import ShadowMLPClassifier
+from sk_shadownet.exceptions import MissingToolError
 
 __all__ = ["Result", "as_records", "compare", "export", "table"]
 

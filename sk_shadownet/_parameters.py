@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from sk_shadownet._exceptions import InvalidParameterError
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import Closing
 from sk_shadownet._scores import SCORE_RULES, ScoreRule
 from sk_shadownet._training import Run
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 
@@ -205,7 +205,13 @@ def plan_run(
     )
     widths = (n_features, *hidden, n_outputs)
     if start is not None:
-        widths, targets = start.widths, start.widths[:-1]
+        if targets != start.widths[:-1]:
+            asked, there = ("-".join(map(str, w)) for w in (targets, start.widths[:-1]))
+            raise InvalidParameterError(
+                f"warm_start=True continues the network that is there, of inputs and hidden widths {there}, "
+                f"but the parameters now ask for {asked}; set warm_start=False to prune anew."
+            )
+        widths = start.widths
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features)
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)

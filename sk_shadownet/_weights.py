@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["check_total", "class_factors", "class_sums"]
 

@@ -14,10 +14,10 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from torch import nn
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
-from sk_shadownet._exceptions import InvalidDataError
 from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
 from sk_shadownet._training import CrossEntropy
 from sk_shadownet._weights import check_total, class_factors, class_sums
+from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["ShadowMLPClassifier"]
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError, ShadowNetError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, ShadowNetError
 
 
 def table(n_samples=120, n_features=6):

@@ -11,7 +11,7 @@ from sklearn.datasets import make_classification
 from sklearn.metrics import accuracy_score
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._exceptions import InvalidDataError
+from sk_shadownet.exceptions import InvalidDataError
 
 
 @pytest.fixture(scope="module")

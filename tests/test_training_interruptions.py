@@ -17,7 +17,7 @@ from skorch.callbacks import (
 )
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._exceptions import ShadowNetError, TrainingDivergedError, TrainingInterruptedWarning
+from sk_shadownet.exceptions import ShadowNetError, TrainingDivergedError, TrainingInterruptedWarning
 
 X = np.random.default_rng(0).normal(size=(300, 6))
 Y = X[:, :3].argmax(axis=1)

@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import recall_score
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._exceptions import InvalidDataError
+from sk_shadownet.exceptions import InvalidDataError
 
 
 def table(n_samples, seed=0):

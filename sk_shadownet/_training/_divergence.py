@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sk_shadownet._exceptions import TrainingDivergedError
+from sk_shadownet.exceptions import TrainingDivergedError
 
 __all__ = ["require_finite", "require_finite_weights"]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -63,8 +65,8 @@ def finish(
     valid: Rows | None,
     epochs: int,
     learning_rate: float,
-) -> dict[str, list[Any]]:
-    """Train `network` in place on the selected columns, and leave it at its best epoch.
+) -> tuple[nn.Module, dict[str, list[Any]]]:
+    """Train `network` on the selected columns; the best epoch wins, the untrained network being epoch 0.
 
     Parameters
     ----------
@@ -80,6 +82,8 @@ def finish(
 
     Returns
     -------
+    network : nn.Module
+        On the CPU.
     history : dict of lists
         "train_loss" and, with validation rows, "valid_loss" and "valid_score", one entry an epoch.
     """
@@ -108,8 +112,17 @@ def finish(
         net.set_params(callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None)
         net.generator = torch.Generator().manual_seed(run.seed)
         net.n_steps = -(-len(rows) // run.batch_size) * epochs
+        before, loss_before = _start(net, valid)
         net.fit(rows, valid)
-        best.restore(net)
-    network.cpu()
+        trained = best.restore(net) and best.loss < loss_before
+    network = network if trained or valid is None else before
     history = net.history.to_list()
-    return {key: [row[key] for row in history] for key in history[0] if "valid" in key or "train" in key}
+    kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
+    return network.cpu(), {key: [row[key] for row in history] for key in kept}
+
+
+def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, float]:
+    """A copy of the network before training, and its validation loss."""
+    net.initialize()
+    loss = math.inf if valid is None else float(net.evaluate(valid)[0])
+    return deepcopy(net.module_.network), loss

@@ -13,7 +13,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._exceptions import InvalidParameterError, TrainingInterruptedWarning
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
@@ -28,6 +27,7 @@ from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import LayerShadow, Shrinking
 from sk_shadownet._training._threads import thread_limit
+from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
 __all__ = ["Run", "Trained", "own_state", "train"]
 

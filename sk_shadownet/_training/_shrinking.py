@@ -11,12 +11,12 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_shadownet._exceptions import InvalidParameterError
 from sk_shadownet._gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._pruning import cut
 from sk_shadownet._schedule import Closing
 from sk_shadownet._scores import ScoreRule
 from sk_shadownet._training._divergence import require_finite_weights
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["LayerShadow", "Shrinking"]
 

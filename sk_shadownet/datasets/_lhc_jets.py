@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from sk_shadownet._exceptions import InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
 
 __all__ = [
     "FEATURE_NAMES",

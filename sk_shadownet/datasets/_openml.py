@@ -14,7 +14,6 @@ from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
-from sk_shadownet._exceptions import InvalidParameterError, ShadowNetError
 from sk_shadownet.datasets._lhc_jets import (
     FEATURE_NAMES,
     TARGET_NAMES,
@@ -24,16 +23,13 @@ from sk_shadownet.datasets._lhc_jets import (
     read_text,
     require_pandas,
 )
+from sk_shadownet.exceptions import DownloadError, InvalidParameterError
 
-__all__ = ["DownloadError", "fetch_lhc_jets"]
+__all__ = ["fetch_lhc_jets"]
 
 OPENML_ID = 42468
 # The division of the hls4ml tutorial: unstratified, so it depends on the number of rows and the seed only.
 TEST_FRACTION, DIVISION_SEED = 0.2, 42
-
-
-class DownloadError(ShadowNetError, OSError):
-    """Public data could not be fetched, or what came was not the expected data."""
 
 
 @overload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["STAGE_NS", "adder_levels_for", "family_of"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import InvalidDataError
+from sk_shadownet.exceptions import InvalidDataError
 from sk_shadownet.fpga._fixed_point import OverflowCounts
 from sk_shadownet.fpga._search import disagreements
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "FPGAConfig"]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._ports import PortMap
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, HardwareWarning, InvalidParameterError
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import _hls
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._estimate import ResourceEstimate, estimate_hls

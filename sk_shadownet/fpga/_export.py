@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import HardwareWarning
+from sk_shadownet.exceptions import HardwareWarning
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, make_device
 from sk_shadownet.fpga._fixed_point import FixedPointPlan

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._formats import FixedFormat, bits_below, integer_bits
 
 __all__ = ["MAX_WIDTH", "FixedLayer", "FixedPointPlan", "OverflowCounts", "exact_accumulator"]

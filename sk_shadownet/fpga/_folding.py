@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import (
+from sk_shadownet.exceptions import (
     CalibrationWarning,
     InvalidDataError,
     InvalidParameterError,

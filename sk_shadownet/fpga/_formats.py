@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["FixedFormat", "bits_below", "integer_bits", "parse_format"]
 

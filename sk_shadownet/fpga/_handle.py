@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, HardwareWarning, InvalidDataError
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError
 from sk_shadownet.fpga._compare import HardwareComparison, answers, compare_outputs
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._lowering import LoweredPlan, exact_name
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._fixed_point import FixedPointPlan, exact_accumulator
 from sk_shadownet.fpga._formats import FixedFormat, bits_below, integer_bits
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidDataError, UnsupportedLayerError
+from sk_shadownet.exceptions import ExportError, InvalidDataError, UnsupportedLayerError
 
 __all__ = ["FloatLayer", "FloatNetwork", "check_calibration"]
 

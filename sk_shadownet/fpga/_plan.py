@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat, bits_below, integer_bits
 from sk_shadownet.fpga._network import FloatNetwork

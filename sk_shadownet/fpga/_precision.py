@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._formats import FixedFormat, parse_format
 
 __all__ = ["Precision", "Slot", "Spec", "parse_precision"]

@@ -11,7 +11,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 
 __all__ = ["MARKER", "replacing_folder", "require_replaceable"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._synthesis_report import Figure, Source, SynthesisReport
 
 __all__ = ["parse_nextpnr_report", "parse_yosys_stat"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._synthesis_report import Figure, Source, SynthesisReport
 
 __all__ = ["parse_quartus", "parse_vitis_hls", "parse_vivado"]

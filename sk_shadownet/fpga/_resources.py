@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._estimate import ResourceEstimate
 from sk_shadownet.fpga._handle import FPGAModel
 

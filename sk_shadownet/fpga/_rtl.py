@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import (
+from sk_shadownet.exceptions import (
     ExportError,
     InvalidParameterError,
     MissingToolError,

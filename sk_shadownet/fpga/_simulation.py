@@ -11,7 +11,7 @@ from string import Template
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._design import DesignRecord, netlist_hash, read_design, source_files
 from sk_shadownet.fpga._ports import pack_rows, unpack_rows
 from sk_shadownet.fpga._rtl import RtlDesign, da4ml_name

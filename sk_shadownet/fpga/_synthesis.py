@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._design import DesignRecord, netlist_hash, read_design
 from sk_shadownet.fpga._reports_open import parse_nextpnr_report, parse_yosys_stat
 from sk_shadownet.fpga._simulation import verilog_sources

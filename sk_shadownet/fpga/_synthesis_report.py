@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 
 __all__ = ["FIGURES", "Figure", "Source", "SynthesisReport", "combine"]
 

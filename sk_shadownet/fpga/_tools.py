@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from sk_shadownet._exceptions import ExportError, MissingToolError
+from sk_shadownet.exceptions import ExportError, MissingToolError
 
 __all__ = ["KNOWN_TOOLS", "Tool", "ToolRecipe", "find_tool", "has_tool", "run_tool"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sk_shadownet._exceptions import MissingToolError
+from sk_shadownet.exceptions import MissingToolError
 from sk_shadownet.fpga._design import netlist_hash, read_design
 from sk_shadownet.fpga._reports_vendor import parse_quartus, parse_vivado
 from sk_shadownet.fpga._synthesis_report import SynthesisReport

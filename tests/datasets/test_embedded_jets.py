@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sk_shadownet import datasets
-from sk_shadownet._exceptions import InvalidParameterError, MissingToolError, ShadowNetError
 from sk_shadownet.datasets import load_lhc_jets
+from sk_shadownet.exceptions import InvalidParameterError, MissingToolError, ShadowNetError
 
 FEATURES = (
     "zlogz c1_b0_mmdt c1_b1_mmdt c1_b2_mmdt c2_b1_mmdt c2_b2_mmdt d2_b1_mmdt d2_b2_mmdt d2_a1_b1_mmdt "

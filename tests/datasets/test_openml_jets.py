@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
-from sk_shadownet._exceptions import InvalidParameterError, MissingToolError, ShadowNetError
-from sk_shadownet.datasets import DownloadError, _openml, fetch_lhc_jets, load_lhc_jets
+from sk_shadownet.datasets import _openml, fetch_lhc_jets, load_lhc_jets
+from sk_shadownet.exceptions import DownloadError, InvalidParameterError, MissingToolError, ShadowNetError
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from sk_shadownet._exceptions import (
+from sk_shadownet.exceptions import (
     ExportError,
     HardwareWarning,
     InvalidDataError,

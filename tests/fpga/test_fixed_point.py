@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._fixed_point import FixedPointPlan, exact_accumulator, make_layer
 from sk_shadownet.fpga._formats import FixedFormat
 

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from torch import nn
 
-from sk_shadownet._exceptions import (
+from sk_shadownet.exceptions import (
     CalibrationWarning,
     ExportError,
     InvalidDataError,

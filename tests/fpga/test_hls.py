@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from sk_shadownet._exceptions import ExportError, HardwareWarning, InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import to_fpga
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import HLSDevice

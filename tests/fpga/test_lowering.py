@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._lowering import exact_name, lower

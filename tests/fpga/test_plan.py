@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._plan import Planner, choose_format

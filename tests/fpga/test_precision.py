@@ -2,7 +2,7 @@
 
 import pytest
 
-from sk_shadownet._exceptions import InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._precision import Precision, parse_precision
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sk_shadownet._exceptions import ExportError
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._project import MARKER, replacing_folder
 
 

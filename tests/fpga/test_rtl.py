@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga._clock import adder_levels_for, family_of
 from sk_shadownet.fpga._design import netlist_hash, read_design, source_files
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import _tools
 from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sk_shadownet._exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import _synthesis, _tools
 from sk_shadownet.fpga._design import netlist_hash
 from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer

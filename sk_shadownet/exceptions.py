@@ -8,7 +8,8 @@
     ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
     ├── ExportError (also RuntimeError)             hardware could not be written or emulated
     │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no hardware form
-    └── MissingToolError (also RuntimeError)        a program or an optional package is not installed
+    ├── MissingToolError (also RuntimeError)        a program or an optional package is not installed
+    └── DownloadError (also OSError)                a public data set cannot be fetched
 
     ShadowNetWarning (UserWarning)
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 __all__ = [
     "CalibrationWarning",
+    "DownloadError",
     "ExportError",
     "HardwareWarning",
     "InvalidDataError",
@@ -59,6 +61,10 @@ class UnsupportedLayerError(ExportError, TypeError):
 
 class MissingToolError(ShadowNetError, RuntimeError):
     """A program or optional package is missing; the message names the command that brings it."""
+
+
+class DownloadError(ShadowNetError, OSError):
+    """A public data set cannot be fetched: no internet, or not what was expected."""
 
 
 class ShadowNetWarning(UserWarning):
