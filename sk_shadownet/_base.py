@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from html import escape
@@ -15,12 +15,13 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import nn
+from torch import Tensor, nn
 
+from sk_shadownet._blocks import predict_in_blocks
 from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Rows, Run, Trained, as_tensor, finish, thread_limit, train
+from sk_shadownet._training import Rows, Run, Trained, as_tensor, finish, train
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -32,8 +33,6 @@ __all__ = ["BaseShadowMLP", "as_numpy"]
 # Finishing through the rounding: epochs and learning rate as shares of those of the float network.
 QUANTIZED_EPOCHS = 0.5
 QUANTIZED_RATE = 0.1
-# Rows of one step of a prediction: inputs and activations stay within a core's cache.
-_PREDICT_ROWS = 4096
 
 
 class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -159,25 +158,16 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return self.support_
 
-    def _outputs(self, X: Any) -> npt.NDArray[np.float64]:
-        """Outputs of the small network, shape (n_samples, n_outputs)."""
+    def _outputs(self, X: Any, link: Callable[[Tensor], Tensor] | None = None) -> npt.NDArray[np.float64]:
+        """Outputs of the small network, or `link` of them (transposed), shape (n_samples, n_outputs)."""
         check_is_fitted(self)
         X = validate_data(self, as_numpy(X), dtype=np.float32, reset=False)
         columns = np.flatnonzero(self.support_)
         plan = getattr(self, "fixed_point_plan_", None)
         if plan is not None:
-            return np.asarray(plan.forward(X[:, columns]))
-        everything = len(columns) == self.n_features_in_
-        # In float64 a row's outputs do not depend on which rows it is predicted with.
-        module = deepcopy(self.module_).double()
-        widest = max(layer.weight.numel() for layer in module if isinstance(layer, nn.Linear))
-        parts = []
-        with torch.no_grad(), thread_limit(widest * _PREDICT_ROWS):
-            for start in range(0, len(X), _PREDICT_ROWS):
-                x = X[start : start + _PREDICT_ROWS]
-                parts.append(module(as_tensor(x if everything else x[:, columns]).double()))
-        outputs: npt.NDArray[np.float64] = torch.cat(parts).numpy()
-        return outputs
+            outputs = torch.from_numpy(plan.forward(X[:, columns]))
+            return np.asarray((outputs if link is None else link(outputs.T).T).numpy())
+        return predict_in_blocks(self.module_, X, columns, link)
 
     # scikit-learn's own hooks for notebooks, in all versions: one for each kind of front end.
     def _repr_html_inner(self) -> str:

@@ -84,30 +84,23 @@ class ShadowedMLP(nn.Module):
         self._act: Callable[[Tensor], Tensor] = module()
         self.n_members = n_members
         lead = () if n_members == 1 else (n_members,)
+        # Plain lists beside the registered parameters: iterating an nn.ParameterList costs as much as a
+        # small layer's product. Cutting changes the parameters' data, never the objects.
+        self.weights: list[nn.Parameter] = []
+        self.biases: list[nn.Parameter] = []
         for n, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             weight = torch.randn(*lead, n_in, n_out, dtype=torch.float32) * (gain / n_in**0.5)
-            self.register_parameter(f"weight_{n}", nn.Parameter(weight))
-            self.register_parameter(
-                f"bias_{n}", nn.Parameter(torch.zeros(*lead, 1, n_out, dtype=torch.float32))
-            )
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(*lead, 1, n_out, dtype=torch.float32)))
+            self.register_parameter(f"weight_{n}", self.weights[-1])
+            self.register_parameter(f"bias_{n}", self.biases[-1])
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
         self.register_buffer("columns", None)
-        self.gates: list[Tensor | None] = [None] * (len(widths) - 1)
+        self.gates: list[Tensor | None] = [None] * len(self.weights)
         self.watch_inputs = False
         self.input_noise: Tensor | float | None = None
         self._watched: Tensor | None = None
-
-    # Plain look-ups: iterating an nn.ParameterList costs as much as a small layer's product.
-    @property
-    def weights(self) -> list[nn.Parameter]:
-        """Weight matrices, first layer first."""
-        return [self._parameters[f"weight_{n}"] for n in range(len(self.gates))]  # type: ignore[misc]
-
-    @property
-    def biases(self) -> list[nn.Parameter]:
-        """Bias vectors, first layer first."""
-        return [self._parameters[f"bias_{n}"] for n in range(len(self.gates))]  # type: ignore[misc]
 
     @property
     def widths(self) -> tuple[int, ...]:

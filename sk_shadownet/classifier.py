@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -14,6 +13,7 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d, validat
 from torch import nn
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
+from sk_shadownet._blocks import probabilities
 from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
 from sk_shadownet._training import CrossEntropy
 from sk_shadownet._weights import check_total, class_factors, class_sums
@@ -355,8 +355,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         probabilities : ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        probabilities: npt.NDArray[np.float64] = softmax(self._outputs(X), axis=1)
-        return probabilities
+        return self._outputs(X, link=probabilities)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Likeliest class of each row.

@@ -179,7 +179,8 @@ def test_probabilities_are_the_softmax_of_the_decision_function(fitted, frame):
     logits = fitted.decision_function(frame)
     assert logits.shape == (len(frame), 3)
     expected = torch.softmax(torch.from_numpy(logits), dim=1).numpy()
-    np.testing.assert_allclose(fitted.predict_proba(frame), expected, rtol=1e-12)
+    # Exponentials are taken in float32, the precision of the logits.
+    np.testing.assert_allclose(fitted.predict_proba(frame), expected, rtol=1e-5)
 
 
 def test_the_binary_decision_function_is_the_log_odds():

@@ -362,3 +362,16 @@ def test_the_bar_closes_when_training_stops_early(data, capfd):
     clf = small(verbose=True, early_stopping=True, n_iter_no_change=1, max_epochs=200).fit(*data)
     assert clf.n_iter_ < 200
     assert capfd.readouterr().err.endswith("\n")
+
+
+def test_a_large_table_may_run_backwards_too():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(1500, 4)).astype(np.float32)
+    labels = (rows[:, 0] > 0).astype(int)
+    forwards = small(max_epochs=2, n_features_to_select=None).fit(rows, labels)
+    backwards = small(max_epochs=2, n_features_to_select=None).fit(rows[::-1][::-1], labels)
+    flipped = small(max_epochs=2, n_features_to_select=None).fit(
+        np.ascontiguousarray(rows[::-1])[::-1], labels
+    )
+    for other in (backwards, flipped):
+        np.testing.assert_array_equal(forwards.predict_proba(rows), other.predict_proba(rows))

@@ -93,8 +93,7 @@ def finish(
         net = ShadowNet(
             _Alone(network, torch.as_tensor(columns)),
             criterion=run.loss,
-            optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=0.0,
+            optimizer=torch.optim.Adam,
             optimizer__fused=True,
             lr=learning_rate,
             max_epochs=epochs,

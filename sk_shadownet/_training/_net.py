@@ -98,18 +98,22 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         if not training:
             self._evaluate(iterator.rows)
             return
-        total = torch.zeros((), device=self.device)
+        losses, sizes = [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
-            total += step["loss"] * len(batch[0])
+            losses.append(step["loss"])
+            sizes.append(len(batch[0]))
             self.notify("on_batch_end", batch=batch, training=True, **step)
-        self.history.record("train_loss", float(total) / (len(iterator.rows) * self.module_.n_members))
+        total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
+        self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
 
     def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
         """One gradient step."""
         x, y, weight = batch
-        self.optimizer_.zero_grad(set_to_none=True)
+        for group in self.optimizer_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
         outputs = self.module_(x)
         loss = self.criterion_(outputs, y, weight)
         loss.backward()

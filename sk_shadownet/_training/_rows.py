@@ -25,7 +25,10 @@ EVALUATION_ROWS = 4096
 
 
 def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
-    """Tensor on the array's own memory; torch's warning about read-only memory is moot, we only read."""
+    """Tensor on the array's own memory, but a copy where it runs backwards, which torch cannot."""
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    # torch's warning about read-only memory is moot: we only read.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)

@@ -21,6 +21,7 @@ from sk_shadownet._training._callbacks import (
     DivergenceGuard,
     LearningRateSetter,
     Progress,
+    WeightDecay,
 )
 from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._net import ShadowNet
@@ -147,19 +148,18 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
     own: list[tuple[str, Any]] = [
         ("shadow_learning_rate", LearningRateSetter(rate)),
         ("shadow_shrinking", shrinking),
+        ("shadow_weight_decay", WeightDecay(run.weight_decay)),
         ("shadow_guard", DivergenceGuard()),
         ("shadow_best_epoch", best),
     ]
     if run.verbose:
-        own.insert(3, ("shadow_progress", Progress(shrinking)))
+        own.insert(4, ("shadow_progress", Progress(shrinking)))
     network = run.start or ShadowedMLP(run.widths, run.n_shadows, run.activation, shift, scale)
     net = ShadowNet(
         network,
         criterion=run.loss,
-        optimizer=torch.optim.AdamW,
-        optimizer__weight_decay=run.weight_decay,
+        optimizer=torch.optim.Adam,
         optimizer__fused=True,
-        optimizer__param_groups=[("bias_*", {"weight_decay": 0.0})],
         lr=run.learning_rate_init,
         max_epochs=run.max_epochs,
         batch_size=run.batch_size,

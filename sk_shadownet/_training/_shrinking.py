@@ -20,6 +20,9 @@ from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["LayerShadow", "Shrinking"]
 
+# Inputs that all stay are scored by one batch in so many: a ranking needs no more, and each costs time.
+RANKING_INTERVAL = 8
+
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
@@ -78,6 +81,11 @@ class LayerShadow:
         return self.mask
 
     @property
+    def every(self) -> int:
+        """Batches from one that the rule sees to the next; units that are only ranked can wait."""
+        return 1 if self.target < self.n_units else RANKING_INTERVAL
+
+    @property
     def n_open(self) -> float:
         """Open units: the sum of the gates, a whole number after the freeze."""
         return float(self.target if self.mask is not None else round(self.gates[0].sum(), 1))
@@ -117,7 +125,6 @@ class Shrinking(Callback):  # type: ignore[misc]
     def on_train_begin(self, net: Any, **_: Any) -> None:
         for layer in self.layers:
             layer.start(net.module_.n_members)
-        net.module_.watch_inputs = True
         scale = net.module_.scale
         noise = self.input_noise if scale is None else self.input_noise * (scale != 0).to(scale.dtype)
         # Constant columns have scale 0 and stay silent: noise would make them look alive.
@@ -130,10 +137,12 @@ class Shrinking(Callback):  # type: ignore[misc]
             self.freeze(net, due)
         if net.step % self.refresh == 0:
             self._close(net)
+        inputs = self.layers[0]
+        net.module_.watch_inputs = inputs.mask is None and net.step % inputs.every == 0
 
     def on_grad_computed(self, net: Any, **_: Any) -> None:
         for n, layer in enumerate(self.layers):
-            if layer.mask is None:
+            if layer.mask is None and net.step % layer.every == 0:
                 saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
                 layer.rule.update(saliency, layer.gates, layer.temperature)
 
@@ -160,7 +169,7 @@ class Shrinking(Callback):  # type: ignore[misc]
             mask = layer.freeze()
             net.module_.gates[n] = None
             if n == 0:
-                net.module_.watch_inputs, net.module_.input_noise = False, None
+                net.module_.input_noise = None
             device = net.module_.weights[n].device
             masks.append(None if mask.all() else torch.as_tensor(mask, device=device))
         cut(net.module_, masks, net.optimizer_)

@@ -24,7 +24,9 @@ def thread_limit(n_multiplications: float) -> Iterator[None]:
         Multiplications of the largest layer on one batch.
     """
     before = torch.get_num_threads()
-    if n_multiplications < WORTH_A_SECOND_THREAD and before > 1:
+    if n_multiplications < WORTH_A_SECOND_THREAD:
+        # Even where torch says 1: under threadpoolctl's limit that is OpenMP's number, while MKL, built
+        # into torch, still starts as many threads as there are cores, which made predictions 4 x slower.
         torch.set_num_threads(1)
     try:
         yield
