@@ -17,7 +17,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from _common import spread
+from _common import FIRST_SEED, spread
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
@@ -45,6 +45,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     parser.add_argument("--synthesize", action="store_true")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -63,7 +64,7 @@ def main() -> None:
         return jets.X_test[:, columns[id(fpga)]]
 
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             dense = ShadowMLPClassifier(HIDDEN, random_state=seed).fit(jets.X_train, jets.y_train)
             pruned = ShadowMLPClassifier(HIDDEN, random_state=seed, **sizes).fit(jets.X_train, jets.y_train)
             for label, clf in (("float dense", dense), ("float pruned", pruned)):

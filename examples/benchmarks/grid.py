@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-from _common import breast_cancer, cpu_seconds, digits, mc100, split, spread
+from _common import FIRST_SEED, breast_cancer, cpu_seconds, digits, mc100, split, spread
 from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -65,12 +65,13 @@ def main() -> None:
     )
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options = parser.parse_args()
     for name in options.tasks or TASKS:
         load, k = TASKS[name]
         X, y, _ = load()
         ours, theirs, ratios = [], [], []
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             part = split(X, y, seed)
             rows, labels = np.vstack([part.X, part.X_val]), np.concatenate([part.y, part.y_val])
             clf = ShadowMLPClassifier(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 
 import numpy as np
-from _common import cpu_seconds, spread, trees
+from _common import FIRST_SEED, cpu_seconds, spread, trees
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
@@ -26,6 +26,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options = parser.parse_args()
     jets = load_lhc_jets()
     rows: dict[str, list[tuple[float, float]]] = {}
@@ -38,7 +39,7 @@ def main() -> None:
         return clf
 
     chosen: dict[str, int] = {}
-    for seed in range(options.seeds):
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
         fit("dense 16-64-32-32-5", slice(None), HIDDEN, seed)
         sizes = {"n_features_to_select": K, "target_hidden_layer_sizes": TARGET}
         pruned = fit("shadow network 8-16-8-8-5", slice(None), HIDDEN, seed, **sizes)

@@ -14,6 +14,7 @@ import argparse
 
 import numpy as np
 from _common import (
+    FIRST_SEED,
     SELECTORS,
     breast_cancer,
     cpu_seconds,
@@ -42,12 +43,12 @@ TASKS = {
 }
 
 
-def run(name: str, n_seeds: int) -> None:
+def run(name: str, seeds: range) -> None:
     """Print one data set's table."""
     load, k, parameters = TASKS[name]
     X, y, true = load()
     rows: dict[str, list[tuple[float, float, float]]] = {}
-    for seed in range(n_seeds):
+    for seed in seeds:
         part = split(X, y, seed)
 
         def note(label: str, accuracy: float, columns: np.ndarray | None, cpu: float) -> None:
@@ -76,7 +77,7 @@ def run(name: str, n_seeds: int) -> None:
             accuracy = small_network(part, slice(None), HIDDEN, seed)
         note("dense 64-32-32, all inputs", accuracy, None, cpu[0])
     changed = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "defaults"
-    print(f"\n{name}: k={k} of {X.shape[1]}, {n_seeds} seeds, {changed}")
+    print(f"\n{name}: k={k} of {X.shape[1]}, {len(seeds)} seeds, {changed}")
     print(f"{'':40s}{'test accuracy':24s}{'true share':24s}CPU s")
     for label, cells in rows.items():
         accuracy, share, seconds = zip(*cells, strict=True)
@@ -91,9 +92,10 @@ def main() -> None:
     )
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options = parser.parse_args()
     for name in options.tasks or TASKS:
-        run(name, options.seeds)
+        run(name, range(options.first_seed, options.first_seed + options.seeds))
 
 
 if __name__ == "__main__":
