@@ -215,6 +215,7 @@ def plan_run(
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features)
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
+    _check_quantization(e.quantization, len(widths) - 1, e.activation)
     return Run(
         widths=widths,
         targets=targets,
@@ -239,6 +240,20 @@ def plan_run(
         callbacks=check_callbacks(e.callbacks),
         start=start,
     )
+
+
+def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:
+    """Refuse before training what could not be finished after it."""
+    if value is None:
+        return
+    from sk_shadownet.fpga._qat import parse_quantization
+
+    parse_quantization(value, n_layers)
+    if activation not in ("relu", "identity"):
+        raise InvalidParameterError(
+            f"quantization={value!r} needs activation='relu' or 'identity', which have an exact form in "
+            f"fixed point; got activation={activation!r}."
+        )
 
 
 def _batch_size(value: Any, n_rows: int) -> int:

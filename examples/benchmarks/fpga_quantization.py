@@ -1,12 +1,12 @@
 """What few bits cost, and what training through the rounding wins back: jets, 8-16-8-8-5.
 
     python examples/benchmarks/fpga_quantization.py --seeds 3
-    python examples/benchmarks/fpga_quantization.py --seeds 1 --synthesize     # adds yosys, minutes
+    python examples/benchmarks/fpga_quantization.py --seeds 1 --synthesize 6     # yosys at 6 bits, minutes
 
 For each width of the weights: the float network rounded after training, and the same network finished
 in fixed point (``quantization=``). Formats of inputs and activations are chosen by the planner in both. The
 last lines are the headline: dense against pruned at equal bits. LUT are da4ml's estimate of the Verilog
-export; ``--synthesize`` lets yosys count them. A cell is the mean over seeds [smallest largest].
+export; ``--synthesize`` lets yosys count them at one width. A cell is the mean over seeds [smallest largest].
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    parser.add_argument("--synthesize", action="store_true")
+    parser.add_argument("--synthesize", type=int, choices=BITS, metavar="BITS")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     jets = load_lhc_jets()
@@ -55,10 +55,11 @@ def main() -> None:
 
     def note(label: str, bits: int, fpga: FPGAModel) -> None:
         accuracy = float((fpga.plan.forward(select(fpga)).argmax(axis=1) == jets.y_test).mean())
-        counted = fpga.synthesize("xcup").lut if options.synthesize else np.nan
+        counted = fpga.synthesize("xcup").lut if bits == options.synthesize else np.nan
         cells.setdefault((label, bits), []).append((accuracy, fpga.estimate().lut, counted))
 
     columns: dict[int, np.ndarray] = {}
+    agreement: list[float] = []
 
     def select(fpga: FPGAModel) -> np.ndarray:
         return jets.X_test[:, columns[id(fpga)]]
@@ -70,6 +71,10 @@ def main() -> None:
             for label, clf in (("float dense", dense), ("float pruned", pruned)):
                 score = clf.score(jets.X_test, jets.y_test)
                 cells.setdefault((label, 32), []).append((score, np.nan, np.nan))
+            auto = export(pruned, folder, "auto")
+            columns[id(auto)] = np.flatnonzero(pruned.support_)
+            note("pruned, precision='auto'", 0, auto)
+            agreement.append(auto.compare(jets.X_test, jets.y_test).agreement)
             for bits in BITS:
                 finished = ShadowMLPClassifier(HIDDEN, random_state=seed, quantization=bits, **sizes)
                 finished.fit(jets.X_train, jets.y_train)
@@ -87,7 +92,8 @@ def main() -> None:
         accuracy, lut, counted = (list(column) for column in zip(*values, strict=True))
         text = "" if np.isnan(lut).any() else spread(lut, 0)
         measured = "" if np.isnan(counted).any() else spread(counted, 0)
-        print(f"{label:34s}{bits:3d}  {spread(accuracy, 4):28s}{text:28s}{measured}")
+        print(f"{label:34s}{bits or '':>3}  {spread(accuracy, 4):28s}{text:28s}{measured}")
+    print(f"precision='auto' gives the float network's class in {spread(agreement, 4)} of the test rows")
     for bits in BITS:
         wide, narrow = (
             np.mean([lut for _, lut, _ in cells[label, bits]])

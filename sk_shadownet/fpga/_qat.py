@@ -18,7 +18,7 @@ from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import Precision, parse_precision
 from sk_shadownet.fpga._search import Task, search_precision
 
-__all__ = ["FixedPointSequential", "quantized_module"]
+__all__ = ["FixedPointSequential", "parse_quantization", "quantized_module"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -237,7 +237,7 @@ def quantized_module(
     """
     network = FloatNetwork.from_module(module)
     rows = check_calibration(calibration_rows, network.widths[0])
-    wanted = _weights_only(precision, len(network.layers))
+    wanted = parse_quantization(precision, len(network.layers))
     fine = wanted
     for n, spec in enumerate(wanted.weights):
         if spec == "auto":
@@ -272,7 +272,8 @@ def _rounded_together(
 AUTO_WEIGHTS = 8
 
 
-def _weights_only(precision: Any, n_layers: int) -> Precision:
+def parse_quantization(precision: Any, n_layers: int) -> Precision:
+    """What a user may write as ``quantization``: a bare width is that of the weights alone."""
     if isinstance(precision, Precision):
         return precision
     if hasattr(precision, "__index__") and not isinstance(precision, bool):
