@@ -14,6 +14,7 @@ derivative of the loss with respect to every gate without a node in the graph::
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +70,8 @@ class ShadowedMLP(nn.Module):
     shift: Tensor | None
     scale: Tensor | None
     columns: Tensor | None
+    weights: list[nn.Parameter]
+    biases: list[nn.Parameter]
 
     def __init__(
         self,
@@ -84,16 +87,12 @@ class ShadowedMLP(nn.Module):
         self._act: Callable[[Tensor], Tensor] = module()
         self.n_members = n_members
         lead = () if n_members == 1 else (n_members,)
-        # Plain lists beside the registered parameters: iterating an nn.ParameterList costs as much as a
-        # small layer's product. Cutting changes the parameters' data, never the objects.
-        self.weights: list[nn.Parameter] = []
-        self.biases: list[nn.Parameter] = []
         for n, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
             weight = torch.randn(*lead, n_in, n_out, dtype=torch.float32) * (gain / n_in**0.5)
-            self.weights.append(nn.Parameter(weight))
-            self.biases.append(nn.Parameter(torch.zeros(*lead, 1, n_out, dtype=torch.float32)))
-            self.register_parameter(f"weight_{n}", self.weights[-1])
-            self.register_parameter(f"bias_{n}", self.biases[-1])
+            self.register_parameter(f"weight_{n}", nn.Parameter(weight))
+            bias = torch.zeros(*lead, 1, n_out, dtype=torch.float32)
+            self.register_parameter(f"bias_{n}", nn.Parameter(bias))
+        self._list_parameters()
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
         self.register_buffer("columns", None)
@@ -101,6 +100,19 @@ class ShadowedMLP(nn.Module):
         self.watch_inputs = False
         self.input_noise: Tensor | float | None = None
         self._watched: Tensor | None = None
+
+    # Plain lists beside the registered parameters: iterating an nn.ParameterList costs as much as a
+    # small layer's product. Cutting changes the parameters' data, never the objects.
+    def _list_parameters(self) -> None:
+        own = dict(self.named_parameters())
+        self.weights = [own[name] for name in own if name.startswith("weight_")]
+        self.biases = [own[name] for name in own if name.startswith("bias_")]
+
+    def _apply(self, *args: Any, **kwargs: Any) -> Any:
+        """Move to another device, which may replace the parameters."""
+        super()._apply(*args, **kwargs)  # type: ignore[no-untyped-call]
+        self._list_parameters()
+        return self
 
     @property
     def widths(self) -> tuple[int, ...]:

@@ -58,7 +58,8 @@ def main() -> None:
             emulated = cpu()
             fpga.estimate()
             print(
-                f"{backend:8s} export {exported - start:5.1f}   compile and emulate {emulated - exported:5.1f}   "
+                f"{backend:8s} export {exported - start:.1f}   "
+                f"compile and emulate {emulated - exported:.1f}   "
                 f"estimate {cpu() - emulated:5.2f}   together {cpu() - start:5.1f} CPU s",
                 flush=True,
             )

@@ -133,12 +133,11 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         self.history.record("member_valid_score", score.tolist())
 
     @torch.no_grad()
-    def evaluate(self, rows: Rows, module: torch.nn.Module | None = None) -> tuple[Tensor, Tensor]:
+    def evaluate(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
-        module = self.module_ if module is None else module
         sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
         for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
-            outputs = module(x)
+            outputs = self.module_(x)
             sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
             sums[1] += self.criterion_.score(outputs, y, weight).cpu() * len(x)
         sums /= 1.0 if rows.weight is None else _weight_sum(rows) / len(rows)
