@@ -21,8 +21,8 @@ __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
 INPUT_CLOSING = Closing(start=0.1, end=0.5)
-HIDDEN_CLOSING = Closing(start=0.4, end=0.6)
-MIN_EPOCHS = 40
+HIDDEN_CLOSING = Closing(start=0.3, end=0.5)
+MIN_EPOCHS = 50
 MIN_STEPS = 2000
 PRIOR_ROWS = 400  # weight decay as a prior that counts as so many rows
 NOISE_PER_FEATURE = 10.0

@@ -61,7 +61,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Rows of a gradient step, at least 1; more than there are means all. "auto" is the power of two
         nearest to ``n_rows / 128``, within 32 and 256.
     max_epochs : int or "auto", default="auto"
-        Passes over the training rows, at least 1. "auto" is 40, or more where that makes fewer than 2,000
+        Passes over the training rows, at least 1. "auto" is 50, or more where that makes fewer than 2,000
         gradient steps.
     validation_fraction : float or None, default=0.1
         Share of the rows, in [0, 1), held out, stratified by class, to choose the epoch that is kept. None

@@ -21,8 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from sk_shadownet import ShadowMLPClassifier
 
-# The defaults were chosen with seeds below 20: figures come from splits and weights that had no say in it.
-FIRST_SEED = 100
+# The defaults were chosen with seeds below 300: figures come from splits and weights that had no say in it.
+FIRST_SEED = 300
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
 
