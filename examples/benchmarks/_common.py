@@ -25,6 +25,8 @@ from sk_shadownet import ShadowMLPClassifier
 FIRST_SEED = 300
 
 warnings.filterwarnings("ignore", category=ConvergenceWarning)
+# Some of the digits' pixels are constant, which the grid's ANOVA F complains of in every fit.
+warnings.filterwarnings("ignore", module="sklearn.feature_selection")
 
 
 @dataclass(frozen=True)
