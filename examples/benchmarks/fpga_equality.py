@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from sk_shadownet.exceptions import HardwareWarning
 from sk_shadownet.fpga import to_fpga
+
+# Rows and formats are drawn so that many values saturate: saturation must be equal, too.
+warnings.simplefilter("ignore", HardwareWarning)
 
 
 def random_module(random: np.random.Generator) -> nn.Sequential:
