@@ -14,16 +14,7 @@ class CrossEntropy(nn.Module):
     Weights multiply a row's loss and nothing else. A negative weight, as Monte Carlo generators
     give, takes back what rows of its kind have added: summed over enough rows the loss is that of
     the true density.
-
-    Parameters
-    ----------
-    label_smoothing : float, default=0.0
-        Share of the target spread evenly over the classes, 0 to 1; not used in evaluation.
     """
-
-    def __init__(self, label_smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.label_smoothing = label_smoothing
 
     def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss to minimise.
@@ -35,12 +26,12 @@ class CrossEntropy(nn.Module):
         weight : Tensor of shape (n_rows,) or None
         """
         if weight is None and len(outputs) == 1:
-            return cross_entropy(outputs[0], y, label_smoothing=self.label_smoothing)
-        return _weighted_mean(self._rows(outputs, y, self.label_smoothing), weight).sum()
+            return cross_entropy(outputs[0], y)
+        return _weighted_mean(self._rows(outputs, y), weight).sum()
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss of each member without smoothing, shape (n_members,)."""
-        return _weighted_mean(self._rows(outputs, y, 0.0), weight)
+        """Loss of each member, shape (n_members,)."""
+        return _weighted_mean(self._rows(outputs, y), weight)
 
     def score(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Accuracy of each member, shape (n_members,)."""
@@ -51,10 +42,10 @@ class CrossEntropy(nn.Module):
         return outputs.softmax(dim=-1)
 
     @staticmethod
-    def _rows(outputs: Tensor, y: Tensor, smoothing: float) -> Tensor:
+    def _rows(outputs: Tensor, y: Tensor) -> Tensor:
         m, n, _ = outputs.shape
         target = y.expand(m, *y.shape).reshape(m * n, *y.shape[1:])
-        rows = cross_entropy(outputs.reshape(m * n, -1), target, reduction="none", label_smoothing=smoothing)
+        rows = cross_entropy(outputs.reshape(m * n, -1), target, reduction="none")
         return rows.reshape(m, n)
 
 
