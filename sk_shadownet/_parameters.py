@@ -205,12 +205,7 @@ def plan_run(
     )
     widths = (n_features, *hidden, n_outputs)
     if start is not None:
-        if targets != start.widths[:-1]:
-            asked, there = ("-".join(map(str, w)) for w in (targets, start.widths[:-1]))
-            raise InvalidParameterError(
-                f"warm_start=True continues the network that is there, of inputs and hidden widths {there}, "
-                f"but the parameters now ask for {asked}; set warm_start=False to prune anew."
-            )
+        _check_same_widths(targets, start.widths[:-1])
         widths = start.widths
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features)
@@ -240,6 +235,16 @@ def plan_run(
         callbacks=check_callbacks(e.callbacks),
         start=start,
     )
+
+
+def _check_same_widths(asked: tuple[int, ...], there: tuple[int, ...]) -> None:
+    """Refuse to continue (``warm_start=True``) a network of other widths than are asked for."""
+    if asked != there:
+        now, before = ("-".join(map(str, widths)) for widths in (asked, there))
+        raise InvalidParameterError(
+            f"warm_start=True continues the network that is there, of inputs and hidden widths {before}, "
+            f"but the parameters now ask for {now}; set warm_start=False to prune anew."
+        )
 
 
 def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:

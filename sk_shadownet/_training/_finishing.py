@@ -16,7 +16,7 @@ from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._callbacks import BestEpoch, DivergenceGuard, LearningRateSetter
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
-from sk_shadownet._training._run import Run, own_state
+from sk_shadownet._training._run import Run, build_net, own_state
 from sk_shadownet._training._threads import thread_limit
 
 __all__ = ["finish"]
@@ -89,28 +89,16 @@ def finish(
     """
     replanning = _Replanning(epochs)
     best = BestEpoch(replanning)
+    hooks: list[Any] = [
+        ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
+        ("shadow_replanning", replanning),
+        ("shadow_guard", DivergenceGuard()),
+        ("shadow_best_epoch", best),
+    ]
     with thread_limit(0), own_state(run):
-        net = ShadowNet(
-            _Alone(network, torch.as_tensor(columns)),
-            criterion=run.loss,
-            optimizer=torch.optim.Adam,
-            optimizer__fused=True,
-            lr=learning_rate,
-            max_epochs=epochs,
-            batch_size=run.batch_size,
-            train_split=None,
-            callbacks=[
-                ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
-                ("shadow_replanning", replanning),
-                ("shadow_guard", DivergenceGuard()),
-                ("shadow_best_epoch", best),
-            ],
-            device=run.device,
-            verbose=0,
+        net = build_net(
+            run, _Alone(network, torch.as_tensor(columns)), hooks, epochs, learning_rate, len(rows)
         )
-        net.set_params(callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None)
-        net.generator = torch.Generator().manual_seed(run.seed)
-        net.n_steps = -(-len(rows) // run.batch_size) * epochs
         before, loss_before = _start(net, valid)
         net.fit(rows, valid)
         trained = best.restore(net) and best.loss < loss_before

@@ -30,7 +30,7 @@ from sk_shadownet._training._shrinking import LayerShadow, Shrinking
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
-__all__ = ["Run", "Trained", "own_state", "train"]
+__all__ = ["Run", "Trained", "build_net", "own_state", "train"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -120,8 +120,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         shadows = _shadows(run)
         shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
         best = BestEpoch(shrinking, run.patience)
-        net = _build_net(run, shrinking, best, shift, scale)
-        net.n_steps = -(-len(rows) // run.batch_size) * run.max_epochs
+        net = _shadowed_net(run, shrinking, best, shift, scale, len(rows))
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
         net.fit(rows, valid)
         _finish(net, shrinking, best, rows)
@@ -142,7 +141,9 @@ def _shadows(run: Run) -> list[LayerShadow]:
     return shadows
 
 
-def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, scale: Tensor) -> ShadowNet:
+def _shadowed_net(
+    run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, scale: Tensor, n_rows: int
+) -> ShadowNet:
     closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
     rate = LearningRate(restart=max(closing, default=0.0))
     own: list[tuple[str, Any]] = [
@@ -155,16 +156,29 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
     if run.verbose:
         own.insert(4, ("shadow_progress", Progress(shrinking)))
     network = run.start or ShadowedMLP(run.widths, run.n_shadows, run.activation, shift, scale)
+    callbacks = own[:-1] + list(run.callbacks) + own[-1:]
+    return build_net(run, network, callbacks, run.max_epochs, run.learning_rate_init, n_rows)
+
+
+def build_net(
+    run: Run,
+    network: nn.Module,
+    callbacks: list[Any],
+    max_epochs: int,
+    learning_rate: float,
+    n_rows: int,
+) -> ShadowNet:
+    """skorch net that trains `network` on `n_rows` rows with the loss, batches, device and seed of `run`."""
     net = ShadowNet(
         network,
         criterion=run.loss,
         optimizer=torch.optim.Adam,
         optimizer__fused=True,
-        lr=run.learning_rate_init,
-        max_epochs=run.max_epochs,
+        lr=learning_rate,
+        max_epochs=max_epochs,
         batch_size=run.batch_size,
         train_split=None,
-        callbacks=own[:-1] + list(run.callbacks) + own[-1:],
+        callbacks=callbacks,
         device=run.device,
         verbose=0,
     )
@@ -173,6 +187,7 @@ def _build_net(run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, s
         use_caching=False, callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None
     )
     net.generator = torch.Generator().manual_seed(run.seed)
+    net.n_steps = -(-n_rows // run.batch_size) * max_epochs
     return net
 
 

@@ -1,7 +1,6 @@
 """Which engine ran, what is kept, and what is said where a tool is missing or fails."""
 
 import importlib.util
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -42,20 +41,6 @@ def _folder(design, tmp_path):
 def _no_programs(monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr(_tools.sys, "executable", "/nowhere/python")
-
-
-@pytest.fixture(name="program")
-def _program(tmp_path_factory, monkeypatch):
-    """Put a shell script of a given name first on PATH."""
-    place = tmp_path_factory.mktemp("bin")
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-
-    def add(name: str, script: str) -> None:
-        path = place / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IEXEC)
-
-    return add
 
 
 def test_the_interpreter_can_be_asked_for_and_says_so(design, folder):

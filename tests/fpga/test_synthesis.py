@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shutil
-import stat
 from pathlib import Path
 
 import numpy as np
@@ -42,20 +41,6 @@ def write(folder: Path, bias: float = 0.25, language: str = "verilog", width: in
 def _folder(tmp_path):
     write(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(name="program")
-def _program(tmp_path_factory, monkeypatch):
-    """Put a shell script of a given name first on PATH."""
-    place = tmp_path_factory.mktemp("bin")
-    monkeypatch.setenv("PATH", f"{place}:/usr/bin:/bin")
-
-    def add(name: str, script: str) -> None:
-        path = place / name
-        path.write_text(f"#!/bin/sh\n{script}\n")
-        path.chmod(path.stat().st_mode | stat.S_IEXEC)
-
-    return add
 
 
 @pytest.fixture(name="no_programs")
