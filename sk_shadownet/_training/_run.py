@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
@@ -26,7 +27,7 @@ from sk_shadownet._training._callbacks import (
 from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
-from sk_shadownet._training._shrinking import LayerShadow, Shrinking
+from sk_shadownet._training._shrinking import Shrinking
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
