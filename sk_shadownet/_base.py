@@ -21,12 +21,13 @@ from sk_shadownet._blocks import predict_in_blocks
 from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Rows, Run, Trained, as_tensor, finish, train
+from sk_shadownet._training import Loss, Rows, Run, Trained, as_tensor, finish, train
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAModel
+    from sk_shadownet.fpga._search import Task
 
 __all__ = ["BaseShadowMLP", "as_numpy"]
 
@@ -43,10 +44,12 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     architecture_: Architecture
     feature_scores_: npt.NDArray[np.float64]
     n_features_in_: int
+    _stratify: bool
+    _task: Task
 
     @abstractmethod
-    def _loss(self) -> nn.Module:
-        """What is minimised and scored."""
+    def _loss(self) -> Loss:
+        """What is minimised and scored, and what outputs mean."""
 
     # ---------------------------------------------------------------- fit
 
@@ -102,7 +105,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         """Continue the small network's training through the hardware's own arithmetic."""
         from sk_shadownet.fpga import quantized_module
 
-        fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization)
+        fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization, task=self._task)
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
         finished: Any

@@ -8,12 +8,11 @@ from math import log2
 from typing import Any
 
 import torch
-from torch import nn
 
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import Closing
 from sk_shadownet._scores import SCORE_RULES, ScoreRule
-from sk_shadownet._training import Run
+from sk_shadownet._training import Loss, Run
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
@@ -180,7 +179,7 @@ def plan_run(
     shape: tuple[int, int],
     n_outputs: int,
     seed: int,
-    loss: nn.Module,
+    loss: Loss,
     start: ShadowedMLP | None,
 ) -> Run:
     """Turn an estimator's parameters into a training run, refusing what cannot be.
@@ -192,7 +191,7 @@ def plan_run(
     shape : tuple of int
         Rows and features of the training table.
     n_outputs, seed : int
-    loss : nn.Module
+    loss : Loss
     start : ShadowedMLP or None
         Network to continue as it is, without pruning.
     """

@@ -10,12 +10,11 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
-from torch import nn
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
 from sk_shadownet._blocks import probabilities
 from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
-from sk_shadownet._training import CrossEntropy
+from sk_shadownet._training import CrossEntropy, Loss
 from sk_shadownet._weights import check_total, class_factors, class_sums
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -175,6 +174,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     """
 
     _stratify = True
+    _task = "classification"
 
     def __init__(
         self,
@@ -325,7 +325,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
             check_total(weight, "sample_weight_val")
         return Table(X, np.searchsorted(self.classes_, y).astype(np.int64), weight)
 
-    def _loss(self) -> nn.Module:
+    def _loss(self) -> Loss:
         return CrossEntropy()
 
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:

@@ -1,52 +1,181 @@
-"""What is minimised and what is scored, for every member of a committee at once."""
+"""What is minimised and what is scored, for every member of a committee at once, and what outputs mean."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from copy import deepcopy
+
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, mse_loss
 
-__all__ = ["CrossEntropy"]
+__all__ = ["CrossEntropy", "Loss", "SquaredError"]
 
 
-class CrossEntropy(nn.Module):
-    """Weighted cross entropy, summed over members so that each trains as if alone.
+class Loss(nn.Module):
+    """Weighted mean of a loss over rows, summed over members so that each trains as if alone.
 
     Weights multiply a row's loss and nothing else. A negative weight, as Monte Carlo generators
     give, takes back what rows of its kind have added: summed over enough rows the loss is that of
     the true density.
+
+    Shapes: outputs (n_members, n_rows, n_outputs); weight (n_rows,) or None.
     """
 
     def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss to minimise.
-
-        Parameters
-        ----------
-        outputs : Tensor of shape (n_members, n_rows, n_classes)
-        y : Tensor of int64 of shape (n_rows,), or of class probabilities (n_rows, n_classes)
-        weight : Tensor of shape (n_rows,) or None
-        """
-        if weight is None and len(outputs) == 1:
-            return cross_entropy(outputs[0], y)
+        """Loss to minimise."""
         return _weighted_mean(self._rows(outputs, y), weight).sum()
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of each member, shape (n_members,)."""
         return _weighted_mean(self._rows(outputs, y), weight)
 
-    def score(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Accuracy of each member, shape (n_members,)."""
-        return _weighted_mean((outputs.argmax(dim=2) == y).to(outputs.dtype), weight)
+    def score(
+        self, outputs: Tensor, y: Tensor, weight: Tensor | None = None, spread: Tensor | None = None
+    ) -> Tensor:
+        """Score of each member, shape (n_members,); its mean over batches, by rows, is that of all rows.
+
+        Parameters
+        ----------
+        spread : Tensor or None
+            What `spread` says of all the rows whose score is wanted.
+        """
+        return _weighted_mean(self._row_scores(outputs, y, spread), weight)
+
+    def spread(self, y: Tensor, weight: Tensor | None) -> Tensor | None:
+        """What a score needs to know of all rows at once; None where that is nothing."""
+        del y, weight
+        return None
+
+    def in_units(self, module: nn.Sequential) -> nn.Sequential:
+        """The network whose outputs are what the user is told, from the one that was trained."""
+        return module
+
+    @abstractmethod
+    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+        """Loss of every row, shape (n_members, n_rows)."""
+
+    @abstractmethod
+    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+        """Score of every row, shape (n_members, n_rows)."""
+
+    @abstractmethod
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Class probabilities, or numbers in the user's units, of the shape of `outputs`."""
+
+    @abstractmethod
+    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+        """What is predicted, from `probabilities` averaged over members, shape (n_rows, n_outputs)."""
+
+
+class CrossEntropy(Loss):
+    """Cross entropy; ``y`` of int64 of shape (n_rows,), or of class probabilities (n_rows, n_classes)."""
+
+    def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Loss to minimise."""
+        if weight is None and len(outputs) == 1:
+            return cross_entropy(outputs[0], y)
+        return super().forward(outputs, y, weight)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
-        """Class probabilities, of the shape of `outputs`."""
+        """Class probabilities."""
         return outputs.softmax(dim=-1)
 
-    @staticmethod
-    def _rows(outputs: Tensor, y: Tensor) -> Tensor:
+    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+        """Index of the likeliest class."""
+        return np.asarray(probabilities.argmax(axis=1))
+
+    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         m, n, _ = outputs.shape
         target = y.expand(m, *y.shape).reshape(m * n, *y.shape[1:])
         rows = cross_entropy(outputs.reshape(m * n, -1), target, reduction="none")
         return rows.reshape(m, n)
+
+    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+        return (outputs.argmax(dim=2) == y).to(outputs.dtype)
+
+
+class SquaredError(Loss):
+    """Squared error of standardised targets, averaged over outputs; ``y`` of shape (n_rows, n_outputs).
+
+    The network gives ``z``, the user is told ``shift + scale * z``, and the loss is that of
+    ``z - (y - shift) / scale``.
+
+    Parameters
+    ----------
+    shift, scale : Tensor of float64 of shape (n_outputs,)
+        The scale of a constant target is 0: the network then has nothing to say about it.
+    standardised : bool, default=True
+        Whether outputs are ``z``; otherwise they are in the user's units.
+    """
+
+    shift: Tensor
+    scale: Tensor
+    inverse: Tensor
+
+    def __init__(self, shift: Tensor, scale: Tensor, *, standardised: bool = True) -> None:
+        super().__init__()
+        self.standardised = standardised
+        self.register_buffer("shift", shift)
+        self.register_buffer("scale", scale)
+        self.register_buffer("inverse", torch.where(scale == 0, 0.0, 1 / torch.where(scale == 0, 1.0, scale)))
+
+    def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Loss to minimise."""
+        if weight is None and len(outputs) == 1 and self.standardised:
+            return mse_loss(outputs[0], self._standardise(y).to(outputs.dtype))
+        return super().forward(outputs, y, weight)
+
+    def of_units(self) -> SquaredError:
+        """The same loss of a network whose outputs are in the user's units."""
+        return type(self)(self.shift, self.scale, standardised=False)
+
+    def spread(self, y: Tensor, weight: Tensor | None) -> Tensor:
+        """Weighted variance of the standardised targets, shape (n_outputs,)."""
+        y = self._standardise(y)
+        w = torch.ones_like(y[:, :1]) if weight is None else weight.to(y.dtype)[:, None]
+        centre = (w * y).sum(dim=0) / w.sum()
+        return (w * (y - centre) ** 2).sum(dim=0) / w.sum()
+
+    def in_units(self, module: nn.Sequential) -> nn.Sequential:
+        """The last layer takes over shift and scale."""
+        module = deepcopy(module)
+        last = module[-1]
+        assert isinstance(last, nn.Linear)
+        scale, shift = self.scale.to(last.weight.device), self.shift.to(last.weight.device)
+        with torch.no_grad():
+            last.weight.copy_(last.weight.double() * scale[:, None])
+            last.bias.copy_(last.bias.double() * scale + shift)
+        return module
+
+    def probabilities(self, outputs: Tensor) -> Tensor:
+        """Numbers in the user's units."""
+        return outputs * self.scale + self.shift if self.standardised else outputs
+
+    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+        """The numbers themselves."""
+        return probabilities
+
+    def _standardise(self, y: Tensor) -> Tensor:
+        return (y - self.shift) * self.inverse
+
+    def _errors(self, outputs: Tensor, y: Tensor) -> Tensor:
+        if self.standardised:
+            # A constant target has no standardised value but 0.
+            return outputs - self._standardise(y).to(outputs.dtype)
+        return ((outputs - y) * self.inverse).to(outputs.dtype)
+
+    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+        return self._errors(outputs, y).square().mean(dim=2)
+
+    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+        """R² of an output is the mean over rows of ``1 - error^2 / variance``; 0 where nothing varies."""
+        assert spread is not None
+        varies = spread > 0
+        share = self._errors(outputs, y).square() / torch.where(varies, spread, 1.0)
+        return torch.where(varies, 1.0 - share, 0.0).mean(dim=2)
 
 
 def _weighted_mean(rows: Tensor, weight: Tensor | None) -> Tensor:

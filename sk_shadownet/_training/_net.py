@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from skorch import NeuralNet
-from torch import Tensor
+from torch import Tensor, nn
 
 from sk_shadownet._training._rows import EVALUATION_ROWS, Batch, Rows, iterate
 
@@ -136,28 +136,30 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
     def evaluate(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
         sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
+        spread = self.criterion_.spread(rows.y, rows.w)
         for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
             outputs = self.module_(x)
             sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
-            sums[1] += self.criterion_.score(outputs, y, weight).cpu() * len(x)
-        sums /= 1.0 if rows.weight is None else _weight_sum(rows) / len(rows)
+            sums[1] += self.criterion_.score(outputs, y, weight, spread).cpu() * len(x)
+        sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
         return sums[0] / len(rows), sums[1] / len(rows)
+
+    def small_module(self, member: int) -> nn.Sequential:
+        """The network as it is now, of one member, on the CPU, in the user's units."""
+        plain: nn.Sequential = self.module_.to_sequential(member)
+        module: nn.Sequential = self.criterion_.in_units(plain).cpu()
+        return module
 
     @torch.no_grad()
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
-        """Class probabilities averaged over the members, for callbacks that score by prediction."""
+        """Class probabilities, or numbers, averaged over the members, for callbacks that score."""
         outputs = self.infer(X)
         probabilities: npt.NDArray[np.float32] = (
             self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
         )
         return probabilities
 
-    def predict(self, X: Any) -> npt.NDArray[np.int64]:
-        """Index of the likeliest class."""
-        return np.asarray(self.predict_proba(X).argmax(axis=1))
-
-
-def _weight_sum(rows: Rows) -> Tensor:
-    assert rows.weight is not None
-    weight = rows.weight if rows.index is None else rows.weight[rows.index]
-    return weight.double().sum().cpu()
+    def predict(self, X: Any) -> npt.NDArray[np.generic]:
+        """Index of the likeliest class, or numbers of shape (n_rows, n_outputs)."""
+        decided: npt.NDArray[np.generic] = self.criterion_.decide(self.predict_proba(X))
+        return decided

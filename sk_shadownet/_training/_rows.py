@@ -66,6 +66,13 @@ class Rows(Dataset):  # type: ignore[misc]
         """These rows' targets, copied."""
         return self.targets if self.index is None else self.targets[self.index]
 
+    @property
+    def w(self) -> Tensor | None:
+        """These rows' weights, copied; None where all are 1."""
+        if self.weight is None or self.index is None:
+            return self.weight
+        return self.weight[self.index]
+
     def take(self, positions: Tensor) -> Batch:
         """Batch ``(X, y, weight)`` of the rows at `positions` among these rows."""
         where = positions if self.index is None else self.index[positions]

@@ -25,6 +25,7 @@ from sk_shadownet._training._callbacks import (
     WeightDecay,
 )
 from sk_shadownet._training._divergence import require_finite
+from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import Shrinking
@@ -49,8 +50,7 @@ class Run:
         Inputs, hidden layers, outputs at the start.
     targets : tuple of int
         Inputs and hidden layers at the end; as long as ``widths`` less one.
-    loss : nn.Module
-        Such as `sk_shadownet._training.CrossEntropy`.
+    loss : Loss
     rule : callable ``(n_members, n_units) -> ScoreRule``
     input_closing, hidden_closing : Closing
     start : ShadowedMLP or None
@@ -59,7 +59,7 @@ class Run:
 
     widths: tuple[int, ...]
     targets: tuple[int, ...]
-    loss: nn.Module
+    loss: Loss
     rule: Callable[[int, int], ScoreRule]
     input_closing: Closing
     hidden_closing: Closing
@@ -223,7 +223,7 @@ def _collect(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch) -> Tra
         assert shadow.mask is not None
         masks.append(shadow.mask[0 if shadow.pooled else best.member])
     return Trained(
-        module=net.module_.to_sequential(best.member).cpu(),
+        module=net.small_module(best.member),
         masks=tuple(masks),
         input_scores=shadows[0].scores()[0],
         history={"epoch": list(range(1, len(rows) + 1)), **history},
