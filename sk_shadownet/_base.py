@@ -6,7 +6,6 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from sk_shadownet._calibration import calibration_rows
 from sk_shadownet._parameters import check_flag, plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import Loss, Rows, Run, Trained, as_tensor, finish, train
+from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -174,19 +174,13 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 
     # scikit-learn's own hooks for notebooks, in all versions: one for each kind of front end.
     def _repr_html_inner(self) -> str:
-        return f"{super()._repr_html_inner()}{self._architecture_line()}"
+        return f"{super()._repr_html_inner()}{estimator_view(self)}"
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
         if "text/html" in bundle:
-            bundle["text/html"] += self._architecture_line()
+            bundle["text/html"] += estimator_view(self)
         return bundle
-
-    def _architecture_line(self) -> str:
-        """Below scikit-learn's diagram, one line about the network that came out."""
-        if not hasattr(self, "architecture_"):
-            return ""
-        return f"<p><code>{escape(repr(self.architecture_))}</code></p>"
 
 
 def _is_fitted_name(name: str) -> bool:
