@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from sk_shadownet._blocks import predict_in_blocks
 from sk_shadownet._calibration import calibration_rows
-from sk_shadownet._parameters import check_flag, plan_run
+from sk_shadownet._checks import check_flag
+from sk_shadownet._parameters import plan_run
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import Loss, Rows, Run, Trained, as_tensor, finish, train
 from sk_shadownet._view import estimator_view

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
 from math import log2
 from typing import Any
 
 import torch
 
+from sk_shadownet._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    n_selected,
+    resolve_rule,
+)
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
-from sk_shadownet._schedule import Closing
-from sk_shadownet._scores import SCORE_RULES, ScoreRule
+from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
 from sk_shadownet._training import Loss, Run
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -19,55 +25,10 @@ __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 
 
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
-INPUT_CLOSING = Closing(start=0.1, end=0.5)
-HIDDEN_CLOSING = Closing(start=0.3, end=0.5)
 MIN_EPOCHS = 50
 MIN_STEPS = 2000
 PRIOR_ROWS = 400  # weight decay as a prior that counts as so many rows
 NOISE_PER_FEATURE = 10.0
-
-
-def check_integer(name: str, value: Any, minimum: int) -> int:
-    """`value` as an int of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise InvalidParameterError(f"{name} must be an integer of at least {minimum}, got {value!r}.")
-    return int(value)
-
-
-def check_real(
-    name: str,
-    value: Any,
-    low: float,
-    high: float = float("inf"),
-    *,
-    open_low: bool = False,
-    open_high: bool = False,
-) -> float:
-    """`value` as a float between `low` and `high`, each included unless declared open."""
-    ok = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    ok = ok and (low < value if open_low else low <= value)
-    ok = ok and (value < high if open_high or high == float("inf") else value <= high)
-    if not ok:
-        left = "(" if open_low else "["
-        right = ")" if open_high or high == float("inf") else "]"
-        raise InvalidParameterError(
-            f"{name} must be a number in {left}{low:g}, {high:g}{right}, got {value!r}."
-        )
-    return float(value)
-
-
-def check_flag(name: str, value: Any) -> bool:
-    """`value` as a bool; 0 and 1 count."""
-    if value not in (True, False):
-        raise InvalidParameterError(f"{name} must be True or False, got {value!r}.")
-    return bool(value)
-
-
-def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
-    """`value`, one of `choices`."""
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidParameterError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
-    return value
 
 
 def hidden_widths(value: Any) -> tuple[int, ...]:
@@ -80,33 +41,6 @@ def hidden_widths(value: Any) -> tuple[int, ...]:
             f"hidden_layer_sizes must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
         ) from None
     return tuple(check_integer(f"hidden_layer_sizes[{n}]", size, 1) for n, size in enumerate(sizes))
-
-
-def n_selected(value: Any, n_features: int) -> int:
-    """How many inputs to keep for ``n_features_to_select``.
-
-    None keeps all, an int counts, a float in (0, 1] is a share of the features, rounded down but
-    never below one.
-    """
-    if value is None:
-        return n_features
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise InvalidParameterError(
-            f"n_features_to_select must be an integer, a fraction in (0, 1], or None; got {value!r}."
-        )
-    if not isinstance(value, numbers.Integral):
-        share = check_real("n_features_to_select, given as a fraction,", value, 0, 1, open_low=True)
-        return max(1, int(n_features * share + 1e-9))
-    count = int(value)
-    if count < 1:
-        raise InvalidParameterError(
-            f"n_features_to_select={count} keeps nothing; pass at least 1, or None to keep all {n_features}."
-        )
-    if count > n_features:
-        raise InvalidParameterError(
-            f"n_features_to_select={count} exceeds the {n_features} features of X; pass at most {n_features}."
-        )
-    return count
 
 
 def target_widths(value: Any, hidden: tuple[int, ...]) -> tuple[int, ...]:
@@ -135,14 +69,6 @@ def target_widths(value: Any, hidden: tuple[int, ...]) -> tuple[int, ...]:
             )
         widths.append(target)
     return tuple(widths)
-
-
-def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
-    """The class of a score rule by name, or the user's own callable."""
-    if callable(value):
-        rule: Callable[[int, int], ScoreRule] = value
-        return rule
-    return SCORE_RULES[check_choice("score_rule", value, tuple(sorted(SCORE_RULES)))]
 
 
 def resolve_device(value: Any) -> str:
