@@ -342,26 +342,9 @@ def test_device_auto_finds_a_device(data):
     assert small(device="auto", max_epochs=3).fit(*data).architecture_.widths == (3, 5, 4, 2)
 
 
-def test_the_bar_shows_epoch_phase_open_units_and_loss(data, capfd):
-    small(verbose=True).fit(*data)
-    out, err = capfd.readouterr()
-    assert out == ""
-    assert re.search(r"finishing\s+3-5-4", err)
-    assert "20/20" in err
-    assert re.search(r"loss=\d+\.\d+", err)
-    assert re.search(r"valid=\d+\.\d+", err)
-    assert re.search(r"\d\d:\d\d<", err)  # time spent < time left
-
-
 def test_a_silent_fit_prints_nothing(data, capfd):
     small(n_shadows=2, early_stopping=True).fit(*data).predict(data[0])
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_bar_closes_when_training_stops_early(data, capfd):
-    clf = small(verbose=True, early_stopping=True, n_iter_no_change=1, max_epochs=200).fit(*data)
-    assert clf.n_iter_ < 200
-    assert capfd.readouterr().err.endswith("\n")
 
 
 def test_a_large_table_may_run_backwards_too():

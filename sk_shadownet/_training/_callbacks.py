@@ -1,4 +1,4 @@
-"""The hooks of a run beside the shadow: learning rate, divergence, best epoch, early stop, progress."""
+"""The hooks of a run beside the shadow: learning rate, divergence, best epoch, early stop."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from typing import Any
 
 from skorch.callbacks import Callback
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._divergence import require_finite
-from sk_shadownet._training._shrinking import Shrinking
 
-__all__ = ["BestEpoch", "DivergenceGuard", "LearningRateSetter", "Progress", "WeightDecay"]
+__all__ = ["BestEpoch", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
 
 
 class LearningRateSetter(Callback):  # type: ignore[misc]
@@ -93,27 +91,3 @@ class BestEpoch(Callback):  # type: ignore[misc]
         net.module_.load_state_dict(self.state)
         self.state = None
         return True
-
-
-class Progress(Callback):  # type: ignore[misc]
-    """A bar with epoch, phase, open units, loss and the time left."""
-
-    def __init__(self, shrinking: Shrinking) -> None:
-        self.shrinking = shrinking
-
-    def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.bar = tqdm(total=net.max_epochs, unit="epoch", dynamic_ncols=True)
-
-    def on_epoch_end(self, net: Any, **_: Any) -> None:
-        row = net.history[-1]
-        widths = "-".join(f"{count:g}" for count in row["open_counts"])
-        shown = {"loss": f"{row['train_loss']:.4f}"}
-        if "valid_score" in row:
-            shown["valid"] = f"{row['valid_score']:.4f}"
-        self.bar.set_description(f"{self.shrinking.phase:9s} {widths}", refresh=False)
-        self.bar.set_postfix(shown, refresh=False)
-        self.bar.update()
-
-    def on_train_end(self, net: Any, **_: Any) -> None:
-        self.bar.close()
-        del self.bar  # it holds the terminal, which cannot be pickled

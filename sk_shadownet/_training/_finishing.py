@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._callbacks import BestEpoch, DivergenceGuard, LearningRateSetter
 from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._training._progress import PhaseLog, Progress
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._run import Run, build_net, own_state
 from sk_shadownet._training._threads import thread_limit
@@ -30,6 +31,8 @@ class _Replanning(Callback):  # type: ignore[misc]
     Weights of different formats cannot be compared, so the best epoch is looked for only after
     the last change.
     """
+
+    phase = "fixed point"
 
     def __init__(self, n_epochs: int) -> None:
         self.epochs = [epoch for epoch in REPLAN_BEFORE if epoch <= n_epochs // 2]
@@ -93,8 +96,11 @@ def finish(
         ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
         ("shadow_replanning", replanning),
         ("shadow_guard", DivergenceGuard()),
+        ("shadow_log", PhaseLog(replanning, best)),
         ("shadow_best_epoch", best),
     ]
+    if run.verbose:
+        hooks.insert(-1, ("shadow_progress", Progress(replanning)))
     with thread_limit(0), own_state(run):
         net = build_net(
             run, _Alone(network, torch.as_tensor(columns)), hooks, epochs, learning_rate, len(rows)

@@ -21,12 +21,12 @@ from sk_shadownet._training._callbacks import (
     BestEpoch,
     DivergenceGuard,
     LearningRateSetter,
-    Progress,
     WeightDecay,
 )
 from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._training._progress import PhaseLog, Progress
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._shrinking import Shrinking
 from sk_shadownet._training._threads import thread_limit
@@ -152,6 +152,7 @@ def _shadowed_net(
         ("shadow_shrinking", shrinking),
         ("shadow_weight_decay", WeightDecay(run.weight_decay)),
         ("shadow_guard", DivergenceGuard()),
+        ("shadow_log", PhaseLog(shrinking, best)),
         ("shadow_best_epoch", best),
     ]
     if run.verbose:

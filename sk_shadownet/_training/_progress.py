@@ -1,0 +1,109 @@
+"""What a run tells while it goes on: a bar where asked for, lines in the package's log in any case."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from skorch.callbacks import Callback
+from tqdm.auto import tqdm
+
+__all__ = ["PhaseLog", "Progress"]
+
+#: The package's log is silent until a program asks for it, as libraries' logs should be.
+LOG = logging.getLogger("sk_shadownet")
+LOG.addHandler(logging.NullHandler())
+
+#: The bar takes the room that the words leave. Few words, so that all fit into 80 columns.
+BAR = "{desc} |{bar}| {percentage:3.0f}% {elapsed}<{remaining}{postfix}"
+
+
+class Phased(Protocol):
+    """Whatever knows where a run is."""
+
+    @property
+    def phase(self) -> str:
+        """A word or two."""
+
+
+class Progress(Callback):  # type: ignore[misc]
+    """A bar, in terminals and notebooks, that moves with every batch.
+
+    It shows phase, epoch, time gone and left, and of the last epoch the open units of the inputs and each
+    hidden layer and the validation score, or the training loss where there are no validation rows.
+
+    Parameters
+    ----------
+    phased : Phased
+    """
+
+    def __init__(self, phased: Phased) -> None:
+        self.phased = phased
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        # An epoch may take a minute, so steps are counted.
+        text = self._where(net, epoch=1)
+        self.bar = tqdm(desc=text, total=net.n_steps, bar_format=BAR, dynamic_ncols=True, mininterval=0.2)
+
+    def on_batch_end(self, net: Any, training: bool = False, **_: Any) -> None:
+        if training:
+            self.bar.update()
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        row = net.history[-1]
+        parts = [f"units {_widths(row['open_counts'])}"] if "open_counts" in row else []
+        valid = "valid_score" in row
+        parts.append(f"score {row['valid_score']:.4f}" if valid else f"loss {row['train_loss']:.4f}")
+        self.bar.set_postfix_str(", ".join(parts), refresh=False)
+        where = self._where(net, epoch=min(len(net.history) + 1, net.max_epochs))
+        self.bar.set_description_str(where, refresh=False)
+
+    def on_train_end(self, net: Any, **_: Any) -> None:
+        self.bar.set_description_str(self._where(net, epoch=len(net.history)), refresh=False)
+        self.bar.close()
+        del self.bar  # it holds the terminal, which cannot be pickled
+
+    def _where(self, net: Any, epoch: int) -> str:
+        return f"{self.phased.phase:9s} epoch {epoch:{len(str(net.max_epochs))}d}/{net.max_epochs}"
+
+
+class PhaseLog(Callback):  # type: ignore[misc]
+    """A line in the log ``sk_shadownet`` at the start, after each epoch with a new phase, and at the end.
+
+    Parameters
+    ----------
+    phased : Phased
+    best : object with an attribute ``epoch``
+        The best epoch, from 1; 0 where none was sought.
+    """
+
+    def __init__(self, phased: Phased, best: Any) -> None:
+        self.phased = phased
+        self.best = best
+
+    def on_train_begin(self, net: Any, X: Any = None, **_: Any) -> None:
+        self.phase = self.phased.phase
+        LOG.info("%s: %d epochs on %s rows", self.phase, net.max_epochs, f"{len(X):,}")
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        if self.phased.phase != self.phase:
+            self.phase = self.phased.phase
+            LOG.info("%s after epoch %d: %s", self.phase, len(net.history), _epoch(net.history[-1]))
+
+    def on_train_end(self, net: Any, **_: Any) -> None:
+        if not net.history or "train_loss" not in net.history[-1]:
+            return  # interrupted within the first epoch
+        seconds = sum(row.get("dur", 0.0) for row in net.history)
+        kept = f", epoch {self.best.epoch} is kept" if self.best.epoch else ""
+        epoch = _epoch(net.history[-1])
+        LOG.info("trained %d epochs in %.1f s: %s%s", len(net.history), seconds, epoch, kept)
+
+
+def _epoch(row: Any) -> str:
+    units = f"open units {_widths(row['open_counts'])}, " if "open_counts" in row else ""
+    valid = f", validation score {row['valid_score']:.4f}" if "valid_score" in row else ""
+    return f"{units}training loss {row['train_loss']:.4f}{valid}"
+
+
+def _widths(counts: tuple[float, ...]) -> str:
+    return "-".join(f"{count:.0f}" for count in counts)
