@@ -1,7 +1,6 @@
 """Fitting: the same twice, the caller's state kept, any table read, validation, warm start, the bar."""
 
 import random
-import re
 
 import numpy as np
 import pandas as pd
