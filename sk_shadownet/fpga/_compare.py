@@ -32,7 +32,7 @@ class HardwareComparison:
         Largest difference of an output (a logit); None where the hardware puts out classes alone.
     root_mean_square_error : float or None
     score_float, score_hardware : float or None
-        Accuracy (R² of a regressor) against ``y``; None without ``y``.
+        Accuracy (of a regressor R², averaged over outputs) against ``y``; None without ``y``.
     overflows : OverflowCounts
         Values that saturated; its ``inputs`` are those outside the planned range.
     emulator : str
@@ -124,5 +124,6 @@ def _truth(y: Any, n_rows: int) -> npt.NDArray[Any]:
 def _score(given: npt.NDArray[Any], truth: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> float:
     if labels is not None:
         return float((given == truth).mean())
-    spread = float(((truth - truth.mean(axis=0)) ** 2).sum())
-    return 1.0 - float(((given - truth.reshape(given.shape)) ** 2).sum()) / max(spread, 1e-300)
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(truth.reshape(given.shape), given))

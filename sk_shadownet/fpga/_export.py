@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet.exceptions import HardwareWarning
+from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, make_device
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
@@ -69,11 +69,13 @@ def to_fpga(
         - a dict with the keys "input", "weight", "bias", "activation", "output" (all layers) and "layer1" …
           (a value, or a dict of "weight", "bias", "activation"); what is left out is searched.
     tolerance : float, default=0.01
-        Share of rows that may get another class than from the float network.
+        Share of rows that may get another class than from the float network; of a regressor, squared error
+        over the variance of the float outputs.
     reuse_factor : int, default=1
     strategy : str, default="latency"
     io_type : {"io_parallel", "io_stream"}, default="io_parallel"
     output : {"logits", "class", "probability"}, default="logits"
+        "logits" are the network's outputs as they are, of a regressor its numbers.
     project_name : str, default="shadownet"
     hls_config : mapping or None, default=None
         Merged into hls4ml's configuration.
@@ -128,6 +130,11 @@ def to_fpga(
     )
     target = require_replaceable(output_dir)
     exported = export_model(model, X_calibration, class_labels)
+    if exported.class_labels is None and config.output != "logits":
+        raise InvalidParameterError(
+            f"output={config.output!r} is for classes; the hardware of a {type(model).__name__} puts out its "
+            "numbers: leave output='logits'."
+        )
     plan, loss = make_plan(exported, config)
     device = make_device(plan, config, target)
     _warn_of_outside_scaling(exported)
@@ -150,7 +157,7 @@ def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan,
         outputs = model.plan.forward(model.rows)
         return model.plan, output_loss(model.network.forward(model.rows), outputs, task)
     precision = parse_precision(config.precision, len(model.network.layers))
-    planner = Planner(model.network, model.rows)
+    planner = Planner(model.network, model.rows, separate_outputs=task == "regression")
     result = search_precision(
         planner, precision, tolerance=config.tolerance, task=task, cost=lambda plan: plan.bit_operations
     )

@@ -58,6 +58,9 @@ class Planner:
     rounding : {"compensated", "nearest"}, default="compensated"
         "nearest" rounds each weight by itself; "compensated" rounds the weights of a unit one after the
         other so that they make up for one another's errors on the calibration rows.
+    separate_outputs : bool, default=False
+        Whether outputs are numbers with units of their own, each with a binary point of its own, rather
+        than logits that are compared.
 
     Examples
     --------
@@ -74,11 +77,17 @@ class Planner:
     """
 
     def __init__(
-        self, network: FloatNetwork, rows: FloatArray, *, rounding: Rounding = "compensated"
+        self,
+        network: FloatNetwork,
+        rows: FloatArray,
+        *,
+        rounding: Rounding = "compensated",
+        separate_outputs: bool = False,
     ) -> None:
         self.network = network
         self.rows = rows
         self.rounding = rounding
+        self.separate_outputs = separate_outputs
         signals = network.signals(rows)
         self.outputs = signals[-1]
         self._targets = [
@@ -137,7 +146,8 @@ class Planner:
             _require_room(spec, weight, f"weight of layer {position + 1}")
             fmt = spec.broadcast_to(weight.shape)
         else:
-            fmt = plan_weight_format(weight, int(spec), coming_in)
+            separate = self.separate_outputs and position == len(self.network.layers) - 1
+            fmt = plan_weight_format(weight, int(spec), coming_in, separate_outputs=separate)
         if self.rounding == "compensated":
             weight, bias = compensated_rounding(stage.signals, self._targets[position], weight, bias, fmt)
         rounded = fmt.quantize(weight)
@@ -148,18 +158,22 @@ class Planner:
         return make_layer(coming_in, rounded, fmt, bias, bias_format, relu=layer.relu, activation=None)
 
 
-def plan_weight_format(weight: FloatArray, width: int, coming_in: FixedFormat) -> FixedFormat:
+def plan_weight_format(
+    weight: FloatArray, width: int, coming_in: FixedFormat, *, separate_outputs: bool = False
+) -> FixedFormat:
     """Formats of ``width`` bits for weights of shape (n_outputs, n_inputs).
 
     Notes
     -----
     Input j reaches up to ``2**e_j``, ``e_j`` its integer bits, so the weight's worth is ``W_ij 2**e_j``. One
     binary point for the layer's products is chosen by the least squared error; then weight ij has ``e_j``
-    integer bits fewer. Inputs of unlike units thus share one scale at no cost in hardware.
+    integer bits fewer. Inputs of unlike units thus share one scale at no cost in hardware. With
+    ``separate_outputs`` the binary point is that of each unit's products.
     """
     exponent = np.where(coming_in.width > 0, coming_in.integer, 0)
     worth = np.ldexp(weight, exponent)
-    integer = choose_format(worth.reshape(-1, 1), width, signed=True).integer
+    columns = worth.T if separate_outputs else worth.reshape(-1, 1)
+    integer = choose_format(columns, width, signed=True).integer[:, None]
     own = np.broadcast_to(integer - exponent, weight.shape)
     return FixedFormat(1, own, width - 1 - own)
 
@@ -215,12 +229,13 @@ def _plan_bias(
         integer = np.where(largest == -64, 0, largest)
         return FixedFormat(1, integer, spec - 1 - integer)
     steps = np.where(weight != 0, bits_below(weight) + coming_in.fraction, -64).max(axis=1)
-    fraction = np.where(steps == -64, FREE_BIAS_FRACTION, steps)
+    free = FREE_BIAS_FRACTION - np.where(largest == -64, 0, np.minimum(largest, 0))
+    fraction = np.where(steps == -64, free, steps)
     rounded_up = integer_bits(np.abs(bias) + np.ldexp(1.0, -fraction))
     return FixedFormat(1, np.maximum(rounded_up, -fraction), fraction)
 
 
-#: Fraction bits of the bias of a unit that no input reaches, a constant.
+#: Fraction bits of the bias of a unit that no input reaches, a constant; more where it is small.
 FREE_BIAS_FRACTION = 8
 
 

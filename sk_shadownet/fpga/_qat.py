@@ -29,8 +29,9 @@ FLOAT32_BITS = 24
 WIDE_WEIGHTS = 16
 #: Integer bits that a bias may grow by before formats are chosen again; they cost no hardware.
 BIAS_HEADROOM = 2
-#: Share of rows whose class the formats of inputs and activations may change before the finishing training.
-DEFAULT_TOLERANCE = 0.02
+#: What the formats of inputs and activations may lose before the finishing training: a share of rows with
+#: another class, or squared error over variance, of which the training cannot make up for as much.
+DEFAULT_TOLERANCE: dict[Task, float] = {"classification": 0.02, "regression": 0.005}
 
 
 class _Grid(NamedTuple):
@@ -87,6 +88,8 @@ class FixedPointSequential(nn.Module):
     calibration_rows : ndarray of shape (n_rows, n_inputs)
     precision : Precision
         Without "auto" in it.
+    separate_outputs : bool, default=False
+        Whether outputs are numbers with units of their own rather than logits.
 
     Notes
     -----
@@ -96,10 +99,18 @@ class FixedPointSequential(nn.Module):
 
     Raw inputs may differ in scale by orders of magnitude, and so do the weights that read them. Those of the
     first layer are therefore learnt in units of ``2**-e_j``, where input j reaches up to ``2**e_j``: one
-    learning rate then suits them all.
+    learning rate then suits them all. So are, with ``separate_outputs``, weights and biases of the last layer
+    in units of a power of two near each output's standard deviation.
     """
 
-    def __init__(self, module: nn.Sequential, calibration_rows: FloatArray, precision: Precision) -> None:
+    def __init__(
+        self,
+        module: nn.Sequential,
+        calibration_rows: FloatArray,
+        precision: Precision,
+        *,
+        separate_outputs: bool = False,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(deepcopy(m) for m in module if isinstance(m, nn.Linear))
         for linear in self.layers:
@@ -110,15 +121,26 @@ class FixedPointSequential(nn.Module):
         self._grids: list[_Grid] = []
         reach = np.ldexp(1.0, integer_bits(np.maximum(np.abs(calibration_rows).max(axis=0), 2.0**-64)))
         self._unit = torch.from_numpy(1 / reach)
+        self.separate_outputs = separate_outputs
+        last: Any = self.layers[-1]
+        self._output_unit = torch.ones(last.out_features, dtype=torch.float64)
+        if separate_outputs:
+            outputs = FloatNetwork.from_module(module).forward(calibration_rows)
+            self._output_unit = torch.from_numpy(_output_unit(outputs))
         first: Any = self.layers[0]
         first.weight.data.div_(self._unit.to(first.weight))
+        last.weight.data.div_(self._output_unit.to(last.weight)[:, None])
+        last.bias.data.div_(self._output_unit.to(last.bias))
         self.replan()
 
     def replan(self, calibration_rows: FloatArray | None = None) -> None:
         """Choose the formats again, of the same widths, for the weights as they are now."""
         if calibration_rows is not None:
             self._rows = calibration_rows
-        planned = Planner(self._float_network(), self._rows, rounding="nearest").plan(self.precision)
+        planner = Planner(
+            self._float_network(), self._rows, rounding="nearest", separate_outputs=self.separate_outputs
+        )
+        planned = planner.plan(self.precision)
         self._formats = planned.map_layers(lambda _, layer: _with_bias_headroom(layer))
         self._exact_in_float32 = _widest_sum(self._formats) <= FLOAT32_BITS
         self._place_grids()
@@ -131,10 +153,13 @@ class FixedPointSequential(nn.Module):
         a = _round(x.to(dtype), next(grids), clipped=True)
         for n, (linear, layer) in enumerate(zip(self.layers, self._formats.layers, strict=True)):
             own: Any = linear
-            exact = own.weight.to(dtype)
+            exact, offset = own.weight.to(dtype), own.bias.to(dtype)
             exact = exact * self._unit.to(dtype=dtype, device=x.device) if n == 0 else exact
+            if self.separate_outputs and n == len(self.layers) - 1:
+                unit = self._output_unit.to(dtype=dtype, device=x.device)
+                exact, offset = exact * unit[:, None], offset * unit
             weight = _round(exact, next(grids), clipped=False)
-            bias = _round(own.bias.to(dtype), next(grids), clipped=False)
+            bias = _round(offset, next(grids), clipped=False)
             a = nn.functional.linear(a, weight, bias)
             if layer.relu:
                 a = nn.functional.relu(a)
@@ -176,6 +201,9 @@ class FixedPointSequential(nn.Module):
             linear: Any = deepcopy(own)
             if n == 0:
                 linear.weight.data.mul_(self._unit.to(linear.weight))
+            if n == len(self.layers) - 1:
+                linear.weight.data.mul_(self._output_unit.to(linear.weight)[:, None])
+                linear.bias.data.mul_(self._output_unit.to(linear.bias))
             parts += [linear, nn.ReLU()]
         return FloatNetwork.from_module(nn.Sequential(*parts[:-1]))
 
@@ -201,7 +229,7 @@ def quantized_module(
     calibration_rows: npt.ArrayLike,
     precision: Any,
     *,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = None,
     task: Task = "classification",
 ) -> FixedPointSequential:
     """The fixed-point network from which a quantisation-aware finishing starts.
@@ -215,8 +243,9 @@ def quantized_module(
         A width is that of the weights alone; inputs and activations then get the narrowest formats that
         lose at most ``tolerance`` while the weights are still fine. Everything else as in
         :func:`sk_shadownet.fpga.to_fpga`, "auto" weights being of 8 bits.
-    tolerance : float, default=0.02
-        Share of rows whose class these formats may change before the training makes up for it.
+    tolerance : float or None, default=None
+        Share of rows whose class these formats may change before the training makes up for it; of numbers,
+        squared error over variance. None takes 0.02 or 0.005.
     task : {"classification", "regression"}, default="classification"
 
     Returns
@@ -238,6 +267,7 @@ def quantized_module(
     network = FloatNetwork.from_module(module)
     rows = check_calibration(calibration_rows, network.widths[0])
     wanted = parse_quantization(precision, len(network.layers))
+    tolerance = DEFAULT_TOLERANCE[task] if tolerance is None else tolerance
     fine = wanted
     for n, spec in enumerate(wanted.weights):
         if spec == "auto":
@@ -245,18 +275,24 @@ def quantized_module(
         if not isinstance(spec, FixedFormat):
             fine = fine.with_spec(("weights", n), WIDE_WEIGHTS)
     if fine.free:
-        planner = Planner(network, rows, rounding="nearest")
+        planner = Planner(network, rows, rounding="nearest", separate_outputs=task == "regression")
         found = search_precision(planner, fine, tolerance=tolerance, task=task, cost=_signal_bits)
         for slot in fine.free:
             wanted = wanted.with_spec(slot, found.precision[slot])  # type: ignore[arg-type]
-    return FixedPointSequential(_rounded_together(module, network, rows, wanted), rows, wanted)
+    separate = task == "regression"
+    started = _rounded_together(module, Planner(network, rows, separate_outputs=separate).plan(wanted))
+    return FixedPointSequential(started, rows, wanted, separate_outputs=separate)
 
 
-def _rounded_together(
-    module: nn.Sequential, network: FloatNetwork, rows: FloatArray, precision: Precision
-) -> nn.Sequential:
+def _output_unit(outputs: FloatArray) -> FloatArray:
+    """For each output, a power of two near its standard deviation; 1 where it is constant."""
+    deviation = outputs.std(axis=0)
+    return np.where(deviation > 0, np.exp2(np.round(np.log2(np.where(deviation > 0, deviation, 1.0)))), 1.0)
+
+
+def _rounded_together(module: nn.Sequential, plan: FixedPointPlan) -> nn.Sequential:
     """The module with weights rounded so that they make up for one another: a start worth several epochs."""
-    planned = iter(Planner(network, rows).plan(precision).layers)
+    planned = iter(plan.layers)
     started = deepcopy(module)
     for layer in started:
         if isinstance(layer, nn.Linear):

@@ -43,7 +43,7 @@ class SearchResult:
     plan : FixedPointPlan
     loss : float
         Share of calibration rows with another class than the float network's (classification), or the
-        squared error over the variance of the float outputs (regression).
+        squared error over the variance of the float outputs, averaged over outputs (regression).
     within_tolerance : bool
         False where even the widest formats tried lose more than the tolerance.
     n_plans : int
@@ -116,7 +116,12 @@ class _Search:
         self.planner, self.free, self.task, self.cost = planner, free, task, cost
         self.limit = allowed_loss(tolerance, len(planner.rows), task)
         stride = -(-len(planner.rows) // RANKING_ROWS)
-        self.ranker = Planner(planner.network, planner.rows[::stride], rounding=planner.rounding)
+        self.ranker = Planner(
+            planner.network,
+            planner.rows[::stride],
+            rounding=planner.rounding,
+            separate_outputs=planner.separate_outputs,
+        )
         self.losses: dict[Precision, float] = {}
         self.ranks: dict[Precision, tuple[float, float]] = {}
 
@@ -179,6 +184,8 @@ class _Search:
 
 #: Divergences that grow by less than this share count as equal.
 SMALLEST_STEP = 0.01
+#: A variance below this share of the squared mean is rounding.
+SMALLEST_SPREAD = 1e-24
 #: Exchanges made at most, and pairs tried on all rows for each.
 MOST_EXCHANGES, TRIED_EXCHANGES = 10, 5
 
@@ -198,8 +205,11 @@ def _divergence(float_outputs: FloatArray, outputs: FloatArray, task: Task) -> f
 
 
 def _relative_error(float_outputs: FloatArray, outputs: FloatArray) -> float:
-    variance = float(float_outputs.var(axis=0).sum())
-    return float(((outputs - float_outputs) ** 2).mean(axis=0).sum()) / max(variance, 1e-300)
+    """Squared error over variance, averaged over outputs; of a constant one, over its square."""
+    square, variance = float_outputs.mean(axis=0) ** 2, float_outputs.var(axis=0)
+    spread = np.where(variance > SMALLEST_SPREAD * square, variance, square)
+    error = ((outputs - float_outputs) ** 2).mean(axis=0)
+    return float((error / np.maximum(spread, 1e-300)).mean())
 
 
 def _log_softmax(z: FloatArray) -> FloatArray:
