@@ -1,0 +1,25 @@
+"""Pictures of what was learnt, in scikit-learn's convention.
+
+``XDisplay.from_estimator(...)`` draws and returns a display, which holds the data it drew and, as ``ax_`` and
+``figure_``, where. ``plot(ax=...)`` draws the data again, anywhere. Colours and fonts are those of your own
+``matplotlib.rcParams``; no style is changed and no window is opened. Needs matplotlib:
+``pip install "sk-shadownet[plot]"``.
+"""
+
+from sk_shadownet.display._architecture import ArchitectureDisplay
+from sk_shadownet.display._precision import PrecisionDisplay
+from sk_shadownet.display._resources import ResourceDisplay
+from sk_shadownet.display._roc import RocDisplay
+from sk_shadownet.display._roc_curve import RocCurve
+from sk_shadownet.display._selection import SelectionDisplay
+from sk_shadownet.display._shrinkage import ShrinkageDisplay
+
+__all__ = [
+    "ArchitectureDisplay",
+    "PrecisionDisplay",
+    "ResourceDisplay",
+    "RocCurve",
+    "RocDisplay",
+    "SelectionDisplay",
+    "ShrinkageDisplay",
+]

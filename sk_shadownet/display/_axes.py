@@ -1,0 +1,154 @@
+"""Where displays draw: axes, the user's colours, marks that need no colour, text that cannot break."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
+
+__all__ = [
+    "HATCHES",
+    "LINESTYLES",
+    "MARKERS",
+    "colour",
+    "halo",
+    "ink",
+    "line_on",
+    "panels",
+    "safe_text",
+    "single",
+]
+
+#: Curves and bars differ in these, too, so that pictures can be read without colours.
+LINESTYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
+MARKERS = "osD^vPX"
+HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo")
+
+
+def pyplot() -> Any:
+    """matplotlib.pyplot, imported when a picture is asked for."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise MissingToolError(
+            'pictures need matplotlib, which is not installed; run: pip install "sk-shadownet[plot]"'
+        ) from error
+    return plt
+
+
+def single(ax: Any, size: tuple[float, float] | None = None) -> tuple[Any, Any]:
+    """Figure and axes to draw into; new ones of `size` (inches) where `ax` is None."""
+    if ax is not None:
+        _require_axes(ax)
+        return ax.figure, ax
+    figure, ax = pyplot().subplots(figsize=size, layout="constrained")
+    return figure, ax
+
+
+def panels(
+    ax: Any,
+    shape: tuple[int, int],
+    *,
+    size: tuple[float, float],
+    n_used: int | None = None,
+    share: str = "",
+    heights: Sequence[float] | None = None,
+    widths: Sequence[float] | None = None,
+) -> tuple[Any, list[Any]]:
+    """Figure and axes of a picture with several panels.
+
+    Parameters
+    ----------
+    ax : Axes, sequence of Axes or None
+        None makes a new figure; axes by themselves are divided; a sequence has one for each panel.
+    shape : tuple of int
+        Rows and columns.
+    size : tuple of float
+        Of a new figure, inches.
+    n_used : int or None
+        Panels needed, where fewer than there are places.
+    share : str
+        Axes the panels share, some of "x" and "y".
+    heights, widths : sequence of float or None
+        Of rows and columns, relative to each other.
+    """
+    n_rows, n_columns = shape
+    wanted = n_rows * n_columns if n_used is None else n_used
+    if ax is not None and not hasattr(ax, "get_subplotspec"):
+        given = list(np.ravel(np.asarray(ax, dtype=object)))
+        if len(given) != wanted:
+            raise InvalidParameterError(
+                f"this picture has {wanted} panels, got {len(given)} axes; pass {wanted}, or one alone: "
+                "it is divided."
+            )
+        for one in given:
+            _require_axes(one)
+        return given[0].figure, given
+    if ax is None:
+        figure = pyplot().figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(n_rows, n_columns, height_ratios=heights, width_ratios=widths)
+    else:
+        figure = ax.figure
+        place = ax.get_subplotspec()
+        if place is None:
+            raise InvalidParameterError(
+                f"axes placed by hand cannot be divided into {wanted} panels; pass axes made by subplots, or "
+                f"a list of {wanted}."
+            )
+        ax.set_axis_off()
+        grid = place.subgridspec(n_rows, n_columns, height_ratios=heights, width_ratios=widths)
+    made: list[Any] = []
+    for k in range(wanted):
+        first = made[0] if made else None
+        shared = {f"share{axis}": first for axis in share}
+        made.append(figure.add_subplot(grid[k // n_columns, k % n_columns], **shared))
+    return figure, made
+
+
+def ink() -> Any:
+    """The colour of text in the user's style: black on white, white on black."""
+    return pyplot().rcParams["text.color"]
+
+
+def colour(position: int) -> str:
+    """Colours of the user's own cycle."""
+    return f"C{position % 10}"
+
+
+def line_on(fill: Any) -> str:
+    """Black or white, whichever is seen better on a bar of this colour: for its edges and hatches."""
+    from matplotlib.colors import to_rgb
+
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(fill)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # Contrast with black, (l + 0.05) / 0.05, equals that with white, 1.05 / (l + 0.05), at 0.179 (WCAG 2).
+    return "black" if luminance > 0.179 else "white"
+
+
+def halo(width: float) -> list[Any]:
+    """A rim in the colour of the background around a line, for lines that cross bars."""
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=width, foreground=pyplot().rcParams["axes.facecolor"])]
+
+
+def safe_text(text: object) -> str:
+    """Text for a label; dollar signs are mathematics where that can be drawn, and dollars where not."""
+    text = str(text)
+    if text.count("$") < 2:
+        return text
+    from matplotlib.mathtext import MathTextParser
+
+    try:
+        MathTextParser("path").parse(text)
+    except ValueError:
+        return text.replace("$", r"\$")
+    return text
+
+
+def _require_axes(ax: Any) -> None:
+    if not (hasattr(ax, "figure") and hasattr(ax, "plot")):
+        raise InvalidParameterError(f"ax must be a matplotlib Axes or None, got {type(ax).__name__}.")

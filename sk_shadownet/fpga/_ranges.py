@@ -1,0 +1,154 @@
+"""What fixed-point signals can hold, what they held on some rows, and where they saturated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
+from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._handle import FPGAModel
+
+__all__ = ["SignalRange", "plan_and_rows", "signal_ranges"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SignalRange:
+    """Formats of the signals of one kind in one place, and what they held.
+
+    Parameters
+    ----------
+    name : str
+        Such as "inputs", "weights 1" or "results 1".
+    width : tuple of int
+        Bits of the narrowest and of the widest signal with any.
+    integer, fraction : tuple of int
+        Fewest and most bits left and right of the binary point; the sign is not counted.
+    signed : bool
+        Whether any has a sign bit.
+    smallest, largest : float or None
+        Absolute values but 0 that were seen: the 5th percentile, and the largest. None where none were.
+    n_values, n_saturated : int
+        Values seen, and those of them that were cut off at the end of their range.
+    """
+
+    name: str
+    width: tuple[int, int]
+    integer: tuple[int, int]
+    fraction: tuple[int, int]
+    signed: bool
+    smallest: float | None = None
+    largest: float | None = None
+    n_values: int = 0
+    n_saturated: int = 0
+
+
+def signal_ranges(
+    plan: FixedPointPlan, rows: npt.ArrayLike | None = None, input_names: Sequence[str] | None = None
+) -> tuple[SignalRange, ...]:
+    """Ranges from the inputs to the outputs: inputs, then weights and results of each layer.
+
+    Parameters
+    ----------
+    plan : FixedPointPlan
+    rows : array-like of shape (n_rows, n_inputs) or None, default=None
+        Values at the input ports, before rounding.
+    input_names : sequence of str or None, default=None
+        Gives each input a range of its own; None puts them into one.
+
+    Examples
+    --------
+    >>> from sk_shadownet.fpga._fixed_point import make_layer
+    >>> inputs, narrow = FixedFormat(1, [2, 0], 3), FixedFormat(1, 0, 2)
+    >>> layer = make_layer(
+    ...     inputs, np.array([[0.5, -0.25]]), narrow, np.zeros(1), narrow, relu=False, activation=None
+    ... )
+    >>> ranges = signal_ranges(FixedPointPlan(inputs, (layer,)), [[5.0, 0.5], [1.0, 0.0]])
+    >>> [(r.name, r.width, r.largest, r.n_saturated) for r in ranges]
+    [('inputs', (4, 6), 5.0, 1), ('weights 1', (3, 3), 0.5, 0), ('results 1', (8, 8), 1.8125, 0)]
+    """
+    seen = None if rows is None else np.asarray(rows, dtype=np.float64)
+    signal = None if seen is None else plan.quantize_inputs(seen)
+    if input_names is None:
+        ranges = [_range("inputs", plan.inputs, seen)]
+    else:
+        ranges = [
+            _range(str(name), plan.inputs[[j]], None if seen is None else seen[:, [j]])
+            for j, name in enumerate(input_names)
+        ]
+    for n, layer in enumerate(plan.layers, start=1):
+        ranges.append(_range(f"weights {n}", layer.weight_format, layer.weight))
+        results = None if signal is None else layer.rectified(layer.sums(signal))
+        ranges.append(_range(f"results {n}", layer.output_format, results))
+        signal = None if signal is None else layer.forward(signal)
+    return tuple(ranges)
+
+
+def plan_and_rows(model: Any, X: Any) -> tuple[FixedPointPlan, FloatArray | None, tuple[str, ...]]:
+    """The plan of hardware, of an estimator finished in fixed point, or a plan itself; rows for its ports.
+
+    Parameters
+    ----------
+    model : FPGAModel, FixedPointPlan or estimator with ``fixed_point_plan_``
+    X : array-like or None
+        Rows as the model takes them; None takes the calibration rows where the model has some.
+
+    Returns
+    -------
+    plan : FixedPointPlan
+    rows : ndarray of shape (n_rows, n_inputs) or None
+    names : tuple of str
+        Of the inputs.
+    """
+    if isinstance(model, FPGAModel):
+        exported = model._model
+        rows = exported.rows if X is None else exported.select(X)
+        return model.plan, rows, model.input_names
+    if isinstance(model, FixedPointPlan):
+        given = None if X is None else np.asarray(X, dtype=np.float64)
+        return model, given, tuple(f"x{j}" for j in range(model.widths[0]))
+    plan = getattr(model, "fixed_point_plan_", None)
+    if plan is None:
+        raise InvalidParameterError(
+            f"{type(model).__name__} has no fixed-point plan; pass an FPGAModel, a FixedPointPlan, or an "
+            "estimator fitted with quantization=."
+        )
+    names = tuple(map(str, model.selected_features_))
+    if getattr(model, "feature_names_in_", None) is None:
+        names = tuple(f"x{name}" for name in names)
+    rows = model.calibration_rows_ if X is None else model.transform(X)
+    return plan, np.asarray(rows, dtype=np.float64), names
+
+
+def _range(name: str, formats: FixedFormat, values: FloatArray | None) -> SignalRange:
+    width, integer, fraction, signed = (
+        np.ravel(part) for part in (formats.width, formats.integer, formats.fraction, formats.signed)
+    )
+    live = width > 0
+    if not live.any():
+        live = np.ones_like(live)
+    smallest = largest = None
+    n_values = n_saturated = 0
+    if values is not None and values.size:
+        sizes = np.abs(values[values != 0])
+        if sizes.size:
+            smallest, largest = float(np.quantile(sizes, 0.05)), float(sizes.max())
+        n_values, n_saturated = int(values.size), int(formats.overflows(values).sum())
+    return SignalRange(
+        name=name,
+        width=(int(width[live].min()), int(width[live].max())),
+        integer=(int(integer[live].min()), int(integer[live].max())),
+        fraction=(int(fraction[live].min()), int(fraction[live].max())),
+        signed=bool(signed[live].any()),
+        smallest=smallest,
+        largest=largest,
+        n_values=n_values,
+        n_saturated=n_saturated,
+    )
