@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Table", "merge_equal_rows", "scaled_weights", "split_rows", "standardisation"]
+__all__ = ["Table", "merge_equal_rows", "scaled_weights", "split_rows", "standardisation", "target_units"]
 
 Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
 # Up to so many rows, equal rows become one row with the sum of their weights. A table this small is
@@ -23,6 +24,8 @@ MIN_VALIDATION_ROWS = 20
 _CHUNK = 65536
 # A standard deviation below this share of the largest magnitude is float32 rounding of a constant.
 _CONSTANT = 1e-6
+# Numbers that differ by less than this share of their size are one in float32.
+_SPACING = 2.0**-24
 # Times a weight of any size that occurs, a scale must stay below the largest float32, 3.4e38.
 _LARGEST_SCALE = 1e36
 
@@ -128,19 +131,39 @@ def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array
     shift, scale : ndarray of float32 of shape (n_features,)
         The scale of a constant column is 0: it says nothing, and must not amplify rounding.
     """
-    n = len(table) if rows is None else len(rows)
-    total, mean, square = 0.0, np.zeros(table.X.shape[1]), np.zeros(table.X.shape[1])
+    mean, deviation = _moments(table.X, table.weight, rows)
+    constant = deviation <= np.maximum(_CONSTANT * np.abs(mean), 1 / _LARGEST_SCALE)
+    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
+    return mean.astype(np.float32), scale.astype(np.float32)
+
+
+def target_units(table: Table) -> tuple[Float64Array, Float64Array]:
+    """Mean and standard deviation of targets of shape (n_rows, n_outputs), by the magnitude of weights.
+
+    Returns
+    -------
+    mean, scale : ndarray of float64 of shape (n_outputs,)
+        The scale of a constant target is 0.
+    """
+    mean, deviation = _moments(table.y, table.weight, None)
+    constant = deviation <= np.maximum(_SPACING * np.abs(mean), 1 / _LARGEST_SCALE)
+    return mean, np.where(constant, 0.0, deviation)
+
+
+def _moments(
+    values: npt.NDArray[Any], weight: npt.NDArray[np.float64] | None, rows: IndexArray | None
+) -> tuple[Float64Array, Float64Array]:
+    """Mean and standard deviation of every column over some rows, in blocks."""
+    n = len(values) if rows is None else len(rows)
+    total, mean, square = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
     for start in range(0, n, _CHUNK):
         part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
-        x = table.X[part].astype(np.float64)
-        w = np.ones(len(x)) if table.weight is None else np.abs(table.weight[part])
+        x = values[part].astype(np.float64)
+        w = np.ones(len(x)) if weight is None else np.abs(weight[part])
         # Chan, Golub and LeVeque's update of mean and sum of squares by a block of rows.
         block = np.average(x, axis=0, weights=w)
         delta, share = block - mean, w.sum() / (total + w.sum())
         square += w @ (x - block) ** 2 + delta**2 * total * share
         mean += delta * share
         total += w.sum()
-    deviation = np.sqrt(square / total)
-    constant = deviation <= np.maximum(_CONSTANT * np.abs(mean), 1 / _LARGEST_SCALE)
-    scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
-    return mean.astype(np.float32), scale.astype(np.float32)
+    return mean, np.sqrt(square / total)

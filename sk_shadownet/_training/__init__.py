@@ -1,17 +1,18 @@
 """Training: the only room that knows skorch."""
 
 from sk_shadownet._training._finishing import finish
-from sk_shadownet._training._loss import CrossEntropy, Loss, SquaredError
+from sk_shadownet._training._loss import LOSSES, CrossEntropy, Loss, PointLoss
 from sk_shadownet._training._rows import Rows, as_tensor
 from sk_shadownet._training._run import Run, Trained, train
 from sk_shadownet._training._threads import thread_limit
 
 __all__ = [
+    "LOSSES",
     "CrossEntropy",
     "Loss",
+    "PointLoss",
     "Rows",
     "Run",
-    "SquaredError",
     "Trained",
     "as_tensor",
     "finish",

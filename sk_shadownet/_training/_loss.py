@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, mse_loss
+from torch.nn.functional import cross_entropy
 
-__all__ = ["CrossEntropy", "Loss", "SquaredError"]
+__all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
 
 
 class Loss(nn.Module):
@@ -53,6 +54,10 @@ class Loss(nn.Module):
         """The network whose outputs are what the user is told, from the one that was trained."""
         return module
 
+    def of_units(self) -> Loss:
+        """The same loss of a network whose outputs are already what the user is told."""
+        return self
+
     @abstractmethod
     def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Loss of every row, shape (n_members, n_rows)."""
@@ -66,7 +71,7 @@ class Loss(nn.Module):
         """Class probabilities, or numbers in the user's units, of the shape of `outputs`."""
 
     @abstractmethod
-    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """What is predicted, from `probabilities` averaged over members, shape (n_rows, n_outputs)."""
 
 
@@ -83,7 +88,7 @@ class CrossEntropy(Loss):
         """Class probabilities."""
         return outputs.softmax(dim=-1)
 
-    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index of the likeliest class."""
         return np.asarray(probabilities.argmax(axis=1))
 
@@ -97,40 +102,34 @@ class CrossEntropy(Loss):
         return (outputs.argmax(dim=2) == y).to(outputs.dtype)
 
 
-class SquaredError(Loss):
-    """Squared error of standardised targets, averaged over outputs; ``y`` of shape (n_rows, n_outputs).
+class PointLoss(Loss):
+    """Loss of standardised targets, averaged over outputs; ``y`` of shape (n_rows, n_outputs).
 
-    The network gives ``z``, the user is told ``shift + scale * z``, and the loss is that of
-    ``z - (y - shift) / scale``.
+    The network gives ``z``, the user is told ``mean + scale * z``, and the error is
+    ``z - (y - mean) / scale``.
 
     Parameters
     ----------
-    shift, scale : Tensor of float64 of shape (n_outputs,)
+    mean, scale : Tensor of float64 of shape (n_outputs,)
         The scale of a constant target is 0: the network then has nothing to say about it.
     standardised : bool, default=True
         Whether outputs are ``z``; otherwise they are in the user's units.
     """
 
-    shift: Tensor
+    mean: Tensor
     scale: Tensor
     inverse: Tensor
 
-    def __init__(self, shift: Tensor, scale: Tensor, *, standardised: bool = True) -> None:
+    def __init__(self, mean: Tensor, scale: Tensor, *, standardised: bool = True) -> None:
         super().__init__()
         self.standardised = standardised
-        self.register_buffer("shift", shift)
+        self.register_buffer("mean", mean)
         self.register_buffer("scale", scale)
         self.register_buffer("inverse", torch.where(scale == 0, 0.0, 1 / torch.where(scale == 0, 1.0, scale)))
 
-    def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Loss to minimise."""
-        if weight is None and len(outputs) == 1 and self.standardised:
-            return mse_loss(outputs[0], self._standardise(y).to(outputs.dtype))
-        return super().forward(outputs, y, weight)
-
-    def of_units(self) -> SquaredError:
+    def of_units(self) -> PointLoss:
         """The same loss of a network whose outputs are in the user's units."""
-        return type(self)(self.shift, self.scale, standardised=False)
+        return type(self)(self.mean, self.scale, standardised=False)
 
     def spread(self, y: Tensor, weight: Tensor | None) -> Tensor:
         """Weighted variance of the standardised targets, shape (n_outputs,)."""
@@ -140,42 +139,65 @@ class SquaredError(Loss):
         return (w * (y - centre) ** 2).sum(dim=0) / w.sum()
 
     def in_units(self, module: nn.Sequential) -> nn.Sequential:
-        """The last layer takes over shift and scale."""
+        """The last layer takes over mean and scale."""
         module = deepcopy(module)
         last = module[-1]
         assert isinstance(last, nn.Linear)
-        scale, shift = self.scale.to(last.weight.device), self.shift.to(last.weight.device)
         with torch.no_grad():
-            last.weight.copy_(last.weight.double() * scale[:, None])
-            last.bias.copy_(last.bias.double() * scale + shift)
+            last.weight.copy_(last.weight.double() * self.scale[:, None])
+            last.bias.copy_(last.bias.double() * self.scale + self.mean)
         return module
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Numbers in the user's units."""
-        return outputs * self.scale + self.shift if self.standardised else outputs
+        return outputs * self.scale + self.mean if self.standardised else outputs
 
-    def decide(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.generic]:
+    def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The numbers themselves."""
         return probabilities
 
+    @staticmethod
+    @abstractmethod
+    def _of_errors(errors: Tensor) -> Tensor:
+        """Loss of each error."""
+
     def _standardise(self, y: Tensor) -> Tensor:
-        return (y - self.shift) * self.inverse
+        return (y - self.mean) * self.inverse
 
     def _errors(self, outputs: Tensor, y: Tensor) -> Tensor:
         if self.standardised:
-            # A constant target has no standardised value but 0.
             return outputs - self._standardise(y).to(outputs.dtype)
         return ((outputs - y) * self.inverse).to(outputs.dtype)
 
     def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
-        return self._errors(outputs, y).square().mean(dim=2)
+        return self._of_errors(self._errors(outputs, y)).mean(dim=2)
 
     def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
-        """R² of an output is the mean over rows of ``1 - error^2 / variance``; 0 where nothing varies."""
+        """R² of an output is the mean over rows of ``1 - error^2 / variance``; of a constant target 1."""
         assert spread is not None
         varies = spread > 0
         share = self._errors(outputs, y).square() / torch.where(varies, spread, 1.0)
-        return torch.where(varies, 1.0 - share, 0.0).mean(dim=2)
+        return torch.where(varies, 1.0 - share, 1.0).mean(dim=2)
+
+
+class SquaredError(PointLoss):
+    """The squared error, whose least mean is at the mean of y."""
+
+    @staticmethod
+    def _of_errors(errors: Tensor) -> Tensor:
+        return errors.square()
+
+
+class AbsoluteError(PointLoss):
+    """The absolute error, whose least mean is at the median of y."""
+
+    @staticmethod
+    def _of_errors(errors: Tensor) -> Tensor:
+        return errors.abs()
+
+
+# scikit-learn's names.
+LOSSES: dict[str, type[PointLoss]] = {"absolute_error": AbsoluteError, "squared_error": SquaredError}
 
 
 def _weighted_mean(rows: Tensor, weight: Tensor | None) -> Tensor:
