@@ -26,6 +26,8 @@ STYLE = """
 .sk-shadownet code {color: inherit; background: none; font-size: 1em;}
 .sk-shadownet summary {cursor: pointer;}
 .sk-shadownet .note {opacity: .75;}
+.sk-shadownet table + table {margin-top: .8em !important;}
+.sk-shadownet sup {line-height: 0;}
 .sk-shadownet .bar {display: inline-block; width: 10em; height: .7em; box-sizing: border-box;
   border: 1px solid color-mix(in srgb, currentColor 45%, transparent);}
 .sk-shadownet .bar > span {display: block; height: 100%; background: currentColor; opacity: .6;}
@@ -63,12 +65,14 @@ def details(summary: str, body: str) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A table of escaped cells; numbers stand to the right, a `Bar` is drawn.
+    """A table of escaped cells; numbers stand to the right, a `Bar` is drawn, None is left empty.
 
     >>> table(["name"], [["a < b"]])
     '<table><thead><tr><th>name</th></tr></thead><tbody><tr><td>a &lt; b</td></tr></tbody></table>'
     """
-    numeric = [bool(rows) and all(_is_number(row[k]) for row in rows) for k in range(len(head))]
+    numeric = [
+        bool(rows) and all(_is_number(row[k]) or row[k] is None for row in rows) for k in range(len(head))
+    ]
     heading = "".join(_cell(name, right, "th") for name, right in zip(head, numeric, strict=True))
     body = "".join(
         f"<tr>{''.join(_cell(cell, right, 'td') for cell, right in zip(row, numeric, strict=True))}</tr>"
@@ -88,6 +92,8 @@ def _cell(content: object, right: bool, tag: str) -> str:
 
 
 def _text(content: object) -> str:
+    if content is None:
+        return ""
     if isinstance(content, Bar):
         return str(content)
     if isinstance(content, int) and not isinstance(content, bool):

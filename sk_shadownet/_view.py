@@ -28,7 +28,7 @@ def estimator_view(estimator: Any) -> str:
 def _architecture(estimator: Any) -> str:
     before, after = estimator.architecture_.initial_widths, estimator.architecture_.widths
     names = ["inputs", *(f"hidden layer {n}" for n in range(1, len(before) - 1)), "outputs"]
-    products = [0, *(a * b for a, b in pairwise(after))]
+    products = [None, *(a * b for a, b in pairwise(after))]
     rows = [
         (name, was, now, Bar(now / was), product)
         for name, was, now, product in zip(names, before, after, products, strict=True)

@@ -259,3 +259,9 @@ class FPGAModel:
             "operations, "
             f"output_dir={str(self.output_dir)!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """Interface, agreement and resources, for notebooks."""
+        from sk_shadownet.fpga._view import hardware_view
+
+        return hardware_view(self)

@@ -9,6 +9,7 @@ from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
 from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._interface import input_signals, output_signals
 
 __all__ = ["write_readme"]
 
@@ -79,14 +80,11 @@ def _inputs(plan: FixedPointPlan, model: ExportedModel, device: Device) -> list[
         "| port | bits | feature | column of X | W | F | signed | range |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    places = _places(plan, device)
-    for j, name in enumerate(model.input_names):
-        one = plan.inputs[j]
-        lines.append(
-            f"| {places[j][0]} | {places[j][1]} | {name} | {int(model.columns[j])} | {int(one.width)} | "
-            f"{int(one.fraction)} | {'yes' if int(one.signed) else 'no'} | "
-            f"{float(one.lowest):g} … {float(one.highest):g} |"
-        )
+    lines += [
+        f"| {one.port} | {one.bits} | {one.name} | {one.column} | {one.width} | {one.fraction} | "
+        f"{one.signed} | {one.limits} |"
+        for one in input_signals(plan, model, device)
+    ]
     if model.scaling is not None:
         lines += [
             "",
@@ -112,13 +110,6 @@ def _inputs(plan: FixedPointPlan, model: ExportedModel, device: Device) -> list[
     return [*lines, ""]
 
 
-def _places(plan: FixedPointPlan, device: Device) -> list[tuple[str, str]]:
-    if isinstance(device, RTLDevice):
-        return [("model_inp", field.bits) for field in device.design.ports.inputs]
-    width = int(plan.inputs.width.max())
-    return [(f"input_1[{j}]", f"[{width - 1}:0]") for j in range(plan.widths[0])]
-
-
 def _outputs(plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device) -> list[str]:
     lines = ["## Outputs", ""]
     labels = model.class_labels
@@ -134,19 +125,10 @@ def _outputs(plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, dev
         lines.append("`probability`: a softmax by tables, `ufixed<16,0>`; the logits' order is safer.")
     else:
         lines += ["| port | bits | output | W | F | signed |", "|---|---|---|---|---|---|"]
-        for i in range(plan.widths[-1]):
-            one = plan.outputs[i]
-            label = (
-                f"logit of {labels[i]}" if labels is not None and len(labels) == plan.widths[-1] else f"y{i}"
-            )
-            port, bits = f"output[{i}]", "all"
-            if isinstance(device, RTLDevice):
-                field = device.design.ports.outputs[i]
-                one, port, bits = field.format, "model_out", field.bits
-            lines.append(
-                f"| {port} | {bits} | {label} | {int(one.width)} | {int(one.fraction)} | "
-                f"{'yes' if int(one.signed) else 'no'} |"
-            )
+        lines += [
+            f"| {one.port} | {one.bits} | {one.name} | {one.width} | {one.fraction} | {one.signed} |"
+            for one in output_signals(plan, model, config, device)
+        ]
         if isinstance(device, HLSDevice):
             last = device.lowered.layers[-1]
             kind = last.accumulator if last.activation is None else last.activation
