@@ -5,6 +5,7 @@
     ShadowNetError (Exception)
     ├── InvalidParameterError (also ValueError)     a constructor argument that cannot be
     ├── InvalidDataError (also ValueError)          rows, labels or weights that cannot be used
+    ├── UnsupportedModuleError (also TypeError)     a PyTorch module that no shadow can be laid on
     ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
     ├── ExportError (also RuntimeError)             hardware could not be written or emulated
     │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no hardware form
@@ -32,6 +33,7 @@ __all__ = [
     "TrainingDivergedError",
     "TrainingInterruptedWarning",
     "UnsupportedLayerError",
+    "UnsupportedModuleError",
 ]
 
 
@@ -45,6 +47,10 @@ class InvalidParameterError(ShadowNetError, ValueError):
 
 class InvalidDataError(ShadowNetError, ValueError):
     """Rows, labels or weights that no network can be trained or run on."""
+
+
+class UnsupportedModuleError(ShadowNetError, TypeError):
+    """A PyTorch module, or a layer of it, whose units cannot be told apart or removed."""
 
 
 class TrainingDivergedError(ShadowNetError, RuntimeError):

@@ -1,0 +1,230 @@
+"""What is known of torch's layers and functions: which of them leave units side by side.
+
+An operation is *unitwise* where column i of its output depends on column i of its inputs alone. A
+unit that nobody reads may then be removed in front of it as well as behind it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import fx, nn
+
+__all__ = [
+    "BINARY",
+    "CONCATENATIONS",
+    "DROPOUT_FUNCTIONS",
+    "FLATTENINGS",
+    "GET_ITEM",
+    "NORMALISATIONS_OVER_UNITS",
+    "PRELU",
+    "RESHAPINGS",
+    "UNITWISE",
+    "UNITWISE_MODULES",
+    "as_module",
+    "bind_concatenation",
+    "flattening",
+]
+
+UNITWISE_MODULES: tuple[type[nn.Module], ...] = (
+    nn.AlphaDropout,
+    nn.CELU,
+    nn.Dropout,
+    nn.ELU,
+    nn.GELU,
+    nn.Hardsigmoid,
+    nn.Hardswish,
+    nn.Hardtanh,
+    nn.Identity,
+    nn.LeakyReLU,
+    nn.LogSigmoid,
+    nn.Mish,
+    nn.ReLU,
+    nn.ReLU6,
+    nn.SELU,
+    nn.SiLU,
+    nn.Sigmoid,
+    nn.Softplus,
+    nn.Softsign,
+    nn.Tanh,
+)
+
+# Functions of one tensor, by the nn.Module that says the same; None where there is none.
+_FUNCTIONS: dict[Any, type[nn.Module] | None] = {
+    F.alpha_dropout: nn.AlphaDropout,
+    F.celu: nn.CELU,
+    F.dropout: nn.Dropout,
+    F.elu: nn.ELU,
+    F.gelu: nn.GELU,
+    F.hardsigmoid: nn.Hardsigmoid,
+    F.hardswish: nn.Hardswish,
+    F.hardtanh: nn.Hardtanh,
+    F.leaky_relu: nn.LeakyReLU,
+    F.logsigmoid: nn.LogSigmoid,
+    F.mish: nn.Mish,
+    F.relu: nn.ReLU,
+    F.relu6: nn.ReLU6,
+    F.selu: nn.SELU,
+    F.sigmoid: nn.Sigmoid,
+    F.silu: nn.SiLU,
+    F.softplus: nn.Softplus,
+    F.softsign: nn.Softsign,
+    F.tanh: nn.Tanh,
+    operator.neg: None,
+    operator.pow: None,
+    torch.abs: None,
+    torch.clamp: None,
+    torch.exp: None,
+    torch.log1p: None,
+    torch.neg: None,
+    torch.pow: None,
+    torch.relu: nn.ReLU,
+    torch.selu: nn.SELU,
+    torch.sigmoid: nn.Sigmoid,
+    torch.square: None,
+    torch.tanh: nn.Tanh,
+}
+_METHODS: dict[str, type[nn.Module] | None] = {
+    "abs": None,
+    "clamp": None,
+    "contiguous": nn.Identity,
+    "double": None,
+    "exp": None,
+    "float": None,
+    "neg": None,
+    "pow": None,
+    "relu": nn.ReLU,
+    "sigmoid": nn.Sigmoid,
+    "square": None,
+    "tanh": nn.Tanh,
+}
+UNITWISE = frozenset([*_FUNCTIONS, *_METHODS])
+
+DROPOUT_FUNCTIONS = frozenset([F.alpha_dropout, F.dropout])
+
+BINARY = frozenset(
+    [
+        F.prelu,
+        operator.add,
+        operator.iadd,
+        operator.imul,
+        operator.isub,
+        operator.mul,
+        operator.sub,
+        operator.truediv,
+        torch.add,
+        torch.div,
+        torch.maximum,
+        torch.minimum,
+        torch.mul,
+        torch.sub,
+        "add",
+        "add_",
+        "div",
+        "mul",
+        "mul_",
+        "sub",
+    ]
+)
+PRELU = F.prelu
+GET_ITEM = operator.getitem
+
+CONCATENATIONS = frozenset([torch.cat, torch.concat, torch.concatenate])
+
+RESHAPINGS = frozenset(["reshape", "view"])
+FLATTENINGS = RESHAPINGS | {torch.flatten, "flatten"}
+
+# These keep the number of columns but mix them.
+NORMALISATIONS_OVER_UNITS = frozenset(
+    [
+        F.log_softmax,
+        F.normalize,
+        F.softmax,
+        nn.LogSoftmax,
+        nn.Softmax,
+        nn.Softmin,
+        torch.log_softmax,
+        torch.softmax,
+        "log_softmax",
+        "softmax",
+    ]
+)
+
+
+# The heads that a chain may end in, by name of the function.
+_HEADS: dict[Any, type[nn.Module]] = {
+    F.log_softmax: nn.LogSoftmax,
+    F.softmax: nn.Softmax,
+    torch.log_softmax: nn.LogSoftmax,
+    torch.softmax: nn.Softmax,
+    "log_softmax": nn.LogSoftmax,
+    "softmax": nn.Softmax,
+}
+
+
+def bind_concatenation(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any] | None:
+    """Tensors and axis of a call of torch.cat."""
+    named = {**dict(zip(("tensors", "dim"), args, strict=False)), **kwargs}
+    if "tensors" not in named or set(named) - {"tensors", "dim"}:
+        return None
+    return list(named["tensors"]), named.get("dim", 0)
+
+
+def flattening(node: fx.Node, width: int) -> Literal["free", "fixed"] | None:
+    """Whether a call makes rows of `width` columns, and whether it names that number."""
+    if node.target in (torch.flatten, "flatten"):
+        named = {**dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)), **node.kwargs}
+        return "free" if (named.get("start_dim", 0), named.get("end_dim", -1)) == (1, -1) else None
+    sizes = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
+    if node.kwargs or len(sizes) != 2:
+        return None
+    rows, columns = sizes
+    if isinstance(rows, fx.Node) and columns == -1:
+        return "free"
+    return "fixed" if columns == width and (isinstance(rows, fx.Node) or rows == -1) else None
+
+
+def _bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a call by name, its tensor left out.
+
+    Raises
+    ------
+    TypeError
+        If arguments were passed by position to a function that does not tell their names.
+    """
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        if len(args) > 1:
+            raise TypeError(f"{target} does not tell the names of its arguments") from None
+        return dict(kwargs)
+    names = list(signature.parameters)[1:]
+    return {**dict(zip(names, args[1:], strict=False)), **kwargs}
+
+
+def as_module(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> nn.Module | None:
+    """Layer that does what the call of a function or method on one tensor does; None where there is none."""
+    if target in _HEADS:
+        return _head(target, args, kwargs)
+    kind = _FUNCTIONS.get(target) if callable(target) else _METHODS.get(target)
+    if kind is None:
+        return None
+    try:
+        named = _bind(target, args, kwargs) if callable(target) else dict(kwargs)
+    except TypeError:
+        return None
+    named.pop("training", None)
+    factory: Callable[..., nn.Module] = kind
+    accepted = set(inspect.signature(kind).parameters)
+    return factory(**named) if set(named) <= accepted and (callable(target) or len(args) == 1) else None
+
+
+def _head(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> nn.Module | None:
+    dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
+    others = set(kwargs) - {"dim", "_stacklevel"}
+    return _HEADS[target](dim=dim) if isinstance(dim, int) and not others and len(args) <= 2 else None

@@ -1,0 +1,82 @@
+"""Exact counts where units come in groups: which counts can be had, and the best choice of one."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["best_subset", "reachable_counts"]
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:
+    """Which numbers of units can be kept without breaking a group.
+
+    Parameters
+    ----------
+    sizes : ndarray of int of shape (n_groups,)
+    always : ndarray of bool of shape (n_groups,)
+        Groups that stay in any case.
+
+    Returns
+    -------
+    reachable : ndarray of bool of shape (n_units + 1,)
+
+    Examples
+    --------
+    >>> np.flatnonzero(reachable_counts(np.array([3, 3, 2]), np.array([True, False, False])))
+    array([3, 5, 6, 8])
+    """
+    reachable = np.zeros(int(sizes.sum()) + 1, dtype=bool)
+    reachable[int(sizes[always].sum())] = True
+    for size in sizes[~always]:
+        reachable[size:] |= reachable[:-size].copy()
+    return reachable
+
+
+def best_subset(scores: npt.ArrayLike, sizes: IntArray, always: BoolArray, count: int) -> BoolArray:
+    """The groups of `count` units together whose scores, weighted with their sizes, sum to the most.
+
+    Where every group is one unit these are the `count` largest scores, of equal ones the earlier.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n_groups,)
+        Worth per unit.
+    sizes, always
+        As in `reachable_counts`.
+    count : int
+        A reachable number of units.
+
+    Returns
+    -------
+    kept : ndarray of bool of shape (n_groups,)
+
+    Examples
+    --------
+    >>> best_subset([1.0, 5.0, 2.0, 2.5], np.array([1, 2, 1, 1]), np.zeros(4, dtype=bool), 2)
+    array([False,  True, False, False])
+    """
+    s = np.asarray(scores, dtype=np.float64)
+    room = count - int(sizes[always].sum())
+    # Best first: of equal sums the one with better groups is found first, and stays.
+    free = np.array([n for n in np.argsort(-s, kind="stable") if not always[n]], dtype=np.int64)
+    best = np.full(room + 1, -np.inf)
+    best[0] = 0.0
+    taken = np.zeros((len(free), room + 1), dtype=bool)
+    for row, group in enumerate(free):
+        size = int(sizes[group])
+        if size > room:
+            continue
+        with_it = best[: room + 1 - size] + size * s[group]
+        taken[row, size:] = with_it > best[size:]
+        best[size:] = np.maximum(best[size:], with_it)
+    kept: BoolArray = always.copy()
+    for row in range(len(free) - 1, -1, -1):
+        if taken[row, room]:
+            kept[free[row]] = True
+            room -= int(sizes[free[row]])
+    return kept

@@ -1,0 +1,88 @@
+"""A chain of layers as nn.Sequential, whatever class it came as."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from torch import fx, nn
+
+from sk_shadownet._graph import _operations as ops
+from sk_shadownet._graph._trace import Trace
+
+__all__ = ["ChainLink", "chain_links", "to_sequential"]
+
+ChainLink = str | nn.Module
+
+
+def chain_links(trace: Trace) -> tuple[ChainLink, ...] | None:
+    """Layers by path, and new ones for functions, where each reads what the one before gives; else None."""
+    links: list[ChainLink] = []
+    previous: fx.Node | None = None
+    for node in trace.nodes:
+        if node.op == "output":
+            return tuple(links) if node.args[0] is previous else None
+        if node.op == "placeholder":
+            if not node.users:
+                continue
+            if previous is not None:
+                return None
+            previous = node
+            continue
+        if _asks_for_rows(node):
+            continue
+        link = _link(node, previous, trace)
+        if link is None:
+            return None
+        links.append(link)
+        previous = node
+    return None
+
+
+def _link(node: fx.Node, previous: fx.Node | None, trace: Trace) -> ChainLink | None:
+    others = [n for n in node.all_input_nodes if not _asks_for_rows(n)]
+    if previous is None or others != [previous] or node.args[0] is not previous:
+        return None
+    if any(user not in (previous, node) and not _asks_for_rows(user) for user in previous.users):
+        return None
+    if node.op == "call_module":
+        return str(node.target) if len(node.args) == 1 and not node.kwargs else None
+    if node.op not in ("call_function", "call_method") or node.name in trace.always_on:
+        return None
+    if node.target in ops.FLATTENINGS:
+        return nn.Flatten() if _flattens(node) else None
+    return ops.as_module(node.target, node.args, dict(node.kwargs))
+
+
+def _flattens(node: fx.Node) -> bool:
+    """Whether a call gives a table of rows; of which width is known where it is read."""
+    if node.target in ops.RESHAPINGS:
+        sizes: Any = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
+        width = sizes[-1] if len(sizes) == 2 and isinstance(sizes[-1], int) else 0
+        return ops.flattening(node, width) is not None
+    return ops.flattening(node, 0) is not None
+
+
+def _asks_for_rows(node: fx.Node) -> bool:
+    """Whether a node gives the number of rows, for a reshape."""
+    if node.target == "size":
+        return node.args[1:] == (0,)
+    if node.target is getattr:
+        return node.args[1] == "shape"
+    return node.target is ops.GET_ITEM and isinstance(node.args[0], fx.Node) and _asks_for_rows(node.args[0])
+
+
+def to_sequential(module: nn.Module, links: tuple[ChainLink, ...]) -> nn.Sequential:
+    """Chain of a module's own layers, not of copies; only what stands for a function is new."""
+    used: set[str] = set()
+    layers: list[nn.Module] = []
+    for link in links:
+        if isinstance(link, nn.Module):
+            layers.append(copy.deepcopy(link))
+            continue
+        layer = module.get_submodule(link)
+        # A layer without weights that is called twice becomes two, as one would write it.
+        again = link in used and next(layer.parameters(), None) is None
+        layers.append(copy.deepcopy(layer) if again else layer)
+        used.add(link)
+    return nn.Sequential(*layers).train(module.training)

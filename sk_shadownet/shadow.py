@@ -1,0 +1,501 @@
+"""ShadowNetwork: gates on any PyTorch network of fully connected layers, and the small network in the end."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from sk_shadownet._checks import check_choice, check_integer, check_real, resolve_rule
+from sk_shadownet._graph._cut import cut_module
+from sk_shadownet._graph._description import Description, UnitLayer
+from sk_shadownet._graph._gating import Gates, remove_gates
+from sk_shadownet._graph._group_shadow import GroupShadow
+from sk_shadownet._graph._sequential import ChainLink, chain_links, to_sequential
+from sk_shadownet._graph._targets import Target, Wish, resolve_targets
+from sk_shadownet._graph._trace import trace
+from sk_shadownet._graph._units import describe
+from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._scores import ScoreRule
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, TrainingDivergedError
+
+__all__ = ["SelectFeatures", "ShadowNetwork"]
+
+BoolArray = npt.NDArray[np.bool_]
+
+# Gates are looked at this often while they close; more often changes no figure.
+_REFRESHES = 250
+
+
+class SelectFeatures(nn.Module):
+    """Pick columns of a table: what a full row needs in front of a network that reads a few of its features.
+
+    Parameters
+    ----------
+    columns : sequence of int
+        Columns to pick, in this order.
+    flatten : bool, default=False
+        Whether rows of more than one axis are flattened first.
+
+    Examples
+    --------
+    >>> import torch
+    >>> SelectFeatures([0, 2])(torch.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[1., 3.]])
+    """
+
+    columns: Tensor
+
+    def __init__(self, columns: Sequence[int], flatten: bool = False) -> None:
+        super().__init__()
+        self.register_buffer("columns", torch.as_tensor(columns, dtype=torch.int64))
+        self.flatten = flatten
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Columns of `x`, shape (n_rows, n_selected)."""
+        return (x.flatten(1) if self.flatten else x).index_select(-1, self.columns)
+
+    def extra_repr(self) -> str:
+        """Columns for the module's repr."""
+        return f"{self.columns.tolist()}"
+
+
+class ShadowNetwork(nn.Module):
+    """Lay a shadow on a PyTorch network: training it ends with a smaller one of exactly the size asked.
+
+    It computes what your module computes, with a gate on every unit that may go. Train it in your own
+    loop in place of your module, call `step` after every step of the optimizer, and take the small
+    network from `prune`. Your module is copied and never changed; its weights are where training starts.
+
+    Parameters
+    ----------
+    module : nn.Module
+        Whose forward takes one tensor of shape (n_rows, n_features), or one that it flattens to that.
+        Units of ``Linear`` layers can be removed wherever each is carried by operations that keep units
+        apart (activations, batch and layer normalisation, dropout, sums, concatenations) to layers that
+        are ``Linear`` again.
+    n_features_to_select : int, float or None, default=None
+        Inputs to keep: so many, a fraction of them, or all.
+    target_hidden_layer_sizes : int, tuple of (int or None), dict or None, default=None
+        Units to keep in each hidden layer, in the order in which forward computes them; None keeps a
+        layer whole. Or a dict from names or indices of layers to widths. Layers whose outputs are
+        added to each other count as one.
+    n_steps : int or None, default=None
+        Steps that your loop will do: batches times epochs. With it `step` counts for you. Without it
+        tell `step` the progress.
+    layers : list of (str or int) or None, default=None
+        Prune only these: "inputs", names of Linear layers as in ``module.named_modules()``, indices of
+        hidden layers. `target_hidden_layer_sizes` then has one width for each of the hidden layers
+        listed. None lists all.
+    protected_features : sequence of int, default=()
+        Columns of inputs that always stay.
+    feature_groups : sequence of sequences of int, default=()
+        Columns of inputs that stay or go together, such as the columns of a one-hot code.
+    frozen : sequence of str, default=()
+        Names of submodules that are not trained: their weights and batch statistics stay as they are.
+        They may lose units all the same; keep a layer whole by `layers` or None.
+    on_unsupported : {"raise", "skip"}, default="raise"
+        What to do where a layer is to be pruned but cannot be: refuse, or leave it as it is.
+    score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
+        What a unit is worth, as in `ShadowMLPClassifier`.
+    n_features : int or None, default=None
+        Number of inputs, needed only where no layer tells it.
+
+    Attributes
+    ----------
+    module : nn.Module
+        The copy that is trained; smaller once it has been cut.
+    progress : float
+        How much of the run is done, 0 to 1.
+    phase : {"open", "closing", "finishing"}
+
+    Raises
+    ------
+    InvalidParameterError
+        If a parameter asks for what the network does not have.
+    UnsupportedModuleError
+        If the network cannot be read, or a layer that is to be pruned cannot be.
+
+    Notes
+    -----
+    A gate acts where a Linear layer reads a unit, so removing a unit whose gate is 0 changes no
+    output, whatever normalisation or activation lies between. Until a tenth of the run all gates are
+    open and the outputs are those of your module, bit for bit; inputs close from there to half of the
+    run, hidden units from .3 to .5; then the best stay, and the small network is trained on. A unit
+    that several layers read, or a group of inputs, has one gate, and its score is that of the whole.
+
+    Where the optimizer is passed to `step`, tensors are cut down at half of the run, so that the second
+    half costs what the small network costs; else gates of 0 stand in for the cut until `prune`.
+
+    To stop and go on another day, pickle the whole of it (``torch.save(shadow, file)``); a
+    ``state_dict`` holds the weights alone.
+
+    Examples
+    --------
+    A loop as one writes it, with three lines more:
+
+    >>> import torch
+    >>> from torch import nn
+    >>> from sk_shadownet import ShadowNetwork
+    >>> _ = torch.manual_seed(0)
+    >>> X = torch.randn(256, 10)
+    >>> y = X[:, 3] - 2 * X[:, 7].abs()
+    >>> model = nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1))
+    >>> model = ShadowNetwork(model, n_features_to_select=2, target_hidden_layer_sizes=8, n_steps=600)
+    >>> optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+    >>> for _ in range(600):
+    ...     loss = nn.functional.mse_loss(model(X)[:, 0], y)
+    ...     optimizer.zero_grad()
+    ...     loss.backward()
+    ...     optimizer.step()
+    ...     model.step(optimizer)
+    >>> model.selected_features
+    array([3, 7])
+    >>> model.prune()
+    Sequential(
+      (0): Linear(in_features=2, out_features=8, bias=True)
+      (1): ReLU()
+      (2): Linear(in_features=8, out_features=1, bias=True)
+    )
+    """
+
+    module: nn.Module
+
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        n_features_to_select: float | None = None,
+        target_hidden_layer_sizes: Any = None,
+        n_steps: int | None = None,
+        layers: Iterable[str | int] | None = None,
+        protected_features: Sequence[int] = (),
+        feature_groups: Sequence[Sequence[int]] = (),
+        frozen: Sequence[str] = (),
+        on_unsupported: str = "raise",
+        score_rule: str | Callable[[int, int], ScoreRule] = "fisher",
+        n_features: int | None = None,
+    ) -> None:
+        super().__init__()
+        skip = check_choice("on_unsupported", on_unsupported, ("raise", "skip")) == "skip"
+        self._n_steps = None if n_steps is None else check_integer("n_steps", n_steps, 1)
+        rule = resolve_rule(score_rule)
+        own = _copy_of(module)
+        self._links, self._description = _read(own, n_features)
+        wish = Wish(
+            n_features_to_select,
+            target_hidden_layer_sizes,
+            layers,
+            protected_features,
+            feature_groups,
+            skip,
+        )
+        targets = resolve_targets(self._description, wish)
+        self.module = own
+        self.progress = 0.0
+        self._select: SelectFeatures | None = None
+        self._freeze_weights(frozen)
+        self._shadows = {target.layer: _shadow(target, rule) for target in targets}
+        self._gates: Gates | None = Gates(self._description, own) if targets else None
+        self._refreshed = 0.0
+        self._step = 0
+        self._versions: list[int] | None = _versions(own)
+        self.train(module.training)
+        self._apply(lambda tensor: tensor)  # gates go where the weights are
+
+    def forward(self, x: Tensor) -> Tensor:
+        """What your module gives for full rows, with units behind gates.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, n_features)
+            All features, before and after the cut.
+        """
+        if self._select is not None:
+            x = self._select(x)
+        elif self._description.needs_rows and not self._description.flattens and x.dim() != 2:
+            raise InvalidDataError(
+                f"the network expects a table of shape (n_rows, n_features), got shape {tuple(x.shape)}."
+            )
+        if self._gates is not None:
+            self._gates.watching = self.training and not self.finished
+        outputs: Tensor = self.module(x)
+        return outputs
+
+    def step(self, optimizer: torch.optim.Optimizer | None = None, *, progress: float | None = None) -> None:
+        """Do the shadow's part of a training step, after the optimizer's.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer or None, default=None
+            Yours, built on ``shadow.parameters()``. With it, tensors and its state are cut down as soon
+            as all gates are closed; without it they keep their size until `prune`.
+        progress : float or None, default=None
+            How much of the run is done, 0 to 1; None counts calls against `n_steps`.
+        """
+        self.progress = self._next_progress(progress)
+        waiting = {layer: shadow for layer, shadow in self._shadows.items() if not shadow.finished}
+        if waiting:
+            self._observe(waiting)
+            due = [layer for layer, shadow in waiting.items() if self.progress >= shadow.closing.end]
+            self._freeze(due)
+            if self.progress - self._refreshed >= 1 / _REFRESHES:
+                self._refreshed = self.progress
+                self._close([layer for layer in waiting if layer not in due])
+        if optimizer is not None and self.finished and self._gates is not None:
+            self._cut(optimizer)
+
+    def prune(self, optimizer: torch.optim.Optimizer | None = None, *, full_width: bool = False) -> nn.Module:
+        """Give the small network. Gates that are still open are closed at once.
+
+        Parameters
+        ----------
+        optimizer : torch.optim.Optimizer or None, default=None
+            Yours, to go on training the small network with: its state is cut down, and the network
+            shares its weights with the shadow. None gives an independent copy.
+        full_width : bool, default=False
+            Whether the network takes rows of all features and picks its own; else it takes rows of
+            ``X[:, selected_features]``.
+
+        Returns
+        -------
+        small : nn.Sequential or nn.Module
+            A plain ``nn.Sequential`` where forward is a chain of layers, else your own class with
+            smaller layers. Its parameters and buffers are ordinary ones; no hooks, no masks.
+        """
+        self._freeze([layer for layer, shadow in self._shadows.items() if not shadow.finished])
+        if optimizer is not None and self._gates is not None:
+            self._cut(optimizer)
+        small = self.module if optimizer is not None else copy.deepcopy(self.module)
+        if self._gates is not None or not self._shadows:
+            small = self._small(small, None)
+        if not full_width or self._mask(self._description.inputs).all():
+            return small
+        select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
+        select.to(next(small.parameters()).device)
+        layers = small if isinstance(small, nn.Sequential) else (small,)
+        return nn.Sequential(select, *layers).train(self.training)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every layer has its final width."""
+        return all(shadow.finished for shadow in self._shadows.values())
+
+    @property
+    def phase(self) -> str:
+        """open, closing or finishing."""
+        if self.finished:
+            return "finishing"
+        closing = any(shadow.n_open < shadow.width for shadow in self._shadows.values())
+        return "closing" if closing else "open"
+
+    @property
+    def layer_names(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the inputs, ``("inputs",)``, and of the Linear layers that make each hidden layer."""
+        return tuple(layer.names for layer in self._inner_layers())
+
+    @property
+    def open_counts(self) -> tuple[float, ...]:
+        """Open units: the sums of the gates of the inputs and of each hidden layer."""
+        return tuple(
+            self._shadows[layer].n_open if layer in self._shadows else float(layer.n_units)
+            for layer in self._inner_layers()
+        )
+
+    @property
+    def masks(self) -> tuple[BoolArray, ...]:
+        """What is kept of the inputs and of each hidden layer; everything, until gates have closed."""
+        return tuple(self._mask(layer) for layer in self._inner_layers())
+
+    @property
+    def selected_features(self) -> npt.NDArray[np.int64]:
+        """Columns of inputs that are read; all of them, until gates have closed."""
+        return np.flatnonzero(self.masks[0])
+
+    @property
+    def feature_scores(self) -> npt.NDArray[np.float64] | None:
+        """Score of each input (of its group, where it has one); None where inputs are not pruned."""
+        shadow = self._shadows.get(self._description.inputs)
+        return None if shadow is None else shadow.unit_scores()
+
+    def train(self, mode: bool = True) -> ShadowNetwork:
+        """Set training mode; batch statistics of frozen layers stay fixed."""
+        super().train(mode)
+        for layer in self._still:
+            layer.eval()
+        return self
+
+    def extra_repr(self) -> str:
+        """Widths for the module's repr."""
+        outputs = "+".join(str(layer.n_units) for layer in self._description.outputs) or "?"
+        before = "-".join(str(layer.n_units) for layer in self._inner_layers())
+        after = "-".join(
+            str(self._shadows[layer].target if layer in self._shadows else layer.n_units)
+            for layer in self._inner_layers()
+        )
+        return f"{before}-{outputs} -> {after}-{outputs}, {self.phase}"
+
+    def _apply(self, fn: Any, recurse: bool = True) -> Any:
+        """Move to another device, gates included."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        weight = next(self.module.parameters(), None)
+        if self._gates is not None and weight is not None:
+            self._gates.move(weight)
+        return self
+
+    def _inner_layers(self) -> tuple[UnitLayer, ...]:
+        return (self._description.inputs, *self._description.hidden)
+
+    def _mask(self, layer: UnitLayer) -> BoolArray:
+        shadow = self._shadows.get(layer)
+        if shadow is None or shadow.mask is None:
+            return np.ones(layer.n_units, dtype=bool)
+        return np.asarray(shadow.mask[0][shadow.group_of])
+
+    def _freeze_weights(self, names: Sequence[str]) -> None:
+        self._still: list[nn.Module] = []
+        known = dict(self.module.named_modules())
+        for name in (names,) if isinstance(names, str) else names:
+            if name not in known or name == "":
+                listed = ", ".join(repr(key) for key in known if key)
+                raise InvalidParameterError(f"frozen names {name!r}; the network has {listed}.")
+            known[name].requires_grad_(False)
+            norms = (nn.modules.batchnorm._BatchNorm,)
+            self._still += [layer for layer in known[name].modules() if isinstance(layer, norms)]
+
+    def _next_progress(self, progress: float | None) -> float:
+        if progress is not None:
+            return check_real("progress", progress, 0, 1)
+        if self._n_steps is None:
+            raise InvalidParameterError(
+                "step() cannot know how far the run is: pass n_steps=len(loader) * n_epochs to "
+                "ShadowNetwork, or the share of the run that is done to step(progress=...)."
+            )
+        self._step += 1
+        return min(1.0, self._step / self._n_steps)
+
+    def _observe(self, waiting: dict[UnitLayer, GroupShadow]) -> None:
+        """Show score rules what the last backward passes told of the gates."""
+        if self._gates is None:
+            return
+        whole = self._gates.saliency()
+        for layer, shadow in waiting.items():
+            if layer.is_input:
+                looks = self._gates.input_saliency()
+            else:
+                looks = [] if whole is None else [whole[None, layer.start : layer.stop]]
+            if looks:
+                saliency = _by_group(torch.cat(looks), shadow.group_of)[None]
+                # A gradient scaler's overflow is no evidence; weights that overflow are refused below.
+                if bool(torch.isfinite(saliency).all()):
+                    shadow.rule.update(saliency, shadow.gates, shadow.temperature)
+        self._gates.forget()
+
+    def _close(self, layers: list[UnitLayer]) -> None:
+        for layer in layers:
+            shadow = self._shadows[layer]
+            if self.progress > shadow.closing.start:
+                self._require_training()
+                shadow.close(self.progress)
+                self._set_gates(layer, shadow)
+
+    def _freeze(self, layers: list[UnitLayer]) -> None:
+        for layer in layers:
+            self._require_training()
+            shadow = self._shadows[layer]
+            shadow.freeze()
+            self._set_gates(layer, shadow)
+
+    def _set_gates(self, layer: UnitLayer, shadow: GroupShadow) -> None:
+        if self._gates is not None:
+            self._gates.set(layer.start, shadow.unit_gates())
+
+    def _require_training(self) -> None:
+        """Refuse to choose units by weights that are not trained, or that are not numbers."""
+        trained = [p for p in self.module.parameters() if p.requires_grad]
+        if trained and _versions(self.module) == self._versions:
+            raise InvalidParameterError(
+                "no weight of the shadow has changed since it was laid; it trains a copy of your module, so "
+                "build the optimizer on shadow.parameters()."
+            )
+        self._versions = None
+        if not all(bool(torch.isfinite(p).all()) for p in self.module.parameters()):
+            raise TrainingDivergedError(
+                "weights became NaN or infinite before the gates had closed; lower the learning rate."
+            )
+
+    def _cut(self, optimizer: torch.optim.Optimizer) -> None:
+        """Cut the copy itself, with the optimizer's state."""
+        held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        if not any(id(p) in held for p in self.module.parameters()):
+            raise InvalidParameterError(
+                "the optimizer holds no weight of the shadow; build it on shadow.parameters()."
+            )
+        self.module = self._small(self.module, optimizer)
+        self._gates = None
+        if not self._mask(self._description.inputs).all():
+            select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
+            self._select = select.to(next(self.module.parameters()).device)
+
+    def _small(self, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Module:
+        """`module`, cut in place, as a chain where it is one."""
+        keep = torch.ones(self._description.n_units, dtype=torch.bool)
+        for layer in self._shadows:
+            keep[layer.start : layer.stop] = torch.as_tensor(self._mask(layer))
+        cut_module(remove_gates(module), self._description, keep, optimizer)
+        return module if self._links is None else to_sequential(module, self._links)
+
+
+def _copy_of(module: nn.Module) -> nn.Module:
+    if not isinstance(module, nn.Module):
+        raise InvalidParameterError(f"module must be a torch.nn.Module, got {module!r}.")
+    if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):
+        raise InvalidParameterError(
+            "module has lazy layers whose size is not known; run it on one batch first."
+        )
+    own = copy.deepcopy(module)
+    # torch.fx follows forward of what it traces, and torch's own layers are to stay layers.
+    whole = type(own).__module__.startswith("torch.nn") and not isinstance(own, nn.Sequential)
+    return nn.Sequential(own).train(own.training) if whole else own
+
+
+def _read(module: nn.Module, n_features: int | None) -> tuple[tuple[ChainLink, ...] | None, Description]:
+    traced = trace(module)
+    links = chain_links(traced)
+    if n_features is not None:
+        check_integer("n_features", n_features, 1)
+    return links, describe(traced, n_features, chain=links is not None)
+
+
+def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupShadow:
+    n_groups = len(target.always)
+    shadow = GroupShadow(
+        n_groups,
+        target.count,
+        INPUT_CLOSING if target.layer.is_input else HIDDEN_CLOSING,
+        rule(1, n_groups),
+        pooled=False,
+        group_of=target.group_of,
+        always=target.always,
+    )
+    shadow.start(1)
+    return shadow
+
+
+def _by_group(saliency: Tensor, group_of: npt.NDArray[np.int64]) -> Tensor:
+    """Sum over the units of each group: one gate multiplies them all."""
+    n_groups = int(group_of.max()) + 1
+    if n_groups == len(group_of):
+        return saliency
+    total = saliency.new_zeros(len(saliency), n_groups)
+    return total.index_add_(1, torch.as_tensor(group_of, device=saliency.device), saliency)
+
+
+def _versions(module: nn.Module) -> list[int]:
+    """Torch's count of changes of every trained weight."""
+    return [p._version for p in module.parameters() if p.requires_grad]
