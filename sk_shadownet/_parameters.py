@@ -27,7 +27,7 @@ __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
 MIN_EPOCHS = 50
 MIN_STEPS = 2000
-PRIOR_ROWS = 400  # weight decay as a prior that counts as so many rows
+PRIOR_ROWS = {"classification": 400, "regression": 100}  # weight decay as a prior that counts as so many
 NOISE_PER_FEATURE = 10.0
 
 
@@ -148,7 +148,7 @@ def plan_run(
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
         batch_size=batch_size,
         learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
-        weight_decay=_weight_decay(e.weight_decay, n_rows),
+        weight_decay=_weight_decay(e.weight_decay, n_rows, PRIOR_ROWS[e._task]),
         input_noise=noise if targets[0] < widths[0] else 0.0,
         validation_fraction=0.0
         if e.validation_fraction is None
@@ -200,10 +200,10 @@ def _epochs(value: Any, n_batches: int) -> int:
     return check_integer("max_epochs", value, 1)
 
 
-def _weight_decay(value: Any, n_rows: int) -> float:
+def _weight_decay(value: Any, n_rows: int, prior_rows: int) -> float:
     if isinstance(value, str):
         check_choice("weight_decay", value, ("auto",))
-        return min(1.0, PRIOR_ROWS / n_rows)
+        return min(1.0, prior_rows / n_rows)
     return check_real("weight_decay", value, 0)
 
 
