@@ -59,7 +59,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         then stays, and in the small one, where it falls to 0.
     weight_decay : float or "auto", default="auto"
         Decoupled weight decay of the weights (biases have none), at least 0, relative to the learning rate.
-        "auto" is ``400 / n_rows``, at most 1: a prior that counts as much as 400 rows.
+        "auto" is ``100 / n_rows``, at most 1: a prior that counts as much as 100 rows.
     input_noise : float or "auto", default="auto"
         Standard deviation of the noise added to the inputs while they are being chosen, at least 0, in units
         of the standardised inputs. Used only where inputs are pruned. "auto" is
