@@ -7,8 +7,8 @@
     ├── InvalidDataError (also ValueError)          rows, labels or weights that cannot be used
     ├── UnsupportedModuleError (also TypeError)     a PyTorch module that no shadow can be laid on
     ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
-    ├── ExportError (also RuntimeError)             hardware could not be written or emulated
-    │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no hardware form
+    ├── ExportError (also RuntimeError)             hardware, or another format, could not be written
+    │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no form there, or here
     ├── MissingToolError (also RuntimeError)        a program or an optional package is not installed
     └── DownloadError (also OSError)                a public data set cannot be fetched
 
@@ -58,11 +58,11 @@ class TrainingDivergedError(ShadowNetError, RuntimeError):
 
 
 class ExportError(ShadowNetError, RuntimeError):
-    """A hardware project could not be written, compiled or emulated."""
+    """A hardware project could not be written, compiled or emulated, or a network not be converted."""
 
 
 class UnsupportedLayerError(ExportError, TypeError):
-    """A layer or a pipeline step has no exact hardware form."""
+    """A layer or a pipeline step has no exact form in what it is to be exported to or converted into."""
 
 
 class MissingToolError(ShadowNetError, RuntimeError):

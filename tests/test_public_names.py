@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import sk_shadownet
-from sk_shadownet import architecture, classifier, datasets, display, exceptions, fpga
+from sk_shadownet import architecture, classifier, convert, datasets, display, exceptions, fpga
 
-MODULES = [sk_shadownet, architecture, classifier, datasets, display, exceptions, fpga]
+MODULES = [sk_shadownet, architecture, classifier, convert, datasets, display, exceptions, fpga]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
@@ -33,7 +33,9 @@ def test_every_error_and_warning_is_public_and_in_the_trees():
 
 
 def test_import_leaves_the_heavy_and_optional_packages_alone():
-    code = "import sk_shadownet, sk_shadownet.fpga, sk_shadownet.display, sys; print(*sys.modules)"
+    rooms = ", ".join(f"sk_shadownet.{room}" for room in ("convert", "display", "fpga"))
+    code = f"import sk_shadownet, {rooms}, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    heavy = {"hls4ml", "da4ml", "matplotlib", "polars"}  # pandas is skorch's own import, where there is one
+    # pandas is skorch's own import, where there is one.
+    heavy = {"hls4ml", "da4ml", "keras", "matplotlib", "onnx", "onnxruntime", "polars"}
     assert not heavy & set(loaded.split())

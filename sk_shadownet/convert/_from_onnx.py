@@ -1,0 +1,318 @@
+"""ONNX graphs to torch, node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from sk_shadownet.convert._chain import Chain, reading
+from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet.convert._onnx_activations import recognise
+from sk_shadownet.convert._onnx_graph import Graph, Node, Step
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+
+__all__ = ["from_onnx"]
+
+
+def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) -> nn.Sequential:
+    """Turn an ONNX graph into torch, weights and outputs kept.
+
+    Parameters
+    ----------
+    model : path or onnx.ModelProto
+        A chain of fully connected layers from one input, as torch, Keras and skl2onnx write it: Gemm or
+        MatMul, BatchNormalization, LayerNormalization, Dropout, Flatten, Reshape to one axis, Gather of
+        columns, arithmetic with constants, casts to floats, and the activations Relu, LeakyRelu, PRelu, Elu,
+        Gelu, Swish, Tanh, Sigmoid and Softmax, also where an exporter wrote them out in parts.
+    output : str or None, default=None
+        Name of the value to read up to, any in the graph. None takes its only output that holds numbers,
+        not labels.
+    logits : bool, default=False
+        Leave out the softmax or sigmoid at the end, as the losses of torch and `ShadowMLPClassifier` want it.
+        The sigmoid of one output becomes two logits, one for each class.
+
+    Returns
+    -------
+    module : torch.nn.Sequential
+        Float32, on the CPU, in evaluation mode. Arithmetic with constants and choices of columns are folded
+        into the Linear layer beside them; where there is none, they become a Linear layer.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a node is of another kind, named with its index and the reason; or if nodes branch.
+    InvalidParameterError
+        If there is no such file or output.
+    MissingToolError
+        If onnx is not installed.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from sk_shadownet.convert import from_onnx, to_onnx
+    >>> net = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    >>> from_onnx(to_onnx(net))
+    Sequential(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): Tanh()
+      (2): Linear(in_features=8, out_features=2, bias=True)
+    )
+    """
+    graph = Graph(_load(model))
+    steps = graph.chain(graph.output(output))
+    chain = Chain(_row_shape(graph, steps))
+    for step in steps:
+        with reading(graph.name(step.node)):
+            _read(chain, graph, step)
+    return chain.finish(logits=logits)
+
+
+def _load(model: Any) -> Any:
+    onnx = import_onnx()
+    if isinstance(model, onnx.ModelProto):
+        return model
+    if not isinstance(model, (str, PathLike)):
+        raise InvalidParameterError(f"a path or an onnx.ModelProto was expected, got {type(model).__name__}.")
+    try:
+        return onnx.load(str(model))
+    except Exception as error:  # protobuf's own kinds, or the file system's
+        raise InvalidParameterError(f"{model} cannot be read as an ONNX model: {error}") from error
+
+
+def _row_shape(graph: Graph, steps: list[Step]) -> tuple[int, ...]:
+    """As the graph declares it, or as its first product of matrices needs it."""
+    if graph.row_shape and None not in graph.row_shape:
+        return tuple(int(n or 0) for n in graph.row_shape)
+    for step in steps:
+        if step.node.op_type in ("Gemm", "MatMul"):
+            weight = _weight(graph, step.node)
+            return (weight.shape[1],)
+        if step.node.op_type in ("Gather", "ArrayFeatureExtractor"):
+            break
+    raise UnsupportedLayerError(
+        f"the graph does not say how many features its input {graph.input!r} has; declare its shape."
+    )
+
+
+def _read(chain: Chain, graph: Graph, step: Step) -> None:
+    node = step.node
+    if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
+        raise UnsupportedLayerError(f"it is an operator of {node.domain!r}, not of ONNX")
+    if len(step.nodes) > 1:
+        _read_parts(chain, graph, step)
+        return
+    reader = _READERS.get(node.op_type)
+    if reader is None:
+        raise UnsupportedLayerError(_why_not(node.op_type))
+    reader(chain, graph, node)
+
+
+def _read_parts(chain: Chain, graph: Graph, step: Step) -> None:
+    """An activation that was written out in parts, or the two classes of one sigmoid."""
+    if step.node.op_type == "Concat":
+        p = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
+        if chain.width != 1 or not np.allclose(graph.run(step, p), np.hstack([1 - p, p]), atol=1e-6):
+            raise UnsupportedLayerError(
+                "it joins branches, and an nn.Sequential is one chain; pass "
+                f"output={step.source!r} to read up to the value in front"
+            )
+        chain.two_classes()
+        return
+    found, scale = recognise(lambda rows: graph.run(step, rows), chain.width)
+    chain.activation(found)
+    chain.affine(scale, 0.0)
+
+
+def _why_not(kind: str) -> str:
+    if kind.startswith(("Conv", "MaxPool", "AveragePool", "Global")):
+        return "only fully connected layers can"
+    if kind.startswith(("Quantize", "Dequantize", "QLinear")):
+        return (
+            "it computes in integers, which this network of floats cannot do alike; convert the float model"
+        )
+    return f"the kinds known are {', '.join(sorted(_READERS))}"
+
+
+# ---------------------------------------------------------------- one reader a kind
+
+
+def _input(graph: Graph, node: Node, n: int) -> npt.NDArray[Any] | None:
+    """Constant input n, None where there is none."""
+    name = node.input[n] if n < len(node.input) else ""
+    return graph.constant(name) if name else None
+
+
+def _needed(graph: Graph, node: Node, n: int) -> npt.NDArray[Any]:
+    value = _input(graph, node, n)
+    if value is None:
+        raise UnsupportedLayerError(f"its input {n} is not a constant")
+    return value
+
+
+def _weight(graph: Graph, node: Node) -> npt.NDArray[Any]:
+    """Of shape (n_outputs, n_inputs)."""
+    weight = np.asarray(_needed(graph, node, 1), np.float64)
+    if weight.ndim != 2:
+        raise UnsupportedLayerError(f"its weight has shape {weight.shape}; a matrix was expected")
+    return weight if node.op_type == "Gemm" and graph.attributes(node).get("transB", 0) else weight.T
+
+
+def _gemm(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    if said.get("transA", 0):
+        raise UnsupportedLayerError("transA=1 mixes rows")
+    weight = _weight(graph, node) * said.get("alpha", 1.0)
+    bias = _input(graph, node, 2)
+    chain.linear(weight)
+    if bias is not None:
+        chain.affine(1.0, said.get("beta", 1.0) * np.asarray(bias, np.float64))
+
+
+def _matmul(chain: Chain, graph: Graph, node: Node) -> None:
+    chain.linear(_weight(graph, node))
+
+
+def _constant_of(graph: Graph, node: Node) -> tuple[npt.NDArray[np.float64], bool]:
+    """The constant that a value meets, and whether it comes first."""
+    first = _input(graph, node, 0)
+    constant = _needed(graph, node, 1) if first is None else first
+    return np.asarray(constant, np.float64), first is not None
+
+
+def _add(chain: Chain, graph: Graph, node: Node) -> None:
+    chain.affine(1.0, _constant_of(graph, node)[0])
+
+
+def _sub(chain: Chain, graph: Graph, node: Node) -> None:
+    constant, first = _constant_of(graph, node)
+    chain.affine(-1.0 if first else 1.0, constant if first else -constant)
+
+
+def _mul(chain: Chain, graph: Graph, node: Node) -> None:
+    chain.affine(_constant_of(graph, node)[0], 0.0)
+
+
+def _div(chain: Chain, graph: Graph, node: Node) -> None:
+    constant, first = _constant_of(graph, node)
+    if first:
+        raise UnsupportedLayerError("it divides by what comes in")
+    chain.affine(1.0 / constant, 0.0)
+
+
+def _scaler(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    offset, scale = np.asarray(said.get("offset", 0.0)), np.asarray(said.get("scale", 1.0))
+    chain.affine(scale, -offset * scale)
+
+
+def _batch_normalization(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    if said.get("training_mode", 0):
+        raise UnsupportedLayerError("it is in training mode; export the model in evaluation mode")
+    weight, bias, mean, variance = (_needed(graph, node, n) for n in range(1, 5))
+    eps, momentum = said.get("epsilon", 1e-5), 1.0 - said.get("momentum", 0.9)
+    chain.batch_norm(weight, bias, mean, variance, eps=eps, momentum=momentum)
+
+
+def _layer_normalization(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    _require_last(said.get("axis", -1))
+    chain.layer_norm(_needed(graph, node, 1), _input(graph, node, 2), eps=said.get("epsilon", 1e-5))
+
+
+def _softmax(chain: Chain, graph: Graph, node: Node) -> None:
+    _require_last(graph.attributes(node).get("axis", -1))
+    chain.activation(nn.Softmax(dim=-1))
+
+
+def _require_last(axis: int) -> None:
+    if axis not in (1, -1):
+        raise UnsupportedLayerError(f"it works along axis {axis}; the last one was expected")
+
+
+def _flatten(chain: Chain, graph: Graph, node: Node) -> None:
+    if graph.attributes(node).get("axis", 1) != 1:
+        raise UnsupportedLayerError("it does not keep the rows apart; axis=1 was expected")
+    chain.flatten()
+
+
+def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
+    target = _input(graph, node, 1)
+    if target is None:
+        raise UnsupportedLayerError(
+            "its shape is computed; export the model with nn.Flatten in place of view"
+        )
+    if len(target) != 2 or target[1] not in (-1, chain.width) or target[0] not in (-1, 0):
+        raise UnsupportedLayerError(f"rows of shape {target[1:].tolist()} are not one axis of {chain.width}")
+    chain.flatten()
+
+
+def _cast(chain: Chain, graph: Graph, node: Node) -> None:
+    types = import_onnx().TensorProto
+    if graph.attributes(node)["to"] not in (types.FLOAT, types.DOUBLE):
+        raise UnsupportedLayerError("it casts to something else than float or double")
+
+
+def _gather(chain: Chain, graph: Graph, node: Node) -> None:
+    columns = _needed(graph, node, 1)
+    by_rows = node.op_type == "Gather" and graph.attributes(node).get("axis", 0) not in (1, -1)
+    if by_rows or columns.size != max(columns.shape, default=0):
+        raise UnsupportedLayerError("it chooses something else than columns")
+    chain.select(columns)
+
+
+def _dropout(chain: Chain, graph: Graph, node: Node) -> None:
+    ratio = _input(graph, node, 1)
+    said = graph.attributes(node).get("ratio", 0.5)
+    chain.activation(nn.Dropout(float(said if ratio is None else ratio.item())))
+
+
+def _elementwise(make: Callable[[dict[str, Any]], nn.Module]) -> Callable[[Chain, Graph, Node], None]:
+    return lambda chain, graph, node: chain.activation(make(graph.attributes(node)))
+
+
+def _swish(said: dict[str, Any]) -> nn.Module:
+    if said.get("alpha", 1.0) != 1.0:
+        raise UnsupportedLayerError("its alpha is not 1")
+    return nn.SiLU()
+
+
+def _nothing(chain: Chain, graph: Graph, node: Node) -> None:
+    """What this node does changes no number."""
+
+
+_READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
+    "Add": _add,
+    "ArrayFeatureExtractor": _gather,
+    "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
+    "Div": _div,
+    "Dropout": _dropout,
+    "Elu": _elementwise(lambda said: nn.ELU(said.get("alpha", 1.0))),
+    "Flatten": _flatten,
+    "Gather": _gather,
+    "Gelu": _elementwise(lambda said: nn.GELU(approximate=said.get("approximate", "none"))),
+    "Gemm": _gemm,
+    "Identity": _nothing,
+    "LayerNormalization": _layer_normalization,
+    "LeakyRelu": _elementwise(lambda said: nn.LeakyReLU(said.get("alpha", 0.01))),
+    "MatMul": _matmul,
+    "Mul": _mul,
+    "Neg": lambda chain, graph, node: chain.affine(-1.0, 0.0),
+    "PRelu": lambda chain, graph, node: chain.prelu(_needed(graph, node, 1)),
+    "Relu": _elementwise(lambda said: nn.ReLU()),
+    "Reshape": _reshape,
+    "Scaler": _scaler,
+    "Sigmoid": _elementwise(lambda said: nn.Sigmoid()),
+    "Softmax": _softmax,
+    "Sub": _sub,
+    "Swish": _elementwise(_swish),
+    "Tanh": _elementwise(lambda said: nn.Tanh()),
+    "ZipMap": _nothing,
+}

@@ -1,0 +1,80 @@
+"""The layers of a Keras model in the order in which a row meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+from sk_shadownet.exceptions import UnsupportedLayerError
+
+__all__ = ["KerasLayer", "layers_in_order"]
+
+KerasLayer: TypeAlias = Any
+
+
+def layers_in_order(keras: Any, model: Any, prefix: str = "") -> Iterator[tuple[str, KerasLayer]]:
+    """Every layer with the words that name it, nested models opened.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If the layers form no single chain, or the model's ``call`` is code of its own.
+    """
+    layers = model.layers if isinstance(model, keras.Sequential) else _functional_chain(model)
+    for n, layer in enumerate(layers):
+        if isinstance(layer, keras.Model):
+            yield from layers_in_order(keras, layer, f"{prefix}{n}.")
+        else:
+            yield f"layer {prefix}{n} {layer.name!r} ({type(layer).__name__})", layer
+
+
+def _functional_chain(model: Any) -> list[KerasLayer]:
+    """From the output back to the input, by the configuration that Keras writes into its own files."""
+    config = _config(model)
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    outputs = list(_histories(config["output_layers"]))
+    if len(outputs) != 1:
+        raise UnsupportedLayerError(f"the model {model.name!r} has {len(outputs)} outputs; one was expected.")
+    name, node = outputs[0]
+    operations = {operation.name: operation for operation in model.operations}
+    chain: list[KerasLayer] = [operations[name]]
+    while entries[name]["inbound_nodes"]:
+        sources = list(_histories(entries[name]["inbound_nodes"][node]))
+        if len(sources) != 1:
+            raise UnsupportedLayerError(
+                f"layer {name!r} ({entries[name]['class_name']}) cannot be converted: it joins "
+                f"{len(sources)} branches, and an nn.Sequential is one chain."
+            )
+        name, node = sources[0]
+        chain.append(operations[name])
+    return chain[::-1]
+
+
+def _config(model: Any) -> dict[str, Any]:
+    try:
+        config = model.get_config()
+    except NotImplementedError:
+        config = {}
+    if "output_layers" not in config:
+        raise UnsupportedLayerError(
+            f"the model {model.name!r} is a {type(model).__name__} with a call method of its own, which "
+            "cannot be read; build it as a Sequential or functional model, or export it to ONNX and use "
+            "from_onnx."
+        )
+    return dict(config)
+
+
+def _histories(tree: Any) -> Iterator[tuple[str, int]]:
+    """Every (layer name, number of its call) in a nested configuration."""
+    if isinstance(tree, dict):
+        if "keras_history" in tree:
+            yield tree["keras_history"][0], tree["keras_history"][1]
+            return
+        tree = list(tree.values())
+    if not isinstance(tree, (list, tuple)):
+        return
+    if len(tree) == 3 and isinstance(tree[0], str) and isinstance(tree[1], int):
+        yield tree[0], tree[1]
+        return
+    for part in tree:
+        yield from _histories(part)

@@ -1,0 +1,152 @@
+"""What is converted: the layers of an estimator, pipeline or module, and what goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
+
+__all__ = ["Network", "check_choice", "read_network"]
+
+IntArray = npt.NDArray[np.int64]
+
+#: Layers that change nothing when a network answers rows that are flat.
+PASSED_OVER = (nn.Dropout, nn.Identity, nn.Flatten)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of layers and its ends.
+
+    Attributes
+    ----------
+    layers : tuple of (str, nn.Module)
+        With their names; nested Sequentials opened.
+    columns : ndarray of int
+        Which of the user's columns the first layer reads.
+    feature_names : tuple of str
+        Of the user's columns.
+    kind : {"classifier", "regressor", "module"}
+    class_labels : ndarray or None
+        Of a classifier.
+    """
+
+    layers: tuple[tuple[str, nn.Module], ...] = field(repr=False)
+    columns: IntArray
+    feature_names: tuple[str, ...]
+    kind: Literal["classifier", "regressor", "module"]
+    class_labels: npt.NDArray[Any] | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether it reads less than all columns, or these in another order."""
+        return not np.array_equal(self.columns, np.arange(len(self.feature_names)))
+
+    @property
+    def selected_names(self) -> tuple[str, ...]:
+        """Names of the columns that are read."""
+        return tuple(self.feature_names[c] for c in self.columns)
+
+
+def read_network(model: Any) -> Network:
+    """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If an estimator is not fitted.
+    UnsupportedLayerError
+        If a pipeline step cannot be folded, or the module is no Sequential.
+    ExportError
+        If the estimator answers in fixed point.
+    """
+    model = getattr(model, "best_estimator_", model)
+    if isinstance(model, nn.Module):
+        layers = tuple(_flat_layers(model))
+        width = _input_width(layers)
+        names = tuple(f"x{j}" for j in range(width))
+        return Network(layers, np.arange(width), names, "module")
+    steps, estimator = split_pipeline(model)
+    require_fitted(estimator)
+    if getattr(estimator, "fixed_point_plan_", None) is not None:
+        raise ExportError(
+            f"this {type(estimator).__name__} was trained with quantization and answers in fixed point, "
+            "which a graph of floats cannot do bit for bit; use to_fpga, or convert its module_ to have the "
+            "float network of its rounded weights."
+        )
+    fold, names = fold_steps(steps, estimator)
+    fold = fold.then_select(np.asarray(estimator.support_))
+    layers = _fold_into(tuple(_flat_layers(estimator.module_)), fold)
+    labels = getattr(estimator, "classes_", None)
+    kind: Literal["classifier", "regressor"] = "regressor" if labels is None else "classifier"
+    return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Refuse a value that is none of the choices."""
+    if value not in choices:
+        *others, last = map(repr, choices)
+        raise InvalidParameterError(f"{name} must be {', '.join(others)} or {last}, got {value!r}.")
+
+
+def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if not isinstance(module, nn.Sequential):
+        if not prefix and not isinstance(module, nn.Linear):
+            raise UnsupportedLayerError(
+                f"a torch.nn.Sequential was expected, got {type(module).__name__}; torch.onnx.export writes "
+                "modules with a forward of their own."
+            )
+        name = prefix.rstrip(".") or "0"
+        if type(module).__name__ == "SelectFeatures":
+            raise UnsupportedLayerError(
+                f"layer {name!r} (SelectFeatures) does not know how many features there are to select from; "
+                "leave it out, and give the converted network the selected features."
+            )
+        yield name, module
+        return
+    for name, child in module.named_children():
+        yield from _flat_layers(child, f"{prefix}{name}.")
+
+
+def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:
+    for _, layer in layers:
+        width = getattr(layer, "in_features", None) or getattr(layer, "num_features", None)
+        if isinstance(layer, nn.LayerNorm):
+            width = layer.normalized_shape[-1]
+        if width is not None:
+            return int(width)
+    raise UnsupportedLayerError("the network has no layer with weights; there is nothing to convert.")
+
+
+def _fold_into(
+    layers: tuple[tuple[str, nn.Module], ...], fold: ColumnMap
+) -> tuple[tuple[str, nn.Module], ...]:
+    """The layers with a scaling of the inputs in the first: ``W (s x + t) + b = (W s) x + (W t + b)``."""
+    if not fold.scales:
+        return layers
+    n, (name, first) = next(
+        (n, pair) for n, pair in enumerate(layers) if not isinstance(pair[1], PASSED_OVER)
+    )
+    if not isinstance(first, nn.Linear):
+        raise UnsupportedLayerError(
+            "the pipeline scales its columns, which becomes part of a first Linear layer, but the network "
+            f"begins with layer {name!r} ({type(first).__name__}); convert its last step alone, and scale "
+            "outside."
+        )
+    folded = deepcopy(first).double()
+    scale, shift = torch.from_numpy(fold.scale), torch.from_numpy(fold.shift)
+    with torch.no_grad():
+        start = folded.weight @ shift
+        bias = start if folded.bias is None else folded.bias + start
+        folded.bias = nn.Parameter(bias)
+        folded.weight.mul_(scale)
+    return (*layers[:n], (name, folded.to(first.weight.dtype)), *layers[n + 1 :])

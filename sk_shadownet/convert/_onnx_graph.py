@@ -1,0 +1,198 @@
+"""An ONNX graph read as one chain from its input to one of its outputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+
+__all__ = ["Graph", "Node", "Step"]
+
+Node: TypeAlias = Any
+
+#: What an activation that an exporter wrote out in parts is made of: each works value by value.
+ELEMENTWISE = frozenset(
+    "Abs Add Cast Clip Div Erf Exp Identity Max Min Mul Neg Pow Relu Sigmoid Softplus Sqrt Sub Tanh".split()
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One stop of the chain: a node, or several that take one value to one value together.
+
+    Attributes
+    ----------
+    nodes : tuple of NodeProto
+        In the order of the graph; the last one gives the step its name.
+    source : str
+        Name of the value that comes in.
+    """
+
+    nodes: tuple[Node, ...]
+    source: str
+
+    @property
+    def node(self) -> Node:
+        """The last node."""
+        return self.nodes[-1]
+
+
+class Graph:
+    """Values, constants and nodes of a model, by name.
+
+    Parameters
+    ----------
+    model : ModelProto
+    """
+
+    def __init__(self, model: Any) -> None:
+        onnx = import_onnx()
+        if len(model.functions):
+            model = onnx.inliner.inline_local_functions(model)
+        self._onnx = onnx
+        self._model = model
+        graph = model.graph
+        self.position = {node.output[0]: n for n, node in enumerate(graph.node)}
+        self._maker = {name: node for node in graph.node for name in node.output if name}
+        self._constants: dict[str, Any] = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+        inputs = [value for value in graph.input if value.name not in self._constants]
+        if len(inputs) != 1:
+            raise UnsupportedLayerError(
+                f"the graph has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}); one table of "
+                "features was expected."
+            )
+        self.input = inputs[0].name
+        self._varying = {self.input}
+        for node in graph.node:
+            if self._varying.intersection(node.input):
+                self._varying.update(node.output)
+        dims = inputs[0].type.tensor_type.shape.dim
+        #: Shape of one row, None where the graph leaves it open.
+        self.row_shape = tuple(dim.dim_value or None for dim in dims[1:])
+
+    # ---------------------------------------------------------------- values
+
+    def constant(self, name: str) -> npt.NDArray[Any] | None:
+        """The value of a name that does not depend on the input; None for one that does."""
+        if name in self._varying or (name not in self._constants and name not in self._maker):
+            return None
+        if name not in self._constants:
+            self._constants[name] = self._evaluate(self._maker[name], name)
+        return np.asarray(self._constants[name])
+
+    def _evaluate(self, node: Node, name: str) -> Any:
+        try:
+            return self._run((node,), name, {})
+        except Exception as error:  # whatever onnx's own evaluator cannot do
+            raise UnsupportedLayerError(
+                f"the constant {name!r} cannot be computed by onnx ({error}); simplify the graph first."
+            ) from error
+
+    def run(self, step: Step, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """What the nodes of a step make of rows."""
+        return np.asarray(self._run(step.nodes, step.node.output[0], {step.source: rows}), np.float64)
+
+    def _run(self, nodes: tuple[Node, ...], output: str, given: dict[str, Any]) -> Any:
+        helper = self._onnx.helper
+        made = {name for node in nodes for name in node.output}
+        needed = {name for node in nodes for name in node.input if name} - made
+        feeds = {name: given[name] if name in given else self.constant(name) for name in needed}
+        values = [helper.make_empty_tensor_value_info(name) for name in feeds]
+        out = helper.make_empty_tensor_value_info(output)
+        graph = helper.make_graph(list(nodes), "part", values, [out])
+        part = helper.make_model(graph, opset_imports=self._model.opset_import)
+        return self._onnx.reference.ReferenceEvaluator(part).run([output], feeds)[0]
+
+    def attributes(self, node: Node) -> dict[str, Any]:
+        """Attributes of a node; texts as str."""
+        values = {a.name: self._onnx.helper.get_attribute_value(a) for a in node.attribute}
+        return {name: v.decode() if isinstance(v, bytes) else v for name, v in values.items()}
+
+    def name(self, node: Node) -> str:
+        """The words that name a node."""
+        label = f" {node.name!r}" if node.name else ""
+        return f"node {self.position[node.output[0]]}{label} ({node.op_type})"
+
+    # ---------------------------------------------------------------- chain
+
+    def output(self, wanted: str | None) -> str:
+        """Name of the value that the network is read up to.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no such value, or there are several and none was named.
+        """
+        if wanted is not None:
+            if wanted not in self._maker:
+                raise InvalidParameterError(
+                    f"output={wanted!r} is no value of the graph; its outputs are {self._output_names()}."
+                )
+            return wanted
+        numbers = [value.name for value in self._model.graph.output if self._holds_numbers(value)]
+        if len(numbers) != 1:
+            raise InvalidParameterError(
+                f"the graph has {len(numbers)} outputs of numbers, of {self._output_names()}; pass "
+                "output= to name one."
+            )
+        return str(numbers[0])
+
+    def _output_names(self) -> list[str]:
+        return [value.name for value in self._model.graph.output]
+
+    def _holds_numbers(self, value: Any) -> bool:
+        """Whether an output may be what a network gives; integers and strings are labels."""
+        types = self._onnx.TensorProto
+        floats = (types.FLOAT, types.DOUBLE, types.FLOAT16, types.UNDEFINED)
+        return not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in floats
+
+    def chain(self, output: str) -> list[Step]:
+        """From the input to `output`.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            If the graph branches on the way.
+        """
+        steps: list[Step] = []
+        name = output
+        while name != self.input:
+            steps.append(self._step_to(name))
+            name = steps[-1].source
+        return steps[::-1]
+
+    def _step_to(self, name: str) -> Step:
+        node = self._maker[name]
+        sources = self._sources(node)
+        if len(sources) == 1:
+            return Step((node,), sources[0])
+        if not sources:
+            raise UnsupportedLayerError(f"{self.name(node)} does not depend on the input {self.input!r}.")
+        if node.op_type == "Concat":
+            return self._widen(node, {"Concat", *ELEMENTWISE})
+        return self._widen(node, ELEMENTWISE)
+
+    def _sources(self, node: Node) -> list[str]:
+        return list(dict.fromkeys(i for i in node.input if i and self.constant(i) is None))
+
+    def _widen(self, last: Node, allowed: set[str] | frozenset[str]) -> Step:
+        """Take up nodes in front of `last` until a single value comes in."""
+        nodes = [last]
+        while True:
+            made = {node.output[0] for node in nodes}
+            open_ends = {source for node in nodes for source in self._sources(node)} - made
+            if len(open_ends) == 1 and nodes[-1].op_type in allowed:
+                nodes.sort(key=lambda node: self.position[node.output[0]])
+                return Step(tuple(nodes), open_ends.pop())
+            latest = max(open_ends - {self.input}, key=lambda end: self.position.get(end, -1), default=None)
+            if nodes[-1].op_type not in allowed or latest is None or latest not in self.position:
+                raise UnsupportedLayerError(
+                    f"{self.name(last)} cannot be converted: it joins branches, and an nn.Sequential is one "
+                    "chain."
+                )
+            nodes.append(self._maker[latest])

@@ -1,0 +1,181 @@
+"""Small networks to Keras models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sk_shadownet.convert._chain import reading
+from sk_shadownet.convert._doors import import_keras
+from sk_shadownet.convert._network import Network, check_choice, read_network
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+
+__all__ = ["to_keras"]
+
+#: A Keras layer and the weights it is to have.
+Filled = tuple[Any, list[npt.NDArray[np.float32]]]
+
+
+def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> Any:
+    """Turn a fitted network into a Keras 3 model.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline or torch.nn.Sequential
+        A fitted ``ShadowMLPClassifier`` or ``ShadowMLPRegressor``; a pipeline that ends in one, whose scalers
+        become part of the first layer; or a module, taken in evaluation mode.
+    inputs : {"all", "selected"}, default="all"
+        Whether the model takes all features that `model` was fitted on, or the selected ones alone, in the
+        order of ``X``. Of all, a first layer "select_features" picks: a Dense layer of ones and zeros that is
+        not trainable, so that the model can be saved, and trained on without dropped features coming back.
+    output : {"probability", "logits"} or None, default=None
+        Of a classifier: whether the model ends in a softmax, as ``predict_proba``. None takes "probability".
+
+    Returns
+    -------
+    model : keras.Sequential
+        Float32. Standard layers only.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a layer or a pipeline step has no Keras form here.
+    ExportError
+        If the estimator was trained with ``quantization``: a float model is not its hardware.
+    InvalidParameterError
+        If a parameter is unknown.
+    MissingToolError
+        If Keras is not installed.
+    sklearn.exceptions.NotFittedError
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["KERAS_BACKEND"] = "torch"  # or "tensorflow", "jax": before Keras is imported
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> from sk_shadownet.convert import to_keras
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = ShadowMLPClassifier((16,), n_features_to_select=2, random_state=0).fit(X, y)
+    >>> [type(layer).__name__ for layer in to_keras(clf).layers]
+    ['Dense', 'Dense', 'ReLU', 'Dense', 'Softmax']
+    """
+    keras = import_keras()
+    check_choice("inputs", inputs, ("all", "selected"))
+    check_choice("output", output, ("probability", "logits", None))
+    network = read_network(model)
+    if output is not None and network.kind != "classifier":
+        raise InvalidParameterError(
+            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
+        )
+    filled = _selection(keras, network) if inputs == "all" and network.selects else []
+    for name, layer in network.layers:
+        with reading(f"layer {name!r} ({type(layer).__name__})"):
+            filled += _make(keras, layer)
+    if network.kind == "classifier" and output != "logits":
+        filled.append((keras.layers.Softmax(dtype="float32"), []))
+    width = len(network.feature_names if inputs == "all" else network.columns)
+    built = keras.Sequential([keras.Input((width,), dtype="float32"), *(layer for layer, _ in filled)])
+    for layer, weights in filled:
+        if weights:
+            layer.set_weights(weights)
+    return built
+
+
+def _selection(keras: Any, network: Network) -> list[Filled]:
+    kernel = np.zeros((len(network.feature_names), len(network.columns)), np.float32)
+    kernel[network.columns, np.arange(len(network.columns))] = 1.0
+    layer = keras.layers.Dense(
+        len(network.columns), use_bias=False, trainable=False, name="select_features", dtype="float32"
+    )
+    return [(layer, [kernel])]
+
+
+def _make(keras: Any, layer: nn.Module) -> list[Filled]:
+    make = _MAKERS.get(type(layer))
+    if make is None:
+        known = ", ".join(sorted(kind.__name__ for kind in _MAKERS))
+        raise UnsupportedLayerError(f"the kinds known are {known}")
+    return make(keras.layers, layer)
+
+
+def _array(tensor: Any) -> npt.NDArray[np.float32]:
+    return np.asarray(tensor.detach().cpu().to(torch.float32).numpy())
+
+
+def _linear(layers: Any, layer: Any) -> list[Filled]:
+    dense = layers.Dense(layer.out_features, use_bias=layer.bias is not None, dtype="float32")
+    weights = [_array(layer.weight.T)]
+    return [(dense, weights if layer.bias is None else [*weights, _array(layer.bias)])]
+
+
+def _batch_norm(layers: Any, layer: Any) -> list[Filled]:
+    if layer.running_mean is None:
+        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
+    momentum = 0.9 if layer.momentum is None else 1.0 - layer.momentum
+    scale, center = layer.weight is not None, layer.bias is not None
+    norm = layers.BatchNormalization(
+        momentum=momentum, epsilon=layer.eps, center=center, scale=scale, dtype="float32"
+    )
+    parts = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
+    return [(norm, [_array(part) for part in parts if part is not None])]
+
+
+def _layer_norm(layers: Any, layer: Any) -> list[Filled]:
+    if len(layer.normalized_shape) != 1:
+        raise UnsupportedLayerError("it normalises over several axes; one was expected")
+    scale, center = layer.weight is not None, layer.bias is not None
+    norm = layers.LayerNormalization(epsilon=layer.eps, center=center, scale=scale, dtype="float32")
+    return [(norm, [_array(part) for part in (layer.weight, layer.bias) if part is not None])]
+
+
+def _prelu(layers: Any, layer: Any) -> list[Filled]:
+    shared = [1] if layer.num_parameters == 1 else None
+    return [(layers.PReLU(shared_axes=shared, dtype="float32"), [_array(layer.weight)])]
+
+
+def _gelu(layers: Any, layer: Any) -> list[Filled]:
+    if layer.approximate != "none":
+        raise UnsupportedLayerError("approximate='tanh' has no name in Keras that a saved model could hold")
+    return [(layers.Activation("gelu", dtype="float32"), [])]
+
+
+def _softmax(layers: Any, layer: Any) -> list[Filled]:
+    if layer.dim not in (1, -1, None):
+        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
+    return [(layers.Softmax(dtype="float32"), [])]
+
+
+def _named(name: str) -> Callable[[Any, Any], list[Filled]]:
+    return lambda layers, layer: [(layers.Activation(name, dtype="float32"), [])]
+
+
+def _nothing(layers: Any, layer: Any) -> list[Filled]:
+    """Rows are flat already."""
+    return []
+
+
+_MAKERS: dict[type[nn.Module], Callable[[Any, Any], list[Filled]]] = {
+    nn.BatchNorm1d: _batch_norm,
+    nn.Dropout: lambda layers, layer: [(layers.Dropout(layer.p, dtype="float32"), [])],
+    nn.ELU: lambda layers, layer: [(layers.ELU(float(layer.alpha), dtype="float32"), [])],
+    nn.Flatten: _nothing,
+    nn.GELU: _gelu,
+    nn.Identity: _nothing,
+    nn.LayerNorm: _layer_norm,
+    nn.LeakyReLU: lambda layers, layer: [
+        (layers.LeakyReLU(float(layer.negative_slope), dtype="float32"), [])
+    ],
+    nn.Linear: _linear,
+    nn.PReLU: _prelu,
+    nn.ReLU: lambda layers, layer: [(layers.ReLU(dtype="float32"), [])],
+    nn.SiLU: _named("silu"),
+    nn.Sigmoid: _named("sigmoid"),
+    nn.Softmax: _softmax,
+    nn.Tanh: _named("tanh"),
+}

@@ -1,0 +1,265 @@
+"""Small networks to ONNX graphs, written node by node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sk_shadownet.convert._chain import reading
+from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet.convert._network import PASSED_OVER, Network, check_choice, read_network
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+
+__all__ = ["to_onnx"]
+
+#: LayerNormalization came with 17, Gelu with 20; runtimes of 2022 and 2023 know them.
+OPSET, OPSET_OF_GELU = 17, 20
+#: The format of the file that came with each, so that these runtimes read it.
+IR_VERSION = {OPSET: 8, OPSET_OF_GELU: 9}
+
+
+def to_onnx(
+    model: Any,
+    path: str | PathLike[str] | None = None,
+    *,
+    inputs: str = "all",
+    output: str | None = None,
+) -> Any:
+    """Write a fitted network as an ONNX graph.
+
+    Parameters
+    ----------
+    model : estimator, Pipeline or torch.nn.Sequential
+        A fitted ``ShadowMLPClassifier`` or ``ShadowMLPRegressor``; a pipeline that ends in one, whose scalers
+        become part of the first layer; or a module, taken in evaluation mode.
+    path : path or None, default=None
+        File to write; None writes none.
+    inputs : {"all", "selected"}, default="all"
+        Whether the graph takes all features that the model was fitted on, and picks the selected ones itself,
+        or these alone, in the order of ``X``.
+    output : {"probability", "logits"} or None, default=None
+        Of a classifier. None takes "probability".
+
+    Returns
+    -------
+    model : onnx.ModelProto
+        Its input is "X", float32 of shape (n_samples, n_features). Outputs have the names of skl2onnx:
+
+        - of a classifier "label", int64 for whole numbers and booleans, string for strings, double for other
+          numbers, of shape (n_samples,); and "probabilities", float32 of shape (n_samples, n_classes), in
+          the order of ``classes_``;
+        - with ``output="logits"``, "logits" of that shape alone;
+        - of a regressor "variable", float32 of shape (n_samples, n_outputs);
+        - of a module "output".
+
+        Metadata "feature_names" and "class_labels" hold the names, one a line. Opset 17, or 20 with GELU.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        If a layer or a pipeline step has no ONNX form here.
+    ExportError
+        If the estimator was trained with ``quantization``: a float graph is not its hardware.
+    InvalidParameterError
+        If a parameter is unknown.
+    MissingToolError
+        If onnx is not installed.
+    sklearn.exceptions.NotFittedError
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> from sk_shadownet.convert import to_onnx
+    >>> X, y = load_iris(return_X_y=True)
+    >>> clf = ShadowMLPClassifier((16,), n_features_to_select=2, random_state=0).fit(X, y)
+    >>> [node.op_type for node in to_onnx(clf).graph.node]
+    ['Gather', 'Gemm', 'Relu', 'Gemm', 'ArgMax', 'Softmax', 'Gather']
+    """
+    onnx = import_onnx()
+    check_choice("inputs", inputs, ("all", "selected"))
+    check_choice("output", output, ("probability", "logits", None))
+    network = read_network(model)
+    if output is not None and network.kind != "classifier":
+        raise InvalidParameterError(
+            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
+        )
+    writer = _Writer(onnx)
+    value = "X"
+    if inputs == "all" and network.selects:
+        value = writer.add("Gather", [value, writer.constant("columns", network.columns)], axis=1)
+    for name, layer in network.layers:
+        if not isinstance(layer, PASSED_OVER):
+            with reading(f"layer {name!r} ({type(layer).__name__})"):
+                value = _write(writer, value, name, layer)
+    names = network.feature_names if inputs == "all" else network.selected_names
+    _write_outputs(writer, network, value, output or "probability")
+    proto = writer.finish(names, network.class_labels)
+    if path is not None:
+        onnx.save(proto, str(path))
+    return proto
+
+
+def _write_outputs(writer: _Writer, network: Network, value: str, output: str) -> None:
+    types = writer.onnx.TensorProto
+    if network.class_labels is None or output == "logits":
+        name = {"classifier": "logits", "regressor": "variable", "module": "output"}[network.kind]
+        writer.rename(value, name)
+        writer.output(name, types.FLOAT, 2)
+        return
+    best = writer.add("ArgMax", [value], axis=1, keepdims=0)
+    writer.add("Softmax", [value], output="probabilities", axis=-1)
+    labels = _label_values(network.class_labels)
+    writer.add("Gather", [writer.constant("class_labels", labels), best], output="label", axis=0)
+    writer.output("label", writer.onnx.helper.np_dtype_to_tensor_dtype(labels.dtype), 1)
+    writer.output("probabilities", types.FLOAT, 2)
+
+
+def _label_values(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    if labels.dtype.kind in "iub":
+        return labels.astype(np.int64)
+    if labels.dtype.kind == "f":
+        return labels.astype(np.float64)
+    return np.array([str(label) for label in labels], dtype=object)
+
+
+class _Writer:
+    """Nodes and constants as they come, each with a name of its own."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.opset = OPSET
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._outputs: list[Any] = []
+
+    def add(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
+        """One more node; the name of its result."""
+        output = output or f"{op.lower()}_{len(self._nodes)}"
+        self._nodes.append(self.onnx.helper.make_node(op, inputs, [output], f"node_{output}", **attributes))
+        return output
+
+    def constant(self, name: str, value: Any) -> str:
+        """One more constant, floats as float32 but for labels; its name."""
+        if isinstance(value, torch.Tensor):
+            value = value.detach().cpu().to(torch.float32).numpy()
+        self._constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def rename(self, value: str, name: str) -> None:
+        """Give the last result the name of an output."""
+        self.add("Identity", [value], output=name)
+
+    def output(self, name: str, kind: int, n_axes: int) -> None:
+        """Declare a result as an output of the graph."""
+        shape = ["n_samples", None][:n_axes]
+        self._outputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
+
+    def finish(self, feature_names: tuple[str, ...], labels: npt.NDArray[Any] | None) -> Any:
+        """The checked model."""
+        helper = self.onnx.helper
+        shape = ["n_samples", len(feature_names)]
+        X = helper.make_tensor_value_info("X", self.onnx.TensorProto.FLOAT, shape)
+        graph = helper.make_graph(self._nodes, "sk_shadownet", [X], self._outputs, self._constants)
+        proto = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", self.opset)],
+            ir_version=IR_VERSION[self.opset],
+            producer_name="sk_shadownet",
+        )
+        said = {"feature_names": "\n".join(feature_names)}
+        if labels is not None:
+            said["class_labels"] = "\n".join(map(str, labels))
+        helper.set_model_props(proto, said)
+        self.onnx.checker.check_model(proto, full_check=True)
+        return proto
+
+
+# ---------------------------------------------------------------- one writer a kind
+
+
+def _write(writer: _Writer, value: str, name: str, layer: nn.Module) -> str:
+    write = _WRITERS.get(type(layer))
+    if write is None:
+        known = ", ".join(sorted(kind.__name__ for kind in (*_WRITERS, *PASSED_OVER)))
+        raise UnsupportedLayerError(f"the kinds known are {known}")
+    return write(writer, value, name, layer)
+
+
+def _linear(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    parts = [writer.constant(f"{name}.weight", layer.weight)]
+    if layer.bias is not None:
+        parts.append(writer.constant(f"{name}.bias", layer.bias))
+    return writer.add("Gemm", [value, *parts], transB=1)
+
+
+def _batch_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    if layer.running_mean is None:
+        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
+    ones = torch.ones(layer.num_features)
+    parts = {
+        "weight": ones if layer.weight is None else layer.weight,
+        "bias": 0 * ones if layer.bias is None else layer.bias,
+        "running_mean": layer.running_mean,
+        "running_var": layer.running_var,
+    }
+    inputs = [writer.constant(f"{name}.{part}", array) for part, array in parts.items()]
+    momentum = 0.9 if layer.momentum is None else 1.0 - layer.momentum
+    return writer.add("BatchNormalization", [value, *inputs], epsilon=layer.eps, momentum=momentum)
+
+
+def _layer_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    if len(layer.normalized_shape) != 1:
+        raise UnsupportedLayerError("it normalises over several axes; one was expected")
+    weight = torch.ones(layer.normalized_shape) if layer.weight is None else layer.weight
+    parts = [writer.constant(f"{name}.weight", weight)]
+    if layer.bias is not None:
+        parts.append(writer.constant(f"{name}.bias", layer.bias))
+    return writer.add("LayerNormalization", [value, *parts], epsilon=layer.eps, axis=-1)
+
+
+def _prelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    return writer.add("PRelu", [value, writer.constant(f"{name}.slope", layer.weight)])
+
+
+def _softmax(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    if layer.dim not in (1, -1, None):
+        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
+    return writer.add("Softmax", [value], axis=-1)
+
+
+def _gelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    writer.opset = OPSET_OF_GELU
+    return writer.add("Gelu", [value], approximate=layer.approximate)
+
+
+def _silu(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    return writer.add("Mul", [value, writer.add("Sigmoid", [value])])
+
+
+def _plain(op: str) -> Callable[[_Writer, str, str, Any], str]:
+    return lambda writer, value, name, layer: writer.add(op, [value])
+
+
+_WRITERS: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
+    nn.BatchNorm1d: _batch_norm,
+    nn.ELU: lambda writer, value, name, layer: writer.add("Elu", [value], alpha=float(layer.alpha)),
+    nn.GELU: _gelu,
+    nn.LayerNorm: _layer_norm,
+    nn.LeakyReLU: lambda writer, value, name, layer: writer.add(
+        "LeakyRelu", [value], alpha=float(layer.negative_slope)
+    ),
+    nn.Linear: _linear,
+    nn.PReLU: _prelu,
+    nn.ReLU: _plain("Relu"),
+    nn.SiLU: _silu,
+    nn.Sigmoid: _plain("Sigmoid"),
+    nn.Softmax: _softmax,
+    nn.Tanh: _plain("Tanh"),
+}
