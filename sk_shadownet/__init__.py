@@ -1,9 +1,45 @@
 """Neural networks that train themselves down to the size an FPGA can hold."""
 
-from sk_shadownet.architecture import Architecture
-from sk_shadownet.classifier import ShadowMLPClassifier
-from sk_shadownet.regressor import ShadowMLPRegressor
+from __future__ import annotations
 
-__all__ = ["Architecture", "ShadowMLPClassifier", "ShadowMLPRegressor", "__version__"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sk_shadownet._training._shadow_pruning import ShadowPruning
+    from sk_shadownet.architecture import Architecture
+    from sk_shadownet.classifier import ShadowMLPClassifier
+    from sk_shadownet.regressor import ShadowMLPRegressor
+    from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
+
+__all__ = [
+    "Architecture",
+    "SelectFeatures",
+    "ShadowMLPClassifier",
+    "ShadowMLPRegressor",
+    "ShadowNetwork",
+    "ShadowPruning",
+    "__version__",
+]
 
 __version__ = "0.1.0"
+
+# Imported when asked for: a PyTorch user's ShadowNetwork needs neither scikit-learn nor skorch.
+_HOMES = {
+    "Architecture": "architecture",
+    "SelectFeatures": "shadow",
+    "ShadowMLPClassifier": "classifier",
+    "ShadowMLPRegressor": "regressor",
+    "ShadowNetwork": "shadow",
+    "ShadowPruning": "_training._shadow_pruning",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"sk_shadownet.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

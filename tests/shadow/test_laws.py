@@ -83,7 +83,12 @@ def test_cut_network_equals_gated_network(seed):
         cut = small(x[:, shadow.selected_features])
         full = shadow.prune(full_width=True)(x)
     assert shadow.phase == "finishing"
-    assert (cut - gated).abs().max() <= 1e-5 * gated.abs().max()
+        shadow.double()
+        exact = shadow(x.double())
+        cut_exact = shadow.prune()(x.double()[:, shadow.selected_features])
+    # A single output may cancel to nearly nothing; then float32 rounds at the size of what cancelled.
+    assert (cut - gated).abs().max() <= 1e-5 * gated.abs().max().clamp(min=0.1)
+    assert (cut_exact - exact).abs().max() <= 1e-10 * exact.abs().max()
     assert torch.equal(full, cut)
     assert sum(p.numel() for p in small.parameters()) <= sum(p.numel() for p in made[0].parameters())
 
@@ -164,7 +169,7 @@ def test_saliency_is_the_gate_times_the_slope_of_the_loss(seed):
 
     def loss(factor):
         gates.set(0, values * factor)
-        return float(network(x).square().mean())
+        return network(x).square().mean().item()
 
     for unit in range(description.n_units):
         step = np.zeros(description.n_units)

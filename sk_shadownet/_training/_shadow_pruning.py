@@ -1,0 +1,140 @@
+"""The callback that lays a shadow on the module of any skorch net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skorch.callbacks import Callback
+from torch import nn
+
+from sk_shadownet._scores import ScoreRule
+from sk_shadownet.shadow import ShadowNetwork
+
+__all__ = ["ShadowPruning"]
+
+
+class ShadowPruning(Callback):  # type: ignore[misc]
+    """Prune the module of a skorch net while the net trains.
+
+    When training begins a `ShadowNetwork` takes the module's place, with the optimizer that is there;
+    when training ends the small network does, with `SelectFeatures` in front, so that the net predicts
+    from the same rows as before.
+
+    Parameters
+    ----------
+    n_features_to_select, target_hidden_layer_sizes, layers, protected_features, feature_groups, frozen, \
+on_unsupported, score_rule, n_features
+        As in `ShadowNetwork`.
+
+    Attributes
+    ----------
+    shadow_ : ShadowNetwork
+    selected_features_ : ndarray of int
+        Columns of inputs that the trained net reads.
+
+    Notes
+    -----
+    The run is ``max_epochs`` long: gates have closed at half of it. Where training ends before, by an
+    early stopping say, gates close at once. Every epoch records ``phase`` and ``open_counts`` in the
+    net's history. Weights change their shapes on the way, so that a checkpoint taken before half of
+    the run cannot be loaded at its end. ``partial_fit`` trains the small network on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skorch import NeuralNetRegressor
+    >>> from torch import nn
+    >>> from sk_shadownet import ShadowPruning
+    >>> X = np.random.default_rng(0).normal(size=(500, 10)).astype("float32")
+    >>> y = (X[:, 3] - X[:, 7])[:, None]
+    >>> _ = torch.manual_seed(0)
+    >>> net = NeuralNetRegressor(
+    ...     nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1)),
+    ...     max_epochs=60,
+    ...     lr=0.1,
+    ...     callbacks=[ShadowPruning(n_features_to_select=2, target_hidden_layer_sizes=8)],
+    ...     verbose=0,
+    ... )
+    >>> net.fit(X, y).module_
+    Sequential(
+      (0): SelectFeatures([3, 7])
+      (1): Linear(in_features=2, out_features=8, bias=True)
+      (2): ReLU()
+      (3): Linear(in_features=8, out_features=1, bias=True)
+    )
+    """
+
+    def __init__(
+        self,
+        n_features_to_select: float | None = None,
+        target_hidden_layer_sizes: Any = None,
+        layers: Iterable[str | int] | None = None,
+        protected_features: Sequence[int] = (),
+        feature_groups: Sequence[Sequence[int]] = (),
+        frozen: Sequence[str] = (),
+        on_unsupported: str = "raise",
+        score_rule: str | Callable[[int, int], ScoreRule] = "fisher",
+        n_features: int | None = None,
+    ) -> None:
+        self.n_features_to_select = n_features_to_select
+        self.target_hidden_layer_sizes = target_hidden_layer_sizes
+        self.layers = layers
+        self.protected_features = protected_features
+        self.feature_groups = feature_groups
+        self.frozen = frozen
+        self.on_unsupported = on_unsupported
+        self.score_rule = score_rule
+        self.n_features = n_features
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        """Put the shadow in the module's place."""
+        if getattr(self, "small_", None) is net.module_:
+            return
+        self.small_: nn.Module | None = None
+        self.shadow_ = ShadowNetwork(net.module_, **self.get_params(deep=False))
+        _give_parameters(net.optimizer_, net.module_, self.shadow_.module)
+        net.module_ = self.shadow_
+        self.n_steps_: int | None = None
+        self.step_ = 0
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **_: Any) -> None:
+        """Learn how long the run is."""
+        if self.small_ is None and self.n_steps_ is None:
+            batches = len(net.get_iterator(dataset_train, training=True))
+            self.n_steps_ = max(1, batches * net.max_epochs)
+
+    def on_batch_end(self, net: Any, training: bool = False, **_: Any) -> None:
+        """Do the shadow's part after the optimizer's step."""
+        if training and self.small_ is None:
+            assert self.n_steps_ is not None
+            self.step_ += 1
+            self.shadow_.step(net.optimizer_, progress=min(1.0, self.step_ / self.n_steps_))
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        """Record what is open."""
+        net.history.record("phase", self.shadow_.phase)
+        net.history.record("open_counts", self.shadow_.open_counts)
+
+    def on_train_end(self, net: Any, **_: Any) -> None:
+        """Put the small network in the shadow's place."""
+        if self.small_ is None:
+            self.small_ = net.module_ = self.shadow_.prune(net.optimizer_, full_width=True)
+
+    @property
+    def selected_features_(self) -> npt.NDArray[np.int64]:
+        """Columns of inputs that the trained net reads."""
+        return self.shadow_.selected_features
+
+
+def _give_parameters(optimizer: Any, old: nn.Module, new: nn.Module) -> None:
+    """Let an optimizer train the parameters of a copy, with the state it has."""
+    copies = {id(a): b for a, b in zip(old.parameters(), new.parameters(), strict=True)}
+    for group in optimizer.param_groups:
+        group["params"] = [copies.get(id(p), p) for p in group["params"]]
+    for parameter in list(optimizer.state):
+        if id(parameter) in copies:
+            optimizer.state[copies[id(parameter)]] = optimizer.state.pop(parameter)
