@@ -16,8 +16,8 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError, Unsuppor
 
 from .nets import assert_same, kinds_of, modules, rows_for, run_torch
 
-# Keras' own, of numpy 2 and of the exporter.
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+# Of the exporter that Keras calls.
+pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")
 
 quickly = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
