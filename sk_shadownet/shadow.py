@@ -279,7 +279,9 @@ class ShadowNetwork(nn.Module):
         select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
         select.to(next(small.parameters()).device)
         layers = small if isinstance(small, nn.Sequential) else (small,)
-        return nn.Sequential(select, *layers).train(self.training)
+        whole = nn.Sequential(select, *layers)
+        whole.training = self.training
+        return whole
 
     @property
     def finished(self) -> bool:

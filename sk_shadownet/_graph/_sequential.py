@@ -78,11 +78,13 @@ def to_sequential(module: nn.Module, links: tuple[ChainLink, ...]) -> nn.Sequent
     layers: list[nn.Module] = []
     for link in links:
         if isinstance(link, nn.Module):
-            layers.append(copy.deepcopy(link))
+            layers.append(copy.deepcopy(link).train(module.training))
             continue
         layer = module.get_submodule(link)
         # A layer without weights that is called twice becomes two, as one would write it.
         again = link in used and next(layer.parameters(), None) is None
         layers.append(copy.deepcopy(layer) if again else layer)
         used.add(link)
-    return nn.Sequential(*layers).train(module.training)
+    chain = nn.Sequential(*layers)
+    chain.training = module.training  # of the chain alone: layers that are frozen have a mode of their own
+    return chain

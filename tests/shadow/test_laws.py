@@ -82,13 +82,14 @@ def test_cut_network_equals_gated_network(seed):
         small = shadow.prune()
         cut = small(x[:, shadow.selected_features])
         full = shadow.prune(full_width=True)(x)
-    assert shadow.phase == "finishing"
         shadow.double()
         exact = shadow(x.double())
         cut_exact = shadow.prune()(x.double()[:, shadow.selected_features])
-    # A single output may cancel to nearly nothing; then float32 rounds at the size of what cancelled.
-    assert (cut - gated).abs().max() <= 1e-5 * gated.abs().max().clamp(min=0.1)
+    assert shadow.phase == "finishing"
     assert (cut_exact - exact).abs().max() <= 1e-10 * exact.abs().max()
+    # In float32 a normalisation of nearly equal values magnifies rounding, cut or not: measure it.
+    rounding = (gated - exact).abs().max()
+    assert (cut - gated).abs().max() <= max(1e-5 * gated.abs().max(), 10 * rounding)
     assert torch.equal(full, cut)
     assert sum(p.numel() for p in small.parameters()) <= sum(p.numel() for p in made[0].parameters())
 
