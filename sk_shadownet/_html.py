@@ -25,7 +25,7 @@ STYLE = """
   font-variant-numeric: tabular-nums; white-space: nowrap;}
 .sk-shadownet code {color: inherit; background: none; font-size: 1em;}
 .sk-shadownet summary {cursor: pointer;}
-.sk-shadownet .note {opacity: .75;}
+.sk-shadownet .note {opacity: .75; margin: .5em 0 !important;}
 .sk-shadownet table + table {margin-top: .8em !important;}
 .sk-shadownet sup {line-height: 0;}
 .sk-shadownet .bar {display: inline-block; width: 10em; height: .7em; box-sizing: border-box;

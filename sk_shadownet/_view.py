@@ -68,7 +68,7 @@ def _feature_table(rows: list[tuple[object, ...]]) -> str:
 def _scores(estimator: Any) -> str:
     history, epoch = estimator.history_, estimator.best_epoch_
     score = "accuracy" if is_classifier(estimator) else "R²"
-    members = getattr(estimator, "n_shadows", 1)
+    members = len(history["member_valid_loss"][epoch - 1]) if "member_valid_loss" in history else 1
     mean = f", mean of {members} networks" if members > 1 else ""
     labels = {
         "valid_score": f"validation {score}{mean}",

@@ -7,6 +7,7 @@
 """
 
 from sk_shadownet.display._architecture import ArchitectureDisplay
+from sk_shadownet.display._frontier import FrontierDisplay
 from sk_shadownet.display._precision import PrecisionDisplay
 from sk_shadownet.display._resources import ResourceDisplay
 from sk_shadownet.display._roc import RocDisplay
@@ -16,6 +17,7 @@ from sk_shadownet.display._shrinkage import ShrinkageDisplay
 
 __all__ = [
     "ArchitectureDisplay",
+    "FrontierDisplay",
     "PrecisionDisplay",
     "ResourceDisplay",
     "RocCurve",

@@ -1,0 +1,307 @@
+"""FrontierDisplay: score against cost of all networks of one run, and of rivals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import is_classifier
+
+from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink, safe_text, single
+from sk_shadownet.display._models import shadow_estimator
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+
+__all__ = ["FrontierDisplay"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Costs that differ by more than this factor get a logarithmic axis.
+LINEAR_UP_TO = 8.0
+#: Up to so many points have their widths written beside them.
+MOST_LABELS = 8
+#: Where the axes' width leaves no room for a label to the right of its point.
+LABELS_LEFT_FROM = 0.7
+VALUES = ("score", "loss")
+
+
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """Networks or models of another method: costs, values and their standard errors, by cost."""
+
+    cost: FloatArray
+    value: FloatArray
+    error: FloatArray | None
+
+
+@dataclass(eq=False)
+class FrontierDisplay:
+    """What more units buy: score or loss of each network of a frontier against its cost.
+
+    Made by `from_estimator` or `from_frontier`; `plot` draws it again. Networks that a cheaper one beats are
+    drawn hollow, and the line leads past them.
+
+    Parameters
+    ----------
+    cost, value, error : ndarray of shape (n_points,)
+        Of each network; `error` is a standard error.
+    widths : tuple of str
+        Such as "8-16-8-8-5".
+    chosen : int or None
+        Which network the estimator is.
+    cost_name, value_name : str
+    lower_is_better : bool
+        True for a loss.
+    rivals : dict of Rival
+        By name.
+
+    Attributes
+    ----------
+    ax_ : Axes
+    figure_ : Figure
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import numpy as np
+    >>> from sk_shadownet.display import FrontierDisplay
+    >>> display = FrontierDisplay(
+    ...     cost=np.array([60.0, 200.0, 900.0]),
+    ...     value=np.array([0.71, 0.74, 0.75]),
+    ...     error=np.array([0.01, 0.01, 0.01]),
+    ...     widths=("4-8-4-5", "8-12-8-5", "16-32-10-5"),
+    ...     chosen=1,
+    ...     cost_name="multiplications",
+    ...     value_name="validation accuracy",
+    ... ).plot()
+    >>> display.ax_.get_xscale(), display.ax_.get_ylabel()
+    ('log', 'validation accuracy')
+    """
+
+    cost: FloatArray
+    value: FloatArray
+    error: FloatArray
+    widths: tuple[str, ...]
+    chosen: int | None
+    cost_name: str
+    value_name: str
+    lower_is_better: bool = False
+    rivals: dict[str, Rival] = field(default_factory=dict)
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        cost: str = "multiplications",
+        value: str = "score",
+        rivals: Mapping[str, Any] | None = None,
+        ax: Any = None,
+    ) -> FrontierDisplay:
+        """Draw the frontier of an estimator; see `from_frontier`.
+
+        Parameters
+        ----------
+        estimator : ShadowMLPClassifier or ShadowMLPRegressor
+            Fitted with sizes left open, so that it has ``frontier_``; or a fitted pipeline or search that
+            ends in one.
+        cost, value, rivals, ax
+            See `from_frontier`.
+
+        Returns
+        -------
+        display : FrontierDisplay
+        """
+        fitted = shadow_estimator(estimator)
+        frontier = getattr(fitted, "frontier_", None)
+        if frontier is None:
+            raise InvalidParameterError(
+                "the estimator was fitted to one size, so it has no frontier; leave a size open, such as "
+                "n_features_to_select='auto' or target_hidden_layer_sizes='auto'."
+            )
+        score_name = "accuracy" if is_classifier(fitted) else "R²"
+        return cls.from_frontier(
+            frontier, cost=cost, value=value, rivals=rivals, score_name=score_name, ax=ax
+        )
+
+    @classmethod
+    def from_frontier(
+        cls,
+        frontier: Any,
+        *,
+        cost: str = "multiplications",
+        value: str = "score",
+        rivals: Mapping[str, Any] | None = None,
+        score_name: str = "score",
+        ax: Any = None,
+    ) -> FrontierDisplay:
+        """Draw a frontier.
+
+        Parameters
+        ----------
+        frontier : Frontier
+        cost : str, default="multiplications"
+            "n_features", or one of the costs that the points know.
+        value : {"score", "loss"}, default="score"
+        rivals : mapping or None, default=None
+            By name, costs and values, ``(cost, value)`` or ``(cost, value, standard_error)``, each a number
+            or an array.
+        score_name : str, default="score"
+        ax : Axes or None, default=None
+            None makes a figure.
+
+        Returns
+        -------
+        display : FrontierDisplay
+        """
+        if value not in VALUES:
+            raise InvalidParameterError(f"value={value!r} is unknown; known are 'score' and 'loss'.")
+        rows = "validation" if getattr(frontier, "held_out", True) else "training"
+        points = list(frontier.points)
+        return cls(
+            cost=np.array([_cost(point, cost) for point in points], dtype=np.float64),
+            value=np.array([getattr(point, value) for point in points], dtype=np.float64),
+            error=np.array([getattr(point, f"{value}_std_error") for point in points], dtype=np.float64),
+            widths=tuple("-".join(map(str, point.widths)) for point in points),
+            chosen=frontier.chosen,
+            cost_name={"n_features": "features"}.get(cost, cost),
+            value_name=f"{rows} {score_name if value == 'score' else 'loss'}",
+            lower_is_better=value == "loss",
+            rivals={name: _rival(name, given) for name, given in (rivals or {}).items()},
+        ).plot(ax)
+
+    @property
+    def on_front(self) -> npt.NDArray[np.bool_]:
+        """True for each network that no other of this frontier beats at its cost or less."""
+        gain = -self.value if self.lower_is_better else self.value
+        beaten = [
+            bool(np.any((self.cost <= c) & (gain >= g) & ((self.cost < c) | (gain > g))))
+            for c, g in zip(self.cost, gain, strict=True)
+        ]
+        return ~np.array(beaten)
+
+    def plot(self, ax: Any = None, *, labels: bool | None = None) -> FrontierDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes or None, default=None
+            None makes a figure.
+        labels : bool or None, default=None
+            Whether to write the widths beside every network. None writes them, where there are few, beside
+            those that no cheaper one beats.
+
+        Returns
+        -------
+        self : FrontierDisplay
+        """
+        self.figure_, self.ax_ = single(ax, (6.4, 4.4))
+        self._draw_own()
+        for k, (name, rival) in enumerate(self.rivals.items(), start=1):
+            self._draw_rival(k, name, rival)
+        self._frame()
+        self._draw_labels(labels)
+        return self
+
+    def _draw_own(self) -> None:
+        front = self.on_front
+        order = np.argsort(self.cost[front], kind="stable")
+        line = {"color": colour(0), "zorder": 2}
+        self.ax_.plot(self.cost[front][order], self.value[front][order], linestyle="-", **line)
+        for which, face, name in (
+            (front, colour(0), "one run (± 1 standard error)"),
+            (~front, "none", "beaten by a cheaper one"),
+        ):
+            if which.any():
+                self.ax_.errorbar(
+                    self.cost[which],
+                    self.value[which],
+                    yerr=self.error[which],
+                    fmt=MARKERS[0],
+                    markerfacecolor=face,
+                    capsize=2,
+                    elinewidth=1,
+                    label=name,
+                    **line,
+                )
+        if self.chosen is not None:
+            at = (self.cost[self.chosen], self.value[self.chosen])
+            name = f"chosen: {self.widths[self.chosen]}"
+            self.ax_.plot(*at, "*", color=ink(), markersize=15, zorder=5, linestyle="none", label=name)
+
+    def _draw_rival(self, k: int, name: str, rival: Rival) -> None:
+        style = LINESTYLES[k % len(LINESTYLES)] if len(rival.cost) > 1 else "none"
+        self.ax_.errorbar(
+            rival.cost,
+            rival.value,
+            yerr=rival.error,
+            marker=MARKERS[k % len(MARKERS)],
+            linestyle=style,
+            color=colour(k),
+            capsize=2,
+            elinewidth=1,
+            label=safe_text(name),
+        )
+
+    def _draw_labels(self, labels: bool | None) -> None:
+        """Widths on the outer side of the curve, those near the right end to the left of their points."""
+        few = len(self.cost) <= MOST_LABELS
+        wanted = self.on_front & few if labels is None else np.full(len(self.cost), labels)
+        self.ax_.get_xlim()  # asking settles the limits
+        to_axes = self.ax_.transAxes.inverted().transform
+        places = to_axes(self.ax_.transData.transform(np.column_stack([self.cost, self.value])))[:, 0]
+        for n in np.flatnonzero(wanted):
+            if n == self.chosen:
+                continue
+            left = places[n] > LABELS_LEFT_FROM
+            above = left != self.lower_is_better
+            self.ax_.annotate(
+                self.widths[n],
+                (self.cost[n], self.value[n]),
+                (-5 if left else 5, 5 if above else -5),
+                textcoords="offset points",
+                fontsize="x-small",
+                ha="right" if left else "left",
+                va="bottom" if above else "top",
+            )
+
+    def _frame(self) -> None:
+        costs = np.concatenate([self.cost, *(rival.cost for rival in self.rivals.values())])
+        positive = costs[costs > 0]
+        if len(positive) and positive.max() > LINEAR_UP_TO * positive.min():
+            from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+            self.ax_.set_xscale("log")
+            self.ax_.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            self.ax_.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,g}"))
+            self.ax_.xaxis.set_minor_formatter(NullFormatter())
+        self.ax_.set(xlabel=self.cost_name, ylabel=self.value_name)
+        self.ax_.margins(x=0.1)
+        self.ax_.legend(frameon=False, fontsize="small", loc="best")
+
+
+def _cost(point: Any, name: str) -> float:
+    if name == "n_features":
+        return float(point.n_features)
+    if name not in point.costs:
+        known = ", ".join(map(repr, ["n_features", *point.costs]))
+        raise InvalidParameterError(f"cost={name!r} is none that this frontier knows; known are {known}.")
+    return float(point.costs[name])
+
+
+def _rival(name: str, given: Any) -> Rival:
+    if not (isinstance(given, tuple) and len(given) in (2, 3)):
+        raise InvalidParameterError(
+            f"the rival {name!r} must be a tuple (cost, value) or (cost, value, standard_error), got "
+            f"{given!r}."
+        )
+    parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in given]
+    if len({part.shape for part in parts}) > 1:
+        raise InvalidDataError(
+            f"costs and values of the rival {name!r} differ in length: {[len(part) for part in parts]}."
+        )
+    order = np.argsort(parts[0], kind="stable")
+    return Rival(parts[0][order], parts[1][order], parts[2][order] if len(parts) == 3 else None)
