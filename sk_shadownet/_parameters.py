@@ -28,7 +28,7 @@ __all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
 MIN_EPOCHS = 50
 MIN_STEPS = 2000
 PRIOR_ROWS = {"classification": 400, "regression": 100}  # weight decay as a prior that counts as so many
-NOISE_PER_FEATURE = 10.0
+NOISE_PER_FEATURE = {"classification": 10.0, "regression": 2.5}
 
 
 def hidden_widths(value: Any) -> tuple[int, ...]:
@@ -133,7 +133,7 @@ def plan_run(
         _check_same_widths(targets, start.widths[:-1])
         widths = start.widths
     batch_size = _batch_size(e.batch_size, n_rows)
-    noise = _input_noise(e.input_noise, n_rows, n_features)
+    noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     _check_quantization(e.quantization, len(widths) - 1, e.activation)
     return Run(
@@ -207,8 +207,8 @@ def _weight_decay(value: Any, n_rows: int, prior_rows: int) -> float:
     return check_real("weight_decay", value, 0)
 
 
-def _input_noise(value: Any, n_rows: int, n_features: int) -> float:
+def _input_noise(value: Any, n_rows: int, n_features: int, per_feature: float) -> float:
     if isinstance(value, str):
         check_choice("input_noise", value, ("auto",))
-        return float(min(1.0, (NOISE_PER_FEATURE * n_features / n_rows) ** 0.5))
+        return float(min(1.0, (per_feature * n_features / n_rows) ** 0.5))
     return check_real("input_noise", value, 0)
