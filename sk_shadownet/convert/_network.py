@@ -99,8 +99,8 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
 
 
 def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    if not isinstance(module, nn.Sequential):
-        if not prefix and not isinstance(module, nn.Linear):
+    if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
+        if not prefix and type(module) is not nn.Linear:
             raise UnsupportedLayerError(
                 f"a torch.nn.Sequential was expected, got {type(module).__name__}; torch.onnx.export writes "
                 "modules with a forward of their own."

@@ -1,12 +1,10 @@
 """Keras in and out: both frameworks give the same numbers."""
 
-import keras
 import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from keras import layers
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
@@ -15,6 +13,9 @@ from sk_shadownet.convert import from_keras, from_onnx, to_keras
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
 
 from .nets import assert_same, kinds_of, modules, rows_for, run_torch
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
 
 # Of the exporter that Keras calls.
 pytestmark = pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning", "ignore::DeprecationWarning")

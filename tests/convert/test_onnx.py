@@ -4,13 +4,10 @@ import io
 import warnings
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from onnx import TensorProto, helper, numpy_helper
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -23,6 +20,10 @@ from sk_shadownet.convert import from_onnx, to_onnx
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
 
 from .nets import assert_same, kinds_of, modules, rows_for, run_torch
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
 
 quickly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -423,7 +424,16 @@ def test_layers_without_an_onnx_form_are_refused_by_name_and_reason(layer, words
         to_onnx(nn.Sequential(nn.Linear(2, 2), layer))
 
 
+class Doubled(nn.Sequential):
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
 def test_modules_that_are_no_chain_are_refused():
+    with pytest.raises(UnsupportedLayerError, match=r"a torch.nn.Sequential was expected, got Doubled"):
+        to_onnx(Doubled(nn.Linear(2, 2)))
+    with pytest.raises(UnsupportedLayerError, match=r"layer '1' \(Doubled\) cannot be converted"):
+        to_onnx(nn.Sequential(nn.Linear(2, 2), Doubled(nn.Linear(2, 2))))
     with pytest.raises(UnsupportedLayerError, match=r"Bilinear; torch.onnx.export writes"):
         to_onnx(nn.Bilinear(2, 2, 2))
     with pytest.raises(UnsupportedLayerError, match="no layer with weights"):
