@@ -204,7 +204,7 @@ class ShadowNetwork(nn.Module):
         self._gates: Gates | None = Gates(self._description, own) if targets else None
         self._refreshed = 0.0
         self._step = 0
-        self._versions: list[int] | None = _versions(own)
+        self._fingerprint: list[float] | None = _fingerprint(own)
         self.train(module.training)
         self._apply(lambda tensor: tensor)  # gates go where the weights are
 
@@ -419,13 +419,12 @@ class ShadowNetwork(nn.Module):
 
     def _require_training(self) -> None:
         """Refuse to choose units by weights that are not trained, or that are not numbers."""
-        trained = [p for p in self.module.parameters() if p.requires_grad]
-        if trained and _versions(self.module) == self._versions:
+        if self._fingerprint and self._fingerprint == _fingerprint(self.module):
             raise InvalidParameterError(
                 "no weight of the shadow has changed since it was laid; it trains a copy of your module, so "
                 "build the optimizer on shadow.parameters()."
             )
-        self._versions = None
+        self._fingerprint = None
         if not all(bool(torch.isfinite(p).all()) for p in self.module.parameters()):
             raise TrainingDivergedError(
                 "weights became NaN or infinite before the gates had closed; lower the learning rate."
@@ -498,6 +497,6 @@ def _by_group(saliency: Tensor, group_of: npt.NDArray[np.int64]) -> Tensor:
     return total.index_add_(1, torch.as_tensor(group_of, device=saliency.device), saliency)
 
 
-def _versions(module: nn.Module) -> list[int]:
-    """Torch's count of changes of every trained weight."""
-    return [p._version for p in module.parameters() if p.requires_grad]
+def _fingerprint(module: nn.Module) -> list[float]:
+    """One number a trained weight, that training changes."""
+    return [float(p.detach().double().sum()) for p in module.parameters() if p.requires_grad]

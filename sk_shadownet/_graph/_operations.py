@@ -226,5 +226,5 @@ def as_module(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> nn.
 
 def _head(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> nn.Module | None:
     dim = kwargs.get("dim", args[1] if len(args) > 1 else None)
-    others = set(kwargs) - {"dim", "_stacklevel"}
+    others = {name for name, value in kwargs.items() if value is not None} - {"dim", "_stacklevel"}
     return _HEADS[target](dim=dim) if isinstance(dim, int) and not others and len(args) <= 2 else None

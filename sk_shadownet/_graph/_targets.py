@@ -97,7 +97,6 @@ def _refusal(description: Description, layer: UnitLayer) -> str:
 def _input_target(description: Description, wish: Wish) -> Target | None:
     layer = description.inputs
     listed = wish.layers is None or _lists_inputs(wish.layers)
-    group_of, always = _groups(wish, layer.n_units)
     if wish.n_features_to_select is None:
         if wish.layers is not None and listed:
             raise InvalidParameterError(
@@ -109,6 +108,9 @@ def _input_target(description: Description, wish: Wish) -> Target | None:
             f"n_features_to_select={wish.n_features_to_select!r} was given, but layers={wish.layers!r} does "
             "not name 'inputs'; add it, or leave n_features_to_select out."
         )
+    if layer.n_units == 0:
+        return Target(layer, -1, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+    group_of, always = _groups(wish, layer.n_units)
     count = n_selected(wish.n_features_to_select, layer.n_units)
     _check_reachable(count, group_of, always)
     return Target(layer, count, group_of, always)

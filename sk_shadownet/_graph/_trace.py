@@ -47,8 +47,9 @@ def trace(module: nn.Module) -> Trace:
         If forward does what cannot be read off without data, or does something else in training
         than in evaluation but for dropout.
     """
+    # Two copies: tracing stores the constants that it meets in what it traces.
     root = copy.deepcopy(module)
-    training, evaluating = (_nodes(root, mode) for mode in (True, False))
+    training, evaluating = _nodes(root, True), _nodes(copy.deepcopy(module), False)
     if len(training) != len(evaluating):
         raise UnsupportedModuleError(_two_faces(module))
     switching: set[str] = set()

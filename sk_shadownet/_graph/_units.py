@@ -116,11 +116,7 @@ class _Follower:
             raise InvalidParameterError(
                 f"n_features={self.n_features} was given, but the network reads {width} inputs."
             )
-        units = self.ties.make(INPUTS, width or 1)
-        if width is None:
-            self.ties.lock(units, "no layer tells how many columns the input has; pass n_features")
-            return Opaque(units)
-        return Units(units)
+        return Opaque() if width is None else Units(self.ties.make(INPUTS, width))
 
     def _output(self, value: Value) -> None:
         columns = _columns(value)
@@ -147,7 +143,8 @@ class _Follower:
             known = self._unitwise_layer(node, module, value)
             if known is not None:
                 return known
-        return self._opaque(node)
+        self._opaque(node)
+        return Opaque()  # no longer the units that the layer read
 
     def _linear(self, path: str, module: nn.Linear, value: Value) -> Value:
         if isinstance(value, Units):
@@ -338,7 +335,7 @@ class _Follower:
             for (path, role), columns in self.sites.items()
         ]
         return Description(
-            inputs=next(layer for layer in layers if layer.is_input),
+            inputs=next((layer for layer in layers if layer.is_input), _UNKNOWN_INPUTS),
             hidden=tuple(x for x in layers if not x.is_input and not x.is_output),
             outputs=tuple(x for x in layers if not x.is_input and x.is_output),
             sites=tuple(sites),
@@ -346,6 +343,11 @@ class _Follower:
             flattens=self.flattens,
             needs_rows=self.needs_rows,
         )
+
+
+_UNKNOWN_INPUTS = UnitLayer(
+    (INPUTS,), 0, 0, "no layer tells how many columns the input has; pass n_features", is_output=False
+)
 
 
 class _NotUnderstood(Exception):
