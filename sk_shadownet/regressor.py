@@ -63,7 +63,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
     input_noise : float or "auto", default="auto"
         Standard deviation of the noise added to the inputs while they are being chosen, at least 0, in units
         of the standardised inputs. Used only where inputs are pruned. "auto" is
-        ``sqrt(10 * n_features / n_rows)``, at most 1.
+        ``sqrt(2.5 * n_features / n_rows)``, at most 1; 0 is better where small differences of inputs matter.
     batch_size : int or "auto", default="auto"
         Rows of a gradient step, at least 1; more than there are means all. "auto" is the power of two
         nearest to ``n_rows / 128``, within 32 and 256.
