@@ -79,13 +79,13 @@ def panels(
     wanted = n_rows * n_columns if n_used is None else n_used
     if ax is not None and not hasattr(ax, "get_subplotspec"):
         given = list(np.ravel(np.asarray(ax, dtype=object)))
-        if len(given) != wanted:
-            raise InvalidParameterError(
-                f"this picture has {wanted} panels, got {len(given)} axes; pass {wanted}, or one alone: "
-                "it is divided."
-            )
         for one in given:
             _require_axes(one)
+        if len(given) != wanted:
+            raise InvalidParameterError(
+                f"this picture has {wanted} panels, got {len(given)} axes; pass {wanted}, or one, which is "
+                "divided then."
+            )
         return given[0].figure, given
     if ax is None:
         figure = pyplot().figure(figsize=size, layout="constrained")

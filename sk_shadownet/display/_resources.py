@@ -120,7 +120,7 @@ class ResourceDisplay:
             bbox_to_anchor=(0, 1),
             borderaxespad=0.2,
         )
-        source = fill(f"source: {designs[0]['source']}", 90)
+        source = fill(f"source: {designs[0]['source']}", 66)
         last = self.axes_[-1]
         last.set_xlabel(f"{last.get_xlabel()}\n{safe_text(source)}" if last is not self.ax_ else source)
         return self

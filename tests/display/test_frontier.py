@@ -1,0 +1,101 @@
+"""FrontierDisplay: what more units buy, the choice, and rivals."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sk_shadownet.display import FrontierDisplay
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+
+from .test_convention import frontier
+
+points = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=10)
+
+
+def display_of(pairs, **options):
+    cost, value = np.array(pairs, dtype=float).T
+    names = tuple(f"{n}-1" for n in range(len(pairs)))
+    return FrontierDisplay(cost, value, np.zeros(len(pairs)), names, None, "units", "score", **options)
+
+
+@given(points)
+def test_no_network_on_the_front_is_beaten_and_every_other_is(pairs):
+    front = display_of(pairs).on_front
+    for n, (cost, value) in enumerate(pairs):
+        better = [
+            other for other in pairs if other[0] <= cost and other[1] >= value and other != (cost, value)
+        ]
+        assert front[n] == (not better)
+
+
+@given(points)
+def test_a_loss_has_the_front_of_the_score_turned_round(pairs):
+    turned = [(cost, -value) for cost, value in pairs]
+    np.testing.assert_array_equal(
+        display_of(pairs).on_front, display_of(turned, lower_is_better=True).on_front
+    )
+
+
+def test_points_errors_and_choice_are_drawn_where_they_are():
+    display = FrontierDisplay.from_frontier(frontier(), score_name="accuracy")
+    np.testing.assert_allclose(display.cost, [2 * 3 + 3 * 3, 3 * 6 + 6 * 3, 6 * 20 + 20 * 3])
+    np.testing.assert_allclose(display.value, [0.7, 0.8, 0.81])
+    star = next(line for line in display.ax_.get_lines() if line.get_marker() == "*")
+    assert star.get_xydata().tolist() == [[36, 0.8]]
+    assert star.get_label() == "chosen: 3-6-3"
+    assert display.ax_.get_xlabel() == "multiplications"
+    assert display.ax_.get_ylabel() == "validation accuracy"
+    segments = display.ax_.collections[0].get_segments()
+    np.testing.assert_allclose([s[:, 1] for s in segments], [[0.69, 0.71], [0.79, 0.81], [0.8, 0.82]])
+
+
+def test_features_and_losses_may_be_drawn_instead():
+    display = FrontierDisplay.from_frontier(frontier(), cost="n_features", value="loss")
+    assert display.cost.tolist() == [2, 3, 6]
+    assert display.ax_.get_xlabel() == "features"
+    assert display.ax_.get_ylabel() == "validation loss"
+    assert display.on_front.all()
+
+
+def test_widths_are_written_beside_the_points_that_are_not_chosen():
+    display = FrontierDisplay.from_frontier(frontier())
+    assert [text.get_text() for text in display.ax_.texts] == ["2-3-3", "6-20-3"]
+    assert not display.plot(labels=False).ax_.texts
+
+
+def test_rivals_are_laid_over_with_other_marks():
+    rivals = {"trees": (100, 0.8), "scratch": ([90, 20], [0.75, 0.7], [0.1, 0.2])}
+    display = FrontierDisplay.from_frontier(frontier(), rivals=rivals)
+    assert display.rivals["scratch"].cost.tolist() == [20, 90]
+    assert display.rivals["scratch"].error.tolist() == [0.2, 0.1]
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert {"trees", "scratch"} <= set(names)
+    marks = {c.lines[0].get_marker() for c in display.ax_.containers}
+    assert len(marks) == 3
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(7, "linear"), (9, "log")])
+def test_the_axis_is_logarithmic_where_costs_are_far_apart(largest, scale):
+    assert display_of([(1, 0), (largest, 1)]).plot().ax_.get_xscale() == scale
+
+
+def test_unknown_costs_and_values_are_refused():
+    with pytest.raises(
+        InvalidParameterError, match=r"cost='lut' .* known are 'n_features', 'multiplications'"
+    ):
+        FrontierDisplay.from_frontier(frontier(), cost="lut")
+    with pytest.raises(InvalidParameterError, match="known are 'score' and 'loss'"):
+        FrontierDisplay.from_frontier(frontier(), value="speed")
+
+
+def test_rivals_of_another_form_are_refused():
+    with pytest.raises(InvalidParameterError, match="the rival 'trees' must be a tuple"):
+        FrontierDisplay.from_frontier(frontier(), rivals={"trees": 0.8})
+    with pytest.raises(InvalidDataError, match=r"the rival 'trees' differ in length: \[2, 1\]"):
+        FrontierDisplay.from_frontier(frontier(), rivals={"trees": ([1, 2], [0.8])})
+
+
+def test_an_estimator_of_one_size_has_no_frontier(classifier):
+    with pytest.raises(InvalidParameterError, match="was fitted to one size, so it has no frontier"):
+        FrontierDisplay.from_estimator(classifier)
