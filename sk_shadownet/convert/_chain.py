@@ -41,8 +41,8 @@ class Chain:
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.modules: list[nn.Module] = []
+        self.shape = shape
         self.width = prod(shape)
-        self._flat = len(shape) == 1
         # What was done to the values since the last layer, not yet part of any.
         self._waiting = ColumnMap.identity(self.width)
 
@@ -133,9 +133,9 @@ class Chain:
 
     def flatten(self) -> None:
         """All axes of a row become one."""
-        if not self._flat:
+        if len(self.shape) > 1:
             self.modules.append(nn.Flatten())
-            self._flat = True
+            self.shape = (self.width,)
 
     # ---------------------------------------------------------------- heads
 
@@ -153,7 +153,7 @@ class Chain:
         weight, bias = _arrays(self.modules[-2])
         sign = np.array([-0.5, 0.5])
         self.modules[-2:] = [_linear(sign[:, None] * weight, sign * bias), nn.Softmax(dim=-1)]
-        self.width = 2
+        self.width, self.shape = 2, (2,)
         self._waiting = ColumnMap.identity(2)
 
     def finish(self, *, logits: bool = False) -> nn.Sequential:
@@ -181,11 +181,11 @@ class Chain:
     def _append(self, module: nn.Module, width: int) -> None:
         self._require_flat()
         self.modules.append(module)
-        self.width = width
+        self.width, self.shape = width, (width,)
         self._waiting = ColumnMap.identity(width)
 
     def _require_flat(self) -> None:
-        if not self._flat:
+        if len(self.shape) > 1:
             raise UnsupportedLayerError("rows have several axes here; flatten them first")
 
     def _pending(self) -> bool:

@@ -50,7 +50,9 @@ def import_keras() -> Any:
     except ImportError as error:
         raise MissingToolError(_missing("keras", "keras", error)) from error
     if int(str(keras.__version__).split(".")[0]) < 3:
-        raise MissingToolError(f'Keras 3 is needed, found {keras.__version__}; pip install "sk-shadownet[keras]".')
+        raise MissingToolError(
+            f'Keras 3 is needed, found {keras.__version__}; pip install "sk-shadownet[keras]".'
+        )
     return keras
 
 

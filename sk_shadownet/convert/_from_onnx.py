@@ -114,7 +114,14 @@ def _read(chain: Chain, graph: Graph, step: Step) -> None:
 
 
 def _read_parts(chain: Chain, graph: Graph, step: Step) -> None:
-    """An activation that was written out in parts, or the two classes of one sigmoid."""
+    """An activation that was written out in parts, the two classes of one sigmoid, or a flattening."""
+    if step.node.op_type == "Reshape":
+        rows = np.zeros((2, *chain.shape), np.float32)
+        flat = graph.run(step, rows)
+        if flat.shape != (2, chain.width):
+            raise UnsupportedLayerError(f"rows of shape {flat.shape[1:]} are not one axis of {chain.width}")
+        chain.flatten()
+        return
     if step.node.op_type == "Concat":
         p = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
         if chain.width != 1 or not np.allclose(graph.run(step, p), np.hstack([1 - p, p]), atol=1e-6):
@@ -243,12 +250,8 @@ def _flatten(chain: Chain, graph: Graph, node: Node) -> None:
 
 
 def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
-    target = _input(graph, node, 1)
-    if target is None:
-        raise UnsupportedLayerError(
-            "its shape is computed; export the model with nn.Flatten in place of view"
-        )
-    if len(target) != 2 or target[1] not in (-1, chain.width) or target[0] not in (-1, 0):
+    target = _needed(graph, node, 1)
+    if len(target) != 2 or target[1] not in (-1, chain.width) or target[0] not in (-1, 0, graph.n_rows):
         raise UnsupportedLayerError(f"rows of shape {target[1:].tolist()} are not one axis of {chain.width}")
     chain.flatten()
 

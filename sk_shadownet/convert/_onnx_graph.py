@@ -19,6 +19,8 @@ Node: TypeAlias = Any
 ELEMENTWISE = frozenset(
     "Abs Add Cast Clip Div Erf Exp Identity Max Min Mul Neg Pow Relu Sigmoid Softplus Sqrt Sub Tanh".split()
 )
+#: What an exporter computes the shape of a flattened table with.
+SHAPING = frozenset("Cast Concat Gather Identity Mul Reshape Shape Slice Squeeze Unsqueeze".split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,8 @@ class Graph:
             if self._varying.intersection(node.input):
                 self._varying.update(node.output)
         dims = inputs[0].type.tensor_type.shape.dim
-        #: Shape of one row, None where the graph leaves it open.
+        #: Number of rows and shape of one, None where the graph leaves them open.
+        self.n_rows = dims[0].dim_value or None if dims else None
         self.row_shape = tuple(dim.dim_value or None for dim in dims[1:])
 
     # ---------------------------------------------------------------- values
@@ -82,16 +85,8 @@ class Graph:
         if name in self._varying or (name not in self._constants and name not in self._maker):
             return None
         if name not in self._constants:
-            self._constants[name] = self._evaluate(self._maker[name], name)
+            self._constants[name] = self._run((self._maker[name],), name, {})
         return np.asarray(self._constants[name])
-
-    def _evaluate(self, node: Node, name: str) -> Any:
-        try:
-            return self._run((node,), name, {})
-        except Exception as error:  # whatever onnx's own evaluator cannot do
-            raise UnsupportedLayerError(
-                f"the constant {name!r} cannot be computed by onnx ({error}); simplify the graph first."
-            ) from error
 
     def run(self, step: Step, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """What the nodes of a step make of rows."""
@@ -106,7 +101,12 @@ class Graph:
         out = helper.make_empty_tensor_value_info(output)
         graph = helper.make_graph(list(nodes), "part", values, [out])
         part = helper.make_model(graph, opset_imports=self._model.opset_import)
-        return self._onnx.reference.ReferenceEvaluator(part).run([output], feeds)[0]
+        try:
+            return self._onnx.reference.ReferenceEvaluator(part).run([output], feeds)[0]
+        except Exception as error:  # of many kinds, where onnx's evaluator does not know an operator
+            raise UnsupportedLayerError(
+                f"onnx cannot compute the value {output!r} ({error}); simplify the graph first"
+            ) from error
 
     def attributes(self, node: Node) -> dict[str, Any]:
         """Attributes of a node; texts as str."""
@@ -173,14 +173,14 @@ class Graph:
             return Step((node,), sources[0])
         if not sources:
             raise UnsupportedLayerError(f"{self.name(node)} does not depend on the input {self.input!r}.")
-        if node.op_type == "Concat":
-            return self._widen(node, {"Concat", *ELEMENTWISE})
-        return self._widen(node, ELEMENTWISE)
+        if node.op_type == "Reshape":
+            return self._widen(node, SHAPING)
+        return self._widen(node, ELEMENTWISE | {node.op_type} & {"Concat"})
 
     def _sources(self, node: Node) -> list[str]:
-        return list(dict.fromkeys(i for i in node.input if i and self.constant(i) is None))
+        return list(dict.fromkeys(i for i in node.input if i in self._varying))
 
-    def _widen(self, last: Node, allowed: set[str] | frozenset[str]) -> Step:
+    def _widen(self, last: Node, allowed: frozenset[str]) -> Step:
         """Take up nodes in front of `last` until a single value comes in."""
         nodes = [last]
         while True:

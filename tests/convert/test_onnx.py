@@ -111,6 +111,29 @@ def test_the_dynamo_exporter_is_read():
     assert_same(run_torch(from_onnx(proto), X), run_torch(module, X))
 
 
+class Viewed(nn.Module):
+    """A network that flattens its rows as most people write it."""
+
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 2))
+
+    def forward(self, x):
+        return self.net(x.view(x.size(0), -1))
+
+
+@pytest.mark.parametrize("how", [{"dynamo": False}, {"dynamo": False, "dynamic_axes": {"x": [0]}}], ids=str)
+def test_a_flattening_of_computed_shape_is_read(how):
+    module, X = Viewed().eval(), np.random.default_rng(0).normal(size=(5, 2, 3)).astype(np.float32)
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(module, (torch.from_numpy(X),), file, input_names=["x"], **how)
+    back = from_onnx(onnx.load_from_string(file.getvalue()))
+    assert kinds_of(back) == ["Flatten", "Linear", "ReLU", "Linear"]
+    assert_same(run_torch(back, X), run_torch(module, X))
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "identity"])
 def test_a_scikit_learn_pipeline_written_by_skl2onnx_is_read(X, n_classes, activation):
@@ -342,7 +365,10 @@ def test_the_callers_random_state_and_module_stay_as_they_are(clf):
         ([node("Cast", "x", to="y1"), node("Relu", "y1")], "casts to something else"),
         ([node("Flatten", "x", axis=0)], "does not keep the rows apart"),
         ([node("Reshape", "x", "shape")], r"rows of shape \[1\] are not one axis of 3"),
-        ([node("Shape", "x", to="s"), node("Reshape", "x", "s")], r"\(Reshape\)"),
+        (
+            [node("Shape", "x", to="s"), node("Concat", "s", "u", to="t", axis=0), node("Reshape", "x", "t")],
+            r"node 2 \(Reshape\) cannot be converted: rows of shape \(3, 1\) are not one axis",
+        ),
         ([node("Gather", "x", "columns", axis=0)], "something else than columns"),
         ([node("Gather", "x", "columns", axis=1)], r"columns \[5\] are chosen of 3"),
         ([node("Softmax", "x", axis=0)], "works along axis 0"),
@@ -361,6 +387,7 @@ def test_nodes_without_a_form_in_torch_are_refused_by_name_and_reason(nodes, wor
         "S": np.eye(3, dtype=np.float32),
         "v": np.ones(3, np.float32),
         "shape": np.array([-1, 1]),
+        "u": np.array([1]),
         "columns": np.array([5]),
     }
     with pytest.raises(UnsupportedLayerError, match=words):
