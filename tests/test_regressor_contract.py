@@ -118,7 +118,7 @@ def test_a_copy_predicts_the_same(fitted, frame, copier):
 
 
 def test_grid_search_in_a_pipeline_finds_the_number_of_features():
-    X, y = planted()
+    X, y = planted(800)
     pipe = make_pipeline(StandardScaler(), small())
     search = GridSearchCV(pipe, {"shadowmlpregressor__n_features_to_select": [1, 3]}, cv=2).fit(X, y)
     assert search.best_params_ == {"shadowmlpregressor__n_features_to_select": 3}
@@ -126,12 +126,12 @@ def test_grid_search_in_a_pipeline_finds_the_number_of_features():
 
 
 def test_cross_validation_scores_every_fold_well():
-    X, y = planted()
-    assert cross_val_score(small(n_features_to_select=3), X, y, cv=3).min() > 0.8
+    X, y = planted(800)
+    assert cross_val_score(small(n_features_to_select=3, max_epochs=80), X, y, cv=3).min() > 0.8
 
 
 def test_a_pipeline_goes_on_with_the_selected_features():
-    X, y = planted()
+    X, y = planted(800)
     pipe = make_pipeline(StandardScaler(), small(n_features_to_select=3), LinearRegression()).fit(X, y)
     assert pipe[-1].n_features_in_ == 3
     assert list(pipe[:-1].get_feature_names_out()) == ["x0", "x1", "x2"]
