@@ -54,8 +54,6 @@ class ArchitectureDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
     >>> from sk_shadownet import Architecture
     >>> from sk_shadownet.display import ArchitectureDisplay

@@ -64,8 +64,6 @@ class FrontierDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> import numpy as np
     >>> from sk_shadownet.display import FrontierDisplay
     >>> display = FrontierDisplay(

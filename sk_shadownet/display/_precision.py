@@ -40,8 +40,6 @@ class PrecisionDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from sklearn.datasets import load_iris
     >>> from sk_shadownet import ShadowMLPClassifier
     >>> from sk_shadownet.display import PrecisionDisplay

@@ -49,8 +49,6 @@ class ResourceDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from sk_shadownet.display import ResourceDisplay
     >>> from sk_shadownet.fpga import ResourceEstimate
     >>> dense = ResourceEstimate(53_570, 14_862, 0, 0, 8, 1, source="worked by hand", design="dense")

@@ -39,8 +39,6 @@ class RocDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from sk_shadownet.display import RocDisplay
     >>> y = ["cat", "dog", "cat", "dog", "dog"]
     >>> scores = {"dense": [0.1, 0.9, 0.4, 0.8, 0.6], "pruned": [0.1, 0.9, 0.7, 0.8, 0.6]}

@@ -48,8 +48,6 @@ class SelectionDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from sklearn.datasets import load_iris
     >>> from sk_shadownet import ShadowMLPClassifier
     >>> from sk_shadownet.display import SelectionDisplay

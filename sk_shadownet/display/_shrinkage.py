@@ -50,8 +50,6 @@ class ShrinkageDisplay:
 
     Examples
     --------
-    >>> import matplotlib
-    >>> matplotlib.use("Agg")
     >>> from sklearn.datasets import load_iris
     >>> from sk_shadownet import ShadowMLPClassifier
     >>> from sk_shadownet.display import ShrinkageDisplay
@@ -120,7 +118,7 @@ class ShrinkageDisplay:
             drawers[self._draw_score] = 1.5
         heights = list(drawers.values())
         self.figure_, self.axes_ = panels(
-            ax, (len(drawers), 1), size=(6.4, 1.5 * sum(heights)), share="x", heights=heights
+            ax, (len(drawers), 1), size=(6.4, 1.2 * sum(heights)), share="x", heights=heights
         )
         self.ax_ = self.axes_[0]
         for draw, one in zip(drawers, self.axes_, strict=True):

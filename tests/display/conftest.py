@@ -15,7 +15,7 @@ NAMES = ["mass", "pt", "$\\eta$", "tau21", "price in $ (or $$)", "noise"]
 
 @pytest.fixture(autouse=True)
 def _close_figures():
-    assert plt.get_fignums() == []
+    plt.close("all")
     yield
     plt.close("all")
 
