@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._html import Bar, details, panel, section, table
 
 EVIL = "<script>alert(1)</script>"
@@ -168,6 +168,14 @@ def test_a_fit_without_validation_rows_shows_the_training_loss_alone(data):
     shown = words(small(validation_fraction=None).fit(*data)._repr_html_())
     assert "validation" not in shown
     assert "training loss" in shown
+
+
+def test_a_regressor_shows_its_own_score(data):
+    X = data[0].to_numpy()
+    clf = ShadowMLPRegressor(4, n_features_to_select=2, max_epochs=10, random_state=0).fit(X, X[:, :2])
+    shown = words(clf._repr_html_())
+    assert "validation R²" in shown
+    assert "outputs 2 2" in shown
 
 
 def test_finishing_in_fixed_point_is_told(data):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import auc, roc_curve
+from sklearn.metrics import roc_curve
 
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -28,8 +28,13 @@ class RocCurve:
         Background and signal efficiency: shares of the rows of other classes, and of this class, that pass.
     auc : float
         Area under the curve.
-    n_background : int
-        Rows of other classes.
+    n_background : float
+        Rows of other classes; with weights w the number of rows that says as much, (sum w)^2 / sum w^2.
+
+    Notes
+    -----
+    Negative weights, as Monte Carlo generators give, let a curve step back. Its area, by the trapezoidal
+    rule, is then still the weighted share of pairs of signal and background that are in order.
     """
 
     model: str
@@ -37,11 +42,14 @@ class RocCurve:
     fpr: FloatArray
     tpr: FloatArray
     auc: float
-    n_background: int
+    n_background: float
 
     def background_efficiency(self, signal_efficiency: float) -> float:
-        """Share of the background that passes at the cut with this signal efficiency, interpolated."""
-        return float(np.interp(signal_efficiency, self.tpr, self.fpr))
+        """Share of the background that passes at the first cut with this signal efficiency, interpolated."""
+        reached = np.maximum.accumulate(self.tpr)
+        k = max(int(np.searchsorted(reached, signal_efficiency, side="left")), 1)
+        part = (signal_efficiency - reached[k - 1]) / (reached[k] - reached[k - 1])
+        return float(self.fpr[k - 1] + part * (self.fpr[k] - self.fpr[k - 1]))
 
     def rejection(self, signal_efficiency: float) -> float:
         """1 / background efficiency; infinite where no background row passes."""
@@ -51,7 +59,7 @@ class RocCurve:
     def rejection_error(self, signal_efficiency: float) -> float:
         """Standard error of the rejection: r sqrt((1 - 1/r) / n), n the background rows that pass."""
         passing = self.background_efficiency(signal_efficiency)
-        if passing == 0:
+        if passing <= 0:
             return float("nan")
         return float(np.sqrt((1.0 - passing) / (passing * self.n_background)) / passing)
 
@@ -77,4 +85,7 @@ def make_curve(model: str, label: Any, truth: npt.NDArray[Any], scores: FloatArr
             f"y holds {'only' if signal.any() else 'no'} rows of class {label!r}; a ROC needs both."
         )
     fpr, tpr, _ = roc_curve(signal, scores, sample_weight=weight)
-    return RocCurve(model, str(label), fpr, tpr, float(auc(fpr, tpr)), int((~signal).sum()))
+    area = float((np.diff(fpr) * (tpr[1:] + tpr[:-1])).sum()) / 2
+    others = np.ones(len(truth))[~signal] if weight is None else np.asarray(weight, dtype=np.float64)[~signal]
+    n_background = float(others.sum() ** 2 / (others**2).sum())
+    return RocCurve(model, str(label), fpr, tpr, area, n_background)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -52,6 +52,31 @@ def test_rejection_and_its_error_worked_by_hand():
     assert curve.rejection(0.5) == pytest.approx(10)
     # 9 of 90 background rows pass: 10 sqrt(0.9 / 9).
     assert curve.rejection_error(0.5) == pytest.approx(10 * np.sqrt(0.1))
+
+
+def test_of_several_cuts_with_one_signal_efficiency_the_first_counts():
+    curve = RocCurve("m", "s", np.array([0.0, 0.1, 0.4, 1.0]), np.array([0.0, 0.5, 0.5, 1.0]), 0.7, 90)
+    assert curve.background_efficiency(0.5) == pytest.approx(0.1)
+    assert curve.background_efficiency(0.25) == pytest.approx(0.05)
+
+
+@given(st.integers(0, 10**6))
+def test_with_negative_weights_the_area_is_the_weighted_share_of_pairs_in_order(seed):
+    random = np.random.default_rng(seed)
+    signal = np.arange(40) % 2 == 0
+    scores = random.integers(0, 9, size=40) + 2 * signal
+    weight = np.where(random.random(40) < 0.2, -1.0, 2.0)
+    pairs = np.subtract.outer(scores[signal], scores[~signal])
+    share = np.outer(weight[signal], weight[~signal])
+    assume(weight[signal].sum() > 0 and weight[~signal].sum() > 0)
+    expected = (share * ((pairs > 0) + 0.5 * (pairs == 0))).sum() / share.sum()
+    assert make_curve("m", True, signal, scores, weight).auc == pytest.approx(expected)
+
+
+def test_weights_count_as_the_rows_that_say_as_much():
+    signal, weight = np.array([True, False, False, False]), np.array([1.0, 1.0, 1.0, 2.0])
+    curve = make_curve("m", True, signal, np.arange(4.0), weight)
+    assert curve.n_background == pytest.approx(16 / 6)
 
 
 def test_a_perfect_model_has_no_background_left():
