@@ -12,10 +12,13 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from sk_shadownet._checks import check_choice
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet.convert._chain import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.shadow import SelectFeatures
 
-__all__ = ["Network", "check_choice", "read_network"]
+__all__ = ["Network", "check_output", "read_network"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -91,11 +94,15 @@ def read_network(model: Any) -> Network:
     return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
 
 
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        *others, last = map(repr, choices)
-        raise InvalidParameterError(f"{name} must be {', '.join(others)} or {last}, got {value!r}.")
+def check_output(output: Any, network: Network) -> str:
+    """What a classifier's converted network ends in; others have no choice."""
+    if output is None:
+        return "probability"
+    if network.kind != "classifier":
+        raise InvalidParameterError(
+            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
+        )
+    return check_choice("output", output, ("probability", "logits"))
 
 
 def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -106,15 +113,27 @@ def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.
                 "modules with a forward of their own."
             )
         name = prefix.rstrip(".") or "0"
-        if type(module).__name__ == "SelectFeatures":
-            raise UnsupportedLayerError(
-                f"layer {name!r} (SelectFeatures) does not know how many features there are to select from; "
-                "leave it out, and give the converted network the selected features."
-            )
+        with reading(f"layer {name!r} ({type(module).__name__})"):
+            _require_rows_apart(module)
         yield name, module
         return
     for name, child in module.named_children():
         yield from _flat_layers(child, f"{prefix}{name}.")
+
+
+def _require_rows_apart(layer: Any) -> None:
+    """Refuse what would not answer flat rows one by one, or cannot know their width."""
+    if isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None:
+        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
+    if isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) != 1:
+        raise UnsupportedLayerError("it normalises over several axes; one was expected")
+    if isinstance(layer, nn.Softmax) and layer.dim not in (1, -1, None):
+        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
+    if isinstance(layer, SelectFeatures):
+        raise UnsupportedLayerError(
+            "it does not know how many features it selects from; leave it out, and give the converted "
+            "network the selected ones"
+        )
 
 
 def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:

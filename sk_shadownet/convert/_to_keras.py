@@ -10,10 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from sk_shadownet._checks import check_choice
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_keras
-from sk_shadownet.convert._network import Network, check_choice, read_network
-from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.convert._network import Network, check_output, read_network
+from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_keras"]
 
@@ -67,17 +68,13 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     """
     keras = import_keras()
     check_choice("inputs", inputs, ("all", "selected"))
-    check_choice("output", output, ("probability", "logits", None))
     network = read_network(model)
-    if output is not None and network.kind != "classifier":
-        raise InvalidParameterError(
-            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
-        )
+    ending = check_output(output, network)
     filled = _selection(keras, network) if inputs == "all" and network.selects else []
     for name, layer in network.layers:
         with reading(f"layer {name!r} ({type(layer).__name__})"):
             filled += _make(keras, layer)
-    if network.kind == "classifier" and output != "logits":
+    if network.kind == "classifier" and ending == "probability":
         filled.append((keras.layers.Softmax(dtype="float32"), []))
     width = len(network.feature_names if inputs == "all" else network.columns)
     built = keras.Sequential([keras.Input((width,), dtype="float32"), *(layer for layer, _ in filled)])
@@ -115,8 +112,6 @@ def _linear(layers: Any, layer: Any) -> list[Filled]:
 
 
 def _batch_norm(layers: Any, layer: Any) -> list[Filled]:
-    if layer.running_mean is None:
-        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
     momentum = 0.9 if layer.momentum is None else 1.0 - layer.momentum
     scale, center = layer.weight is not None, layer.bias is not None
     norm = layers.BatchNormalization(
@@ -127,8 +122,6 @@ def _batch_norm(layers: Any, layer: Any) -> list[Filled]:
 
 
 def _layer_norm(layers: Any, layer: Any) -> list[Filled]:
-    if len(layer.normalized_shape) != 1:
-        raise UnsupportedLayerError("it normalises over several axes; one was expected")
     scale, center = layer.weight is not None, layer.bias is not None
     norm = layers.LayerNormalization(epsilon=layer.eps, center=center, scale=scale, dtype="float32")
     return [(norm, [_array(part) for part in (layer.weight, layer.bias) if part is not None])]
@@ -143,12 +136,6 @@ def _gelu(layers: Any, layer: Any) -> list[Filled]:
     if layer.approximate != "none":
         raise UnsupportedLayerError("approximate='tanh' has no name in Keras that a saved model could hold")
     return [(layers.Activation("gelu", dtype="float32"), [])]
-
-
-def _softmax(layers: Any, layer: Any) -> list[Filled]:
-    if layer.dim not in (1, -1, None):
-        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
-    return [(layers.Softmax(dtype="float32"), [])]
 
 
 def _named(name: str) -> Callable[[Any, Any], list[Filled]]:
@@ -176,6 +163,6 @@ _MAKERS: dict[type[nn.Module], Callable[[Any, Any], list[Filled]]] = {
     nn.ReLU: lambda layers, layer: [(layers.ReLU(dtype="float32"), [])],
     nn.SiLU: _named("silu"),
     nn.Sigmoid: _named("sigmoid"),
-    nn.Softmax: _softmax,
+    nn.Softmax: lambda layers, layer: [(layers.Softmax(dtype="float32"), [])],
     nn.Tanh: _named("tanh"),
 }

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from sk_shadownet._checks import check_choice
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_onnx
-from sk_shadownet.convert._network import PASSED_OVER, Network, check_choice, read_network
-from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.convert._network import PASSED_OVER, Network, check_output, read_network
+from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
 
@@ -84,12 +85,8 @@ def to_onnx(
     """
     onnx = import_onnx()
     check_choice("inputs", inputs, ("all", "selected"))
-    check_choice("output", output, ("probability", "logits", None))
     network = read_network(model)
-    if output is not None and network.kind != "classifier":
-        raise InvalidParameterError(
-            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
-        )
+    ending = check_output(output, network)
     writer = _Writer(onnx)
     value = "X"
     if inputs == "all" and network.selects:
@@ -99,7 +96,7 @@ def to_onnx(
             with reading(f"layer {name!r} ({type(layer).__name__})"):
                 value = _write(writer, value, name, layer)
     names = network.feature_names if inputs == "all" else network.selected_names
-    _write_outputs(writer, network, value, output or "probability")
+    _write_outputs(writer, network, value, ending)
     proto = writer.finish(names, network.class_labels)
     if path is not None:
         onnx.save(proto, str(path))
@@ -200,8 +197,6 @@ def _linear(writer: _Writer, value: str, name: str, layer: Any) -> str:
 
 
 def _batch_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    if layer.running_mean is None:
-        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
     ones = torch.ones(layer.num_features)
     parts = {
         "weight": ones if layer.weight is None else layer.weight,
@@ -215,8 +210,6 @@ def _batch_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
 
 
 def _layer_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    if len(layer.normalized_shape) != 1:
-        raise UnsupportedLayerError("it normalises over several axes; one was expected")
     weight = torch.ones(layer.normalized_shape) if layer.weight is None else layer.weight
     parts = [writer.constant(f"{name}.weight", weight)]
     if layer.bias is not None:
@@ -226,12 +219,6 @@ def _layer_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
 
 def _prelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
     return writer.add("PRelu", [value, writer.constant(f"{name}.slope", layer.weight)])
-
-
-def _softmax(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    if layer.dim not in (1, -1, None):
-        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
-    return writer.add("Softmax", [value], axis=-1)
 
 
 def _gelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
@@ -260,6 +247,6 @@ _WRITERS: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
     nn.ReLU: _plain("Relu"),
     nn.SiLU: _silu,
     nn.Sigmoid: _plain("Sigmoid"),
-    nn.Softmax: _softmax,
+    nn.Softmax: lambda writer, value, name, layer: writer.add("Softmax", [value], axis=-1),
     nn.Tanh: _plain("Tanh"),
 }

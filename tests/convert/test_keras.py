@@ -341,5 +341,5 @@ def test_estimators_that_cannot_be_converted_are_refused(X, clf):
         to_keras(fixed)
     with pytest.raises(InvalidParameterError, match="belongs to classifiers"):
         to_keras(clf.module_, output="logits")
-    with pytest.raises(InvalidParameterError, match="inputs must be 'all' or 'selected'"):
+    with pytest.raises(InvalidParameterError, match="inputs must be one of 'all', 'selected'"):
         to_keras(clf, inputs="none")

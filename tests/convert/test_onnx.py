@@ -480,11 +480,9 @@ def test_an_unfitted_estimator_is_refused():
 
 
 def test_unknown_words_are_refused(clf):
-    with pytest.raises(InvalidParameterError, match="inputs must be 'all' or 'selected', got 'some'"):
+    with pytest.raises(InvalidParameterError, match="inputs must be one of 'all', 'selected'; got 'some'"):
         to_onnx(clf, inputs="some")
-    with pytest.raises(
-        InvalidParameterError, match="output must be 'probability', 'logits' or None, got 'x'"
-    ):
+    with pytest.raises(InvalidParameterError, match="output must be one of 'probability', 'logits'; got 'x'"):
         to_onnx(clf, output="x")
     with pytest.raises(InvalidParameterError, match="belongs to classifiers; leave it out for a module"):
         to_onnx(clf.module_, output="logits")
