@@ -7,9 +7,9 @@ import sys
 import pytest
 
 import sk_shadownet
-from sk_shadownet import architecture, classifier, convert, datasets, display, exceptions, fpga
+from sk_shadownet import architecture, classifier, convert, datasets, display, exceptions, fpga, regressor
 
-MODULES = [sk_shadownet, architecture, classifier, convert, datasets, display, exceptions, fpga]
+MODULES = [sk_shadownet, architecture, classifier, convert, datasets, display, exceptions, fpga, regressor]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
