@@ -5,7 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +19,16 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_shadownet._blocks import predict_in_blocks
-from sk_shadownet._calibration import calibration_rows
+from sk_shadownet._calibration import SAMPLE_ROWS, calibration_rows
 from sk_shadownet._checks import check_flag
+from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
+from sk_shadownet._settling import export_options, other_point, settle
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Loss, Rows, Run, Trained, as_tensor, finish, train
+from sk_shadownet._training import Loss, Rows, Run, as_tensor, finish, train
 from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
-from sk_shadownet.exceptions import InvalidDataError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAModel
@@ -35,6 +39,8 @@ __all__ = ["BaseShadowMLP", "as_numpy"]
 # Finishing through the rounding: epochs and learning rate as shares of those of the float network.
 QUANTIZED_EPOCHS = 0.5
 QUANTIZED_RATE = 0.1
+# Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
+ATTEMPTS = 3
 
 
 class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -44,6 +50,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     support_: npt.NDArray[np.bool_]
     architecture_: Architecture
     feature_scores_: npt.NDArray[np.float64]
+    frontier_: Frontier
     n_features_in_: int
     _stratify: bool
     _task: Task
@@ -95,17 +102,48 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         shift, scale = standardisation(table, train_rows)
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
-        trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
-        self._store(trained, run, before)
-        columns = np.flatnonzero(self.support_)
-        self.calibration_rows_ = calibration_rows(self.module_, table.X, train_rows, columns, rng)
-        if self.quantization is not None:
-            self._quantize(run, rows, checks, columns)
+        sample = rng.permutation(len(table) if train_rows is None else len(train_rows))[:SAMPLE_ROWS]
+        for _ in range(ATTEMPTS):
+            trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
+            self.net_ = trained.net
+            self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
+            fitted = []
+            for n, point in enumerate(trained.points):
+                shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
+                columns = np.flatnonzero(shape.masks[0])
+                known = calibration_rows(point.module, table.X, train_rows, columns, sample)
+                history = trained.history_of(n)
+                fitted.append(Fitted(shape, point.module, point.network, known, point.best_epoch, history))
+            quantize = partial(self._quantize, run, rows, checks)
+            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize)
+            if tighter is None:
+                return
+            run = replace(run, allotment=tighter)
+        raise InvalidParameterError(
+            f"budget={self.budget} was kept by no network that training gave; the smallest, "
+            f"{self.architecture_}, needs more. Raise the budget, or lower the precision in fpga."
+        )
 
-    def _quantize(self, run: Run, rows: Rows, checks: Rows | None, columns: npt.NDArray[np.intp]) -> None:
+    def _adopt(self, fitted: Fitted) -> None:
+        """Be this network."""
+        self.module_ = fitted.module
+        self.architecture_ = fitted.architecture
+        self.support_ = fitted.architecture.masks[0]
+        self.calibration_rows_ = fitted.calibration_rows
+        self.history_ = fitted.history
+        self.n_iter_ = len(fitted.history["epoch"])
+        self.best_epoch_ = fitted.best_epoch
+        self.net_ = copy(self.net_)
+        self.net_.module_ = fitted.network
+        columns = np.flatnonzero(self.support_)
+        names = getattr(self, "feature_names_in_", None)
+        self.selected_features_ = columns if names is None else names[columns]
+
+    def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         """Continue the small network's training through the hardware's own arithmetic."""
         from sk_shadownet.fpga import quantized_module
 
+        columns = np.flatnonzero(self.support_)
         fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization, task=self._task)
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
@@ -113,24 +151,6 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         finished, self.quantization_history_ = finish(run, fixed, columns, rows, checks, epochs, rate)
         self.module_ = finished.to_sequential()
         self.fixed_point_plan_ = finished.plan()
-
-    def _store(self, trained: Trained, run: Run, before: dict[str, Any] | None) -> None:
-        self.net_ = trained.net
-        self.module_ = trained.module
-        self.history_ = trained.history
-        self.n_iter_ = len(trained.history["epoch"])
-        self.best_epoch_ = trained.best_epoch
-        if before is None:
-            self.support_ = trained.masks[0]
-            self.feature_scores_ = trained.input_scores
-            self.architecture_ = Architecture(run.widths, trained.masks)
-        else:
-            self.support_ = before["support_"]
-            self.feature_scores_ = before["feature_scores_"]
-            self.architecture_ = before["architecture_"]
-        columns = np.flatnonzero(self.support_)
-        names = getattr(self, "feature_names_in_", None)
-        self.selected_features_ = columns if names is None else names[columns]
 
     # ---------------------------------------------------------------- use
 
@@ -142,7 +162,8 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         output_dir : str or path
             Folder to write.
         **config
-            Everything else that `sk_shadownet.fpga.to_fpga` takes.
+            Everything else that `sk_shadownet.fpga.to_fpga` takes. What is left out is as `fpga` has it,
+            where that was given.
 
         Returns
         -------
@@ -152,7 +173,32 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         from sk_shadownet.fpga import to_fpga
 
         check_is_fitted(self)
-        return to_fpga(self, output_dir, **config)
+        return to_fpga(self, output_dir, **{**export_options(self.fpga), **config})
+
+    def at(self, index: int | None = None, **limits: float) -> Any:
+        """Another network of the frontier as a fitted estimator, at once.
+
+        Parameters
+        ----------
+        index : int or None, default=None
+            Position in ``frontier_``; None finds it by the limits.
+        **limits
+            Upper limits on ``n_features`` or on costs that ``frontier_`` knows, such as
+            ``multiplications=400``; of the networks within them the one with the least validation loss.
+
+        Returns
+        -------
+        estimator : of the class of this one
+            A fitted copy; this one stays as it is. Networks of a frontier are trained to the end, so nothing
+            is trained here. With `quantization` the copy is rounded, but not finished in fixed point.
+
+        Raises
+        ------
+        InvalidParameterError
+            If there is no frontier or no such network.
+        """
+        check_is_fitted(self)
+        return other_point(self, index, limits)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has succeeded."""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-__all__ = ["calibration_rows"]
+__all__ = ["SAMPLE_ROWS", "calibration_rows"]
 
 SAMPLE_ROWS = 4096
 _CHUNK = 8192
@@ -19,7 +19,7 @@ def calibration_rows(
     X: npt.NDArray[np.float32],
     rows: npt.NDArray[np.intp] | None,
     columns: npt.NDArray[np.intp],
-    rng: np.random.RandomState,
+    sample: npt.NDArray[np.intp],
 ) -> npt.NDArray[np.float32]:
     """Few rows with the same ranges, of inputs and of every layer's results, as all rows.
 
@@ -32,13 +32,13 @@ def calibration_rows(
         Training rows of X; None for all.
     columns : ndarray of int
         Selected inputs.
-    rng : RandomState
-        Chooses the sample.
+    sample : ndarray of int
+        Positions among those rows that are taken in any case, such as `SAMPLE_ROWS` at random.
 
     Returns
     -------
     calibration : ndarray of float32 of shape (n_calibration, n_inputs)
-        At most `SAMPLE_ROWS` random rows, and the row of each minimum and maximum.
+        The sample, and the row of each minimum and maximum.
     """
     low: list[npt.NDArray[np.float32]] = []
     high: list[npt.NDArray[np.float32]] = []
@@ -53,7 +53,7 @@ def calibration_rows(
     units = np.arange(low[0].shape[0])
     first, last = np.argmin(low, axis=0), np.argmax(high, axis=0)
     extremes = np.concatenate([np.stack(where)[first, 0, units], np.stack(where)[last, 1, units]])
-    chosen = np.union1d(rng.permutation(n_rows)[:SAMPLE_ROWS], extremes)
+    chosen = np.union1d(sample, extremes)
     return np.ascontiguousarray(X[chosen if rows is None else rows[chosen]][:, columns])
 
 

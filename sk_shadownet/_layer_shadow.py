@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from sk_shadownet._gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._schedule import Closing
-from sk_shadownet._scores import ScoreRule
+from sk_shadownet._scores import LayeredScoreRule, ScoreRule
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["LayerShadow"]
+__all__ = ["N_PROBES", "LayerShadow"]
 
 # Inputs that all stay are scored by one batch in so many: a ranking needs no more, and each costs time.
 RANKING_INTERVAL = 8
+
+# Inputs that know nothing, against which real ones must hold: of fewer the best is too easily beaten.
+N_PROBES = 16
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -33,6 +37,8 @@ class LayerShadow:
     rule : ScoreRule
     pooled : bool
         Whether members share their evidence and keep the same units (the inputs do).
+    probes : ScoreRule or None
+        Rule of units that know nothing, which come after the real ones in what `see` is shown.
     """
 
     n_units: int
@@ -40,6 +46,7 @@ class LayerShadow:
     closing: Closing
     rule: ScoreRule
     pooled: bool
+    probes: LayeredScoreRule | None = None
     gates: FloatArray = field(init=False)
     temperature: float = field(init=False)
     mask: BoolArray | None = field(init=False, default=None)
@@ -62,22 +69,56 @@ class LayerShadow:
             )
         return np.broadcast_to(scores.mean(axis=0), scores.shape) if self.pooled else scores
 
-    def close(self, progress: float) -> None:
-        """Move the gates to where they should be at `progress`."""
+    def see(self, saliency: Tensor) -> None:
+        """Show the rule one batch's saliencies, shape (n_members, n_looks, n_units and probes)."""
+        if self.probes is not None:
+            rest = saliency[:, :, self.n_units :]
+            self.probes.update(rest, np.ones((rest.shape[0], rest.shape[2])), self.temperature)
+            saliency = saliency[:, :, : self.n_units]
+        self.rule.update(saliency, self.gates, self.temperature)
+
+    def worth(self) -> FloatArray:
+        """Worth of shape (n_members, n_units), at least 0, on the scale that all layers share.
+
+        A unit that is worth no more than the best of the probes is worth nothing: what it seems to
+        contribute is what any noise would.
+        """
+        worth = np.asarray(self.rule.worth(), dtype=np.float64)  # type: ignore[attr-defined]
+        if worth.shape != self.gates.shape or not (np.isfinite(worth) & (worth >= 0)).all():
+            raise InvalidParameterError(
+                f"score_rule.worth() must give finite numbers of at least 0 of shape {self.gates.shape} "
+                f"(members, units), got shape {worth.shape}."
+            )
+        if self.pooled:
+            worth = np.broadcast_to(worth.mean(axis=0), worth.shape)
+        if self.probes is None:
+            return worth
+        return np.where(worth > self.probes.worth().mean(axis=0).max(), worth, 0.0)
+
+    def close(self, progress: float, count: float | None = None) -> None:
+        """Move the gates to where they should be at `progress`, `count` of them open where that is given."""
         self.temperature = self.closing.temperature(progress)
-        count = self.closing.open_count(progress, self.n_units, self.target)
+        if count is None:
+            count = self.closing.open_count(progress, self.n_units, self.target)
         self.gates = exact_budget_sigmoid(self.scores(), count, self.temperature)
 
     def freeze(self) -> BoolArray:
-        """Keep the `target` best units for good."""
+        """Keep the `target` best units for good; the mask also closes the probes."""
         self.frozen_scores = np.array(self.scores())
         self.mask = hard_mask(self.frozen_scores, self.target)
-        return self.mask
+        n_probes = 0 if self.probes is None else N_PROBES
+        return np.pad(self.mask, ((0, 0), (0, n_probes)))
+
+    def freeze_as(self, mask: BoolArray) -> None:
+        """Keep, for good, the units that somebody else chose."""
+        self.frozen_scores = np.array(self.scores())
+        self.target = int(mask.sum())
+        self.mask = mask[None]
 
     @property
     def every(self) -> int:
         """Batches from one that the rule sees to the next; units that are only ranked can wait."""
-        return 1 if self.target < self.n_units else RANKING_INTERVAL
+        return 1 if self.target < self.n_units or self.probes is not None else RANKING_INTERVAL
 
     @property
     def n_open(self) -> float:

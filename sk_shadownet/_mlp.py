@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 __all__ = ["ACTIVATIONS", "ShadowedMLP"]
 
@@ -125,7 +126,8 @@ class ShadowedMLP(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_columns)
-            Rows as the user gave them.
+            Rows as the user gave them. Inputs beyond the last column, such as probes, are taken at their
+            mean.
 
         Returns
         -------
@@ -138,6 +140,9 @@ class ShadowedMLP(nn.Module):
         if self.columns is not None:
             x = x.index_select(1, self.columns)
         if self.shift is not None and self.scale is not None:
+            n = x.shape[1]
+            if n < len(self.shift):
+                return pad((x - self.shift[:n]).mul_(self.scale[:n]), (0, len(self.shift) - n))
             x = (x - self.shift).mul_(self.scale)
         return x
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from math import log2
 from typing import Any
 
@@ -13,15 +12,22 @@ from sk_shadownet._checks import (
     check_flag,
     check_integer,
     check_real,
-    n_selected,
     resolve_rule,
 )
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._sizes import (
+    Sizes,
+    asks_for_auto,
+    check_tolerance,
+    exact_widths,
+    hidden_widths,
+    plan_sizes,
+)
 from sk_shadownet._training import Loss, Run
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["hidden_widths", "n_selected", "plan_run", "target_widths"]
+__all__ = ["plan_run"]
 
 
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
@@ -29,46 +35,6 @@ MIN_EPOCHS = 50
 MIN_STEPS = 2000
 PRIOR_ROWS = {"classification": 400, "regression": 100}  # weight decay as a prior that counts as so many
 NOISE_PER_FEATURE = {"classification": 10.0, "regression": 2.5}
-
-
-def hidden_widths(value: Any) -> tuple[int, ...]:
-    """``hidden_layer_sizes`` as a tuple; an int means one layer."""
-    sizes = (value,) if isinstance(value, numbers.Integral) else value
-    try:
-        sizes = tuple(sizes)
-    except TypeError:
-        raise InvalidParameterError(
-            f"hidden_layer_sizes must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
-        ) from None
-    return tuple(check_integer(f"hidden_layer_sizes[{n}]", size, 1) for n, size in enumerate(sizes))
-
-
-def target_widths(value: Any, hidden: tuple[int, ...]) -> tuple[int, ...]:
-    """``target_hidden_layer_sizes`` for layers of the widths `hidden`; None keeps a layer, or all."""
-    if value is None:
-        return hidden
-    sizes = (value,) if isinstance(value, numbers.Integral) else value
-    try:
-        sizes = tuple(sizes)
-    except TypeError:
-        raise InvalidParameterError(
-            f"target_hidden_layer_sizes must be a tuple of widths or None, got {value!r}."
-        ) from None
-    if len(sizes) != len(hidden):
-        raise InvalidParameterError(
-            f"target_hidden_layer_sizes={sizes} names {len(sizes)} layers, but hidden_layer_sizes={hidden} "
-            f"has {len(hidden)}; give one width a layer (None keeps a layer as it is)."
-        )
-    widths = []
-    for n, (size, width) in enumerate(zip(sizes, hidden, strict=True)):
-        target = width if size is None else check_integer(f"target_hidden_layer_sizes[{n}]", size, 1)
-        if target > width:
-            raise InvalidParameterError(
-                f"target_hidden_layer_sizes[{n}]={target} exceeds the {width} units of that layer in "
-                f"hidden_layer_sizes; pass at most {width}, or start wider."
-            )
-        widths.append(target)
-    return tuple(widths)
 
 
 def resolve_device(value: Any) -> str:
@@ -124,14 +90,22 @@ def plan_run(
     e = estimator
     n_rows, n_features = shape
     hidden = hidden_widths(e.hidden_layer_sizes)
-    targets = (
-        n_selected(e.n_features_to_select, n_features),
-        *target_widths(e.target_hidden_layer_sizes, hidden),
-    )
     widths = (n_features, *hidden, n_outputs)
+    sizes = plan_sizes(
+        widths,
+        exact_widths(e, n_features, hidden),
+        budget=e.budget,
+        fpga=e.fpga,
+        is_auto=asks_for_auto(e),
+    )
+    targets = sizes.targets
     if start is not None:
-        _check_same_widths(targets, start.widths[:-1])
-        widths = start.widths
+        if sizes.allotment is None:
+            _check_same_widths(targets, start.widths[:-1])
+        sizes = Sizes(start.widths[:-1])
+        widths, targets = start.widths, start.widths[:-1]
+    check_tolerance(e.tolerance)
+    closing = HIDDEN_CLOSING if sizes.allotment is None else sizes.allotment.closing
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
@@ -142,7 +116,7 @@ def plan_run(
         loss=loss,
         rule=resolve_rule(e.score_rule),
         input_closing=INPUT_CLOSING,
-        hidden_closing=HIDDEN_CLOSING,
+        hidden_closing=closing,
         activation=check_choice("activation", e.activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members,
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
@@ -159,6 +133,8 @@ def plan_run(
         verbose=check_flag("verbose", e.verbose),
         callbacks=check_callbacks(e.callbacks),
         start=start,
+        allotment=sizes.allotment,
+        loads=sizes.loads,
     )
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sk_shadownet._mlp import ShadowedMLP
 
-__all__ = ["cut"]
+__all__ = ["cut", "member"]
 
 
 def cut(
@@ -45,6 +45,21 @@ def cut(
             _replace(b, None, out, optimizer)
         if masks[0] is not None:
             _cut_columns(network, masks[0][0])
+
+
+def member(network: ShadowedMLP, index: int) -> ShadowedMLP:
+    """A copy of one member of a committee, its gates multiplied in."""
+    alone = ShadowedMLP(network.widths, 1, network.activation)
+    alone.to(network.weights[0].device)
+    with torch.no_grad():
+        for n, (w, b, g) in enumerate(zip(network.weights, network.biases, network.gates, strict=True)):
+            weight = w if g is None else w * g
+            alone.weights[n].copy_(weight.reshape(network.n_members, *w.shape[-2:])[index])
+            alone.biases[n].copy_(b.reshape(network.n_members, 1, -1)[index])
+    for name in ("shift", "scale", "columns"):
+        value = getattr(network, name)
+        setattr(alone, name, None if value is None else value.clone())
+    return alone
 
 
 def _cut_columns(network: ShadowedMLP, mask: Tensor) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sk_shadownet._gates import budget_gradient
 
-__all__ = ["SCORE_RULES", "GateGradient", "LogFisher", "ScoreRule", "Taylor"]
+__all__ = ["SCORE_RULES", "GateGradient", "LayeredScoreRule", "LogFisher", "ScoreRule", "Taylor"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -43,6 +43,17 @@ class ScoreRule(Protocol):
         """Scores of shape (n_members, n_units), centred over the units."""
 
 
+class LayeredScoreRule(ScoreRule, Protocol):
+    """What a score rule must offer besides where a budget sets units of different layers against another."""
+
+    def worth(self) -> FloatArray:
+        """What each unit's removal would cost, at least 0, of shape (n_members, n_units).
+
+        On one scale for all layers: the saliencies of hidden units, which are sums over a batch, come
+        multiplied by the root of its rows then, so that their squares have the size of a single row's.
+        """
+
+
 class _Averaged:
     """Exponential average of some power of the saliency; the scores are its logarithm."""
 
@@ -57,8 +68,11 @@ class _Averaged:
         self._average = self._average.to(saliency.device)
         self._average.mul_(self._beta).add_(saliency.abs().pow_(self.power).mean(dim=1), alpha=1 - self._beta)
 
+    def worth(self) -> FloatArray:
+        return np.asarray(self._average.cpu().double().numpy())
+
     def scores(self) -> FloatArray:
-        average = self._average.cpu().double().numpy()
+        average = self.worth()
         # A unit that never mattered (a dead ReLU, a constant input) has average 0: worst, but finite.
         logs = np.log(average + 1e-30)
         return np.asarray(logs - logs.mean(axis=1, keepdims=True))

@@ -66,7 +66,7 @@ class Architecture:
     @property
     def n_parameters(self) -> int:
         """Weights and biases of the pruned network."""
-        return self.n_multiplications + sum(self.widths[1:])
+        return count_parameters(self.widths)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Architecture):
@@ -94,3 +94,12 @@ def count_multiplications(widths: tuple[int, ...]) -> int:
     360
     """
     return sum(a * b for a, b in zip(widths[:-1], widths[1:], strict=True))
+
+
+def count_parameters(widths: tuple[int, ...]) -> int:
+    """Weights and biases.
+
+    >>> count_parameters((16, 5))
+    85
+    """
+    return count_multiplications(widths) + sum(widths[1:])

@@ -182,6 +182,9 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         *,
         n_features_to_select: Any = None,
         target_hidden_layer_sizes: Any = None,
+        budget: Any = None,
+        tolerance: Any = "1-se",
+        fpga: Any = None,
         activation: str = "relu",
         score_rule: Any = "fisher",
         n_shadows: int = 1,
@@ -204,6 +207,9 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_features_to_select = n_features_to_select
         self.target_hidden_layer_sizes = target_hidden_layer_sizes
+        self.budget = budget
+        self.tolerance = tolerance
+        self.fpga = fpga
         self.activation = activation
         self.score_rule = score_rule
         self.n_shadows = n_shadows

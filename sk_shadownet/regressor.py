@@ -186,6 +186,9 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         *,
         n_features_to_select: Any = None,
         target_hidden_layer_sizes: Any = None,
+        budget: Any = None,
+        tolerance: Any = "1-se",
+        fpga: Any = None,
         loss: str = "squared_error",
         activation: str = "relu",
         score_rule: Any = "fisher",
@@ -208,6 +211,9 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         self.hidden_layer_sizes = hidden_layer_sizes
         self.n_features_to_select = n_features_to_select
         self.target_hidden_layer_sizes = target_hidden_layer_sizes
+        self.budget = budget
+        self.tolerance = tolerance
+        self.fpga = fpga
         self.loss = loss
         self.activation = activation
         self.score_rule = score_rule
@@ -336,9 +342,9 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         kind = LOSSES[check_choice("loss", self.loss, tuple(sorted(LOSSES)))]
         return kind(torch.from_numpy(self.target_mean_), torch.from_numpy(self.target_scale_))
 
-    def _quantize(self, run: Run, rows: Rows, checks: Rows | None, columns: npt.NDArray[np.intp]) -> None:
+    def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         # The fixed-point network has the targets' units in its last layer.
-        super()._quantize(replace(run, loss=run.loss.of_units()), rows, checks, columns)
+        super()._quantize(replace(run, loss=run.loss.of_units()), rows, checks)
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Outputs of the small network, in the units of ``y``.

@@ -2,14 +2,17 @@
 
 from sk_shadownet._training._finishing import finish
 from sk_shadownet._training._loss import LOSSES, CrossEntropy, Loss, PointLoss
+from sk_shadownet._training._points import Comparison, Point, Trained
 from sk_shadownet._training._rows import Rows, as_tensor
-from sk_shadownet._training._run import Run, Trained, train
+from sk_shadownet._training._run import Run, train
 from sk_shadownet._training._threads import thread_limit
 
 __all__ = [
     "LOSSES",
+    "Comparison",
     "CrossEntropy",
     "Loss",
+    "Point",
     "PointLoss",
     "Rows",
     "Run",

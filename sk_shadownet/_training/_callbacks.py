@@ -9,10 +9,11 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._divergence import require_finite
 
-__all__ = ["BestEpoch", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
+__all__ = ["BestEpoch", "BestOfEach", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
 
 
 class LearningRateSetter(Callback):  # type: ignore[misc]
@@ -91,3 +92,43 @@ class BestEpoch(Callback):  # type: ignore[misc]
         net.module_.load_state_dict(self.state)
         self.state = None
         return True
+
+
+class BestOfEach(Callback):  # type: ignore[misc]
+    """Remember every network of a fleet at its own best epoch.
+
+    Parameters
+    ----------
+    shrinking : object with an attribute ``finished``
+    patience : int or None
+        Stop after so many epochs in which no network became better; None never stops early.
+    """
+
+    def __init__(self, shrinking: Any, patience: int | None = None) -> None:
+        self.shrinking = shrinking
+        self.patience = patience
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        self.best: dict[int, tuple[float, int, ShadowedMLP]] = {}
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch in which a network became better; 0 where none was looked for."""
+        return max((epoch for _, epoch, _ in self.best.values()), default=0)
+
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
+        if dataset_valid is None or not self.shrinking.finished:
+            return
+        for index, loss in enumerate(net.history[-1, "member_valid_loss"]):
+            if index not in self.best or loss < self.best[index][0]:
+                self.best[index] = loss, len(net.history), net.module_.alone(index)
+        if self.patience is not None and len(net.history) - self.epoch >= self.patience:
+            raise KeyboardInterrupt  # skorch's way to end a run from a callback
+
+    def networks(self, net: Any) -> list[tuple[int, ShadowedMLP]]:
+        """Best epoch and network of each; where none was looked for, the last epoch's."""
+        last = len(net.history)
+        return [
+            self.best[n][1:] if n in self.best else (last, net.module_.alone(n))
+            for n in range(net.module_.n_members)
+        ]

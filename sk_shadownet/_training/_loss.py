@@ -27,11 +27,11 @@ class Loss(nn.Module):
 
     def forward(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss to minimise."""
-        return _weighted_mean(self._rows(outputs, y), weight).sum()
+        return _weighted_mean(self.of_rows(outputs, y), weight).sum()
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of each member, shape (n_members,)."""
-        return _weighted_mean(self._rows(outputs, y), weight)
+        return _weighted_mean(self.of_rows(outputs, y), weight)
 
     def score(
         self, outputs: Tensor, y: Tensor, weight: Tensor | None = None, spread: Tensor | None = None
@@ -43,7 +43,7 @@ class Loss(nn.Module):
         spread : Tensor or None
             What `spread` says of all the rows whose score is wanted.
         """
-        return _weighted_mean(self._row_scores(outputs, y, spread), weight)
+        return _weighted_mean(self.row_scores(outputs, y, spread), weight)
 
     def spread(self, y: Tensor, weight: Tensor | None) -> Tensor | None:
         """What a score needs to know of all rows at once; None where that is nothing."""
@@ -59,11 +59,11 @@ class Loss(nn.Module):
         return self
 
     @abstractmethod
-    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def of_rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         """Loss of every row, shape (n_members, n_rows)."""
 
     @abstractmethod
-    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+    def row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
         """Score of every row, shape (n_members, n_rows)."""
 
     @abstractmethod
@@ -92,13 +92,13 @@ class CrossEntropy(Loss):
         """Index of the likeliest class."""
         return np.asarray(probabilities.argmax(axis=1))
 
-    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def of_rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         m, n, _ = outputs.shape
         target = y.expand(m, *y.shape).reshape(m * n, *y.shape[1:])
         rows = cross_entropy(outputs.reshape(m * n, -1), target, reduction="none")
         return rows.reshape(m, n)
 
-    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+    def row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
         return (outputs.argmax(dim=2) == y).to(outputs.dtype)
 
 
@@ -169,10 +169,10 @@ class PointLoss(Loss):
             return outputs - self._standardise(y).to(outputs.dtype)
         return ((outputs - y) * self.inverse).to(outputs.dtype)
 
-    def _rows(self, outputs: Tensor, y: Tensor) -> Tensor:
+    def of_rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         return self._of_errors(self._errors(outputs, y)).mean(dim=2)
 
-    def _row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
+    def row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
         """R² of an output is the mean over rows of ``1 - error^2 / variance``; of a constant target 1."""
         assert spread is not None
         varies = spread > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
-from sk_shadownet._training._rows import EVALUATION_ROWS, Batch, Rows, iterate
+from sk_shadownet._training._rows import EVALUATION_ROWS, Batch, Probes, Rows, iterate
 
 __all__ = ["ShadowNet"]
 
@@ -43,11 +43,14 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         Shuffles the training rows.
     step, n_steps : int
         Gradient steps done and planned.
+    probes : Probes or None
+        Columns that training batches have besides the features.
     """
 
     generator: torch.Generator | None = None
     step = 0
     n_steps = 1
+    probes: Probes | None = None
 
     @property
     def progress(self) -> float:
@@ -63,7 +66,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         if not isinstance(dataset, Rows):
             return super().get_iterator(dataset, training=training)
         if training:
-            return _Loader(dataset, self.batch_size, self.generator)
+            return _Loader(replace(dataset, probes=self.probes), self.batch_size, self.generator)
         return _Loader(dataset, EVALUATION_ROWS, None)
 
     def infer(self, x: Any, **_: Any) -> Tensor:

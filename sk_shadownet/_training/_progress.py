@@ -52,6 +52,8 @@ class Progress(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         row = net.history[-1]
         parts = [f"units {_widths(row['open_counts'])}"] if "open_counts" in row else []
+        if _sizes_part(net):
+            parts = [f"{net.module_.n_members} networks"]
         valid = "valid_score" in row
         parts.append(f"score {row['valid_score']:.4f}" if valid else f"loss {row['train_loss']:.4f}")
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
@@ -88,19 +90,26 @@ class PhaseLog(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         if self.phased.phase != self.phase:
             self.phase = self.phased.phase
-            LOG.info("%s after epoch %d: %s", self.phase, len(net.history), _epoch(net.history[-1]))
+            LOG.info("%s after epoch %d: %s", self.phase, len(net.history), _epoch(net))
 
     def on_train_end(self, net: Any, **_: Any) -> None:
         if not net.history or "train_loss" not in net.history[-1]:
             return  # interrupted within the first epoch
         seconds = sum(row.get("dur", 0.0) for row in net.history)
-        kept = f", epoch {self.best.epoch} is kept" if self.best.epoch else ""
-        epoch = _epoch(net.history[-1])
-        LOG.info("trained %d epochs in %.1f s: %s%s", len(net.history), seconds, epoch, kept)
+        kept = f", epoch {self.best.epoch} is kept" if self.best.epoch and not _sizes_part(net) else ""
+        LOG.info("trained %d epochs in %.1f s: %s%s", len(net.history), seconds, _epoch(net), kept)
 
 
-def _epoch(row: Any) -> str:
+def _sizes_part(net: Any) -> bool:
+    """Whether networks of several sizes, all without gates, train side by side."""
+    return net.module_.n_members > 1 and not hasattr(net.module_, "gates")
+
+
+def _epoch(net: Any) -> str:
+    row = net.history[-1]
     units = f"open units {_widths(row['open_counts'])}, " if "open_counts" in row else ""
+    if _sizes_part(net):
+        units = f"means of {net.module_.n_members} networks, "
     valid = f", validation score {row['valid_score']:.4f}" if "valid_score" in row else ""
     return f"{units}training loss {row['train_loss']:.4f}{valid}"
 

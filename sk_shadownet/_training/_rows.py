@@ -16,7 +16,7 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-__all__ = ["Batch", "Rows", "as_tensor", "iterate"]
+__all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate"]
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
@@ -35,6 +35,26 @@ def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
+class Probes:
+    """Inputs that know nothing: columns of the table with their rows in another order.
+
+    Parameters
+    ----------
+    columns : Tensor of int64 of shape (n_probes,)
+        Columns that are copied.
+    order : Tensor of int64 of shape (n_table,)
+        From which row of the table each row takes its probes.
+    """
+
+    columns: Tensor
+    order: Tensor
+
+    def take(self, features: Tensor, where: Tensor) -> Tensor:
+        """Probes of the rows at `where` in the table, shape (n_rows, n_probes)."""
+        return features[self.order[where][:, None], self.columns]
+
+
+@dataclass(frozen=True, eq=False)
 class Rows(Dataset):  # type: ignore[misc]
     """Some rows of a table with targets and weights; a Dataset in the eyes of skorch's callbacks.
 
@@ -46,12 +66,15 @@ class Rows(Dataset):  # type: ignore[misc]
         Weights of mean 1 over the training rows; None where all are 1.
     index : Tensor of shape (n_rows,) or None
         Which rows of the table; None for all.
+    probes : Probes or None
+        Columns that `take` appends to the features.
     """
 
     features: Tensor
     targets: Tensor
     weight: Tensor | None = None
     index: Tensor | None = None
+    probes: Probes | None = None
 
     def __len__(self) -> int:
         return len(self.features) if self.index is None else len(self.index)
@@ -77,7 +100,10 @@ class Rows(Dataset):  # type: ignore[misc]
         """Batch ``(X, y, weight)`` of the rows at `positions` among these rows."""
         where = positions if self.index is None else self.index[positions]
         weight = None if self.weight is None else self.weight[where]
-        return self.features[where], self.targets[where], weight
+        x = self.features[where]
+        if self.probes is not None:
+            x = torch.cat([x, self.probes.take(self.features, where)], dim=1)
+        return x, self.targets[where], weight
 
 
 def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:

@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._layer_shadow import LayerShadow
+from sk_shadownet._allotment import Allotment
+from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
+from sk_shadownet._training._branching import Branching
 from sk_shadownet._training._callbacks import (
     BestEpoch,
+    BestOfEach,
     DivergenceGuard,
     LearningRateSetter,
     WeightDecay,
@@ -26,15 +27,14 @@ from sk_shadownet._training._callbacks import (
 from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._progress import PhaseLog, Progress
-from sk_shadownet._training._rows import Rows
+from sk_shadownet._training._rows import Probes, Rows
 from sk_shadownet._training._shrinking import Shrinking
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
-__all__ = ["Run", "Trained", "build_net", "own_state", "train"]
-
-BoolArray = npt.NDArray[np.bool_]
+__all__ = ["Run", "build_net", "own_state", "train"]
 
 # Gates are looked at this often while they close; more often changes no figure.
 REFRESHES = 250
@@ -55,6 +55,10 @@ class Run:
     input_closing, hidden_closing : Closing
     start : ShadowedMLP or None
         Network to continue in place of a new one.
+    allotment : Allotment or None
+        Decides the widths within a budget; a layer that it is free to choose has the target 1.
+    loads : tuple of float
+        Shares of the budget, falling, for each of which there shall be a network. Empty for one alone.
     """
 
     widths: tuple[int, ...]
@@ -77,32 +81,8 @@ class Run:
     callbacks: list[Any] = field(default_factory=list)
     validation_fraction: float = 0.1
     start: ShadowedMLP | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """What a run ends with.
-
-    Attributes
-    ----------
-    module : nn.Sequential
-        The small network, float32, on the CPU; reads the columns of ``masks[0]``.
-    masks : tuple of ndarray of bool
-        Kept inputs and hidden units.
-    input_scores : ndarray of shape (n_inputs,)
-    history : dict of lists
-        One entry an epoch.
-    net : ShadowNet
-    best_epoch : int
-        Epoch, from 1, whose weights were kept; the last one without validation rows.
-    """
-
-    module: nn.Sequential
-    masks: tuple[BoolArray, ...]
-    input_scores: npt.NDArray[np.float64]
-    history: dict[str, list[Any]]
-    net: ShadowNet
-    best_epoch: int
+    allotment: Allotment | None = None
+    loads: tuple[float, ...] = ()
 
 
 def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor) -> Trained:
@@ -119,13 +99,25 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run)
-        shrinking = Shrinking(shadows, refresh=1, input_noise=run.input_noise)
-        best = BestEpoch(shrinking, run.patience)
+        branching = None
+        if run.allotment is not None and run.loads:
+            branching = Branching(run.allotment, run.loads, valid or rows)
+        shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
+        best = (BestOfEach if branching else BestEpoch)(shrinking, run.patience)
+        probes = _probes(run, rows) if shadows[0].probes is not None else None
+        if probes is not None:
+            columns = probes.columns.cpu()
+            shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
         net = _shadowed_net(run, shrinking, best, shift, scale, len(rows))
+        net.probes = probes
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
         net.fit(rows, valid)
-        _finish(net, shrinking, best, rows)
-        return _collect(net, shadows, best)
+        _finish(net, shrinking)
+        points = _one_point(net, shadows, best, rows) if branching is None else _points(net, branching, best)
+        comparison = None
+        if branching is not None:
+            comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
+        return _collect(net, shadows, points, comparison)
 
 
 def _shadows(run: Run) -> list[LayerShadow]:
@@ -133,17 +125,29 @@ def _shadows(run: Run) -> list[LayerShadow]:
     for n, (width, target) in enumerate(zip(run.widths[:-1], run.targets, strict=True)):
         closing = run.input_closing if n == 0 else run.hidden_closing
         rule = run.rule(run.n_shadows, width)
-        if not (hasattr(rule, "update") and hasattr(rule, "scores")):
+        wanted = ("update", "scores") if run.allotment is None else ("update", "scores", "worth")
+        if not all(hasattr(rule, method) for method in wanted):
             raise InvalidParameterError(
                 "score_rule(n_members, n_units) must return an object with the methods update and scores, "
-                f"got {rule!r}."
+                f"and worth where a budget or 'auto' leaves widths to the data; got {rule!r}."
             )
-        shadows.append(LayerShadow(width, target, closing, rule, pooled=n == 0))
+        free = run.allotment is not None and run.allotment.exact[n] is None
+        probes: Any = run.rule(run.n_shadows, N_PROBES) if n == 0 and free else None
+        shadows.append(LayerShadow(width, target, closing, rule, n == 0, probes))
     return shadows
 
 
+def _probes(run: Run, rows: Rows) -> Probes:
+    """Columns drawn from the table, with its rows in an order that takes all meaning from them."""
+    generator = torch.Generator().manual_seed(run.seed)
+    n_table, n_features = rows.features.shape
+    columns = torch.randint(n_features, (N_PROBES,), generator=generator)
+    order = torch.randperm(n_table, generator=generator)
+    return Probes(columns.to(run.device), order.to(run.device))
+
+
 def _shadowed_net(
-    run: Run, shrinking: Shrinking, best: BestEpoch, shift: Tensor, scale: Tensor, n_rows: int
+    run: Run, shrinking: Shrinking, best: BestEpoch | BestOfEach, shift: Tensor, scale: Tensor, n_rows: int
 ) -> ShadowNet:
     closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
     rate = LearningRate(restart=max(closing, default=0.0))
@@ -157,7 +161,8 @@ def _shadowed_net(
     ]
     if run.verbose:
         own.insert(4, ("shadow_progress", Progress(shrinking)))
-    network = run.start or ShadowedMLP(run.widths, run.n_shadows, run.activation, shift, scale)
+    widths = (len(shift), *run.widths[1:])
+    network = run.start or ShadowedMLP(widths, run.n_shadows, run.activation, shift, scale)
     callbacks = own[:-1] + list(run.callbacks) + own[-1:]
     return build_net(run, network, callbacks, run.max_epochs, run.learning_rate_init, n_rows)
 
@@ -193,8 +198,8 @@ def build_net(
     return net
 
 
-def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -> None:
-    """Bring an early end to the asked widths, then take the best weights."""
+def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
+    """Bring an early end to the asked widths."""
     while net.history and "open_counts" not in net.history[-1]:
         net.history.pop()  # an epoch that Ctrl-C cut short
     if not net.history:
@@ -202,10 +207,7 @@ def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -
     early = not shrinking.finished
     waiting = [layer for layer in shrinking.layers if layer.mask is None]
     if waiting:
-        shrinking.freeze(net, waiting)
-    if not best.restore(net) and net.module_.n_members > 1:
-        best.member = int(net.evaluate(rows)[0].argmin())
-    require_finite(net)
+        shrinking.conclude(net, waiting)
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after {len(net.history)} of {net.max_epochs} epochs; the best "
@@ -215,21 +217,40 @@ def _finish(net: ShadowNet, shrinking: Shrinking, best: BestEpoch, rows: Rows) -
         )
 
 
-def _collect(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch) -> Trained:
-    rows = net.history.to_list()
-    history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
-    net.generator = None
+def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows: Rows) -> list[Point]:
+    """The best member at its best epoch."""
+    if not best.restore(net) and net.module_.n_members > 1:
+        best.member = int(net.evaluate(rows)[0].argmin())
+    require_finite(net)
     masks = []
     for shadow in shadows:
         assert shadow.mask is not None
         masks.append(shadow.mask[0 if shadow.pooled else best.member])
+    module = net.small_module(best.member)
+    return [Point(tuple(masks), module, net.module_, best.epoch or len(net.history))]
+
+
+def _points(net: ShadowNet, branching: Branching, best: BestOfEach) -> list[Point]:
+    """Every branch at its best epoch."""
+    require_finite(net)
+    return [
+        Point(branch.masks, net.criterion_.in_units(network.to_sequential()).cpu(), network, epoch)
+        for branch, (epoch, network) in zip(branching.branches, best.networks(net), strict=True)
+    ]
+
+
+def _collect(
+    net: ShadowNet, shadows: list[LayerShadow], points: list[Point], comparison: Comparison | None
+) -> Trained:
+    rows = net.history.to_list()
+    history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
+    net.generator = None
     return Trained(
-        module=net.small_module(best.member),
-        masks=tuple(masks),
+        points=tuple(points),
+        comparison=comparison,
         input_scores=shadows[0].scores()[0],
         history={"epoch": list(range(1, len(rows) + 1)), **history},
         net=net,
-        best_epoch=best.epoch or len(rows),
     )
 
 

@@ -10,8 +10,10 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_shadownet._layer_shadow import LayerShadow
+from sk_shadownet._allotment import Allotment
+from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
 from sk_shadownet._pruning import cut
+from sk_shadownet._training._branching import Branching
 from sk_shadownet._training._divergence import require_finite_weights
 
 __all__ = ["Shrinking"]
@@ -30,12 +32,25 @@ class Shrinking(Callback):  # type: ignore[misc]
         Batches between two looks at the scores while gates close.
     input_noise : float, default=0.0
         Standard deviation of the noise on the inputs while they are being chosen.
+    allotment : Allotment or None
+        Decides the widths where a budget does.
+    branching : Branching or None
+        Splits the run into networks of many sizes at the end of the closing.
     """
 
-    def __init__(self, layers: list[LayerShadow], refresh: int, input_noise: float = 0.0) -> None:
+    def __init__(
+        self,
+        layers: list[LayerShadow],
+        refresh: int,
+        input_noise: float = 0.0,
+        allotment: Allotment | None = None,
+        branching: Branching | None = None,
+    ) -> None:
         self.layers = layers
         self.refresh = refresh
         self.input_noise = input_noise
+        self.allotment = allotment
+        self.branching = branching
 
     @property
     def finished(self) -> bool:
@@ -62,7 +77,7 @@ class Shrinking(Callback):  # type: ignore[misc]
         due = [layer for layer in self.layers if layer.mask is None and net.progress >= layer.closing.end]
         if due:
             require_finite_weights(net)
-            self.freeze(net, due)
+            self.conclude(net, due)
         if net.step % self.refresh == 0:
             self._close(net)
         inputs = self.layers[0]
@@ -72,7 +87,10 @@ class Shrinking(Callback):  # type: ignore[misc]
         for n, layer in enumerate(self.layers):
             if layer.mask is None and net.step % layer.every == 0:
                 saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
-                layer.rule.update(saliency, layer.gates, layer.temperature)
+                if n and self.allotment is not None:
+                    # A mean over a batch is smaller by the root of its rows than what the inputs show.
+                    saliency = saliency * net.batch_size**0.5
+                layer.see(saliency)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", self.phase)
@@ -81,13 +99,39 @@ class Shrinking(Callback):  # type: ignore[misc]
         net.history.record("temperature", max(waiting, default=0.0))
 
     def _close(self, net: Any) -> None:
-        for n, layer in enumerate(self.layers):
-            if layer.mask is None and layer.target < layer.n_units and net.progress > layer.closing.start:
-                require_finite_weights(net)
-                layer.close(net.progress)
-                net.module_.gates[n] = _gate_tensor(layer.gates, net.module_.weights[n])
+        progress = net.progress
+        closing = [
+            n
+            for n, layer in enumerate(self.layers)
+            if layer.mask is None and layer.target < layer.n_units and progress > layer.closing.start
+        ]
+        if not closing:
+            return
+        require_finite_weights(net)
+        if self.branching is not None:
+            self.branching.look(net, self.layers, progress)
+        counts = None if self.allotment is None else self.allotment.open_widths(progress, self.layers)
+        for n in closing:
+            layer = self.layers[n]
+            layer.close(progress, None if counts is None else counts[n])
+            gates = layer.gates
+            if n == 0 and layer.probes is not None:
+                gates = np.pad(gates, ((0, 0), (0, N_PROBES)), constant_values=1.0)
+            net.module_.gates[n] = _gate_tensor(gates, net.module_.weights[n])
 
-    def freeze(self, net: Any, layers: list[LayerShadow]) -> None:
+    def conclude(self, net: Any, layers: list[LayerShadow]) -> None:
+        """Give `layers` their final widths and cut the network down to them."""
+        net.probes = None
+        if self.branching is not None:
+            self.branching.split(net, self.layers)
+            return
+        if self.allotment is not None:
+            widths = self.allotment.final_widths(self.layers, self.allotment.final_load)
+            for layer, width in zip(self.layers, widths, strict=True):
+                layer.target = width
+        self._freeze(net, layers)
+
+    def _freeze(self, net: Any, layers: list[LayerShadow]) -> None:
         """Freeze `layers` and cut the network and the optimiser's state down."""
         masks: list[Tensor | None] = []
         for n, layer in enumerate(self.layers):

@@ -1,0 +1,168 @@
+"""What a budget buys: the widths that keep the most worth within limits on what the network costs.
+
+Every unit of every layer competes for the same budget. With F_i the worth of a unit, on one scale
+over all layers, and c_l what one more unit of layer l adds to the cost, the best selection keeps
+the units with
+
+    F_i / c_l > nu                                                                      (4)
+
+for one shadow price nu. c_l depends on the widths of the neighbours, so the price is found by
+giving up the units with the least worth for what they cost until the budget is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Budget", "Limit", "Widths", "allocate"]
+
+FloatArray = npt.NDArray[np.float64]
+Widths = tuple[int, ...]
+
+# Units given up at once, as a share of the layer: far from the budget one at a time changes nothing.
+_SHARE = 1 / 16
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Upper limit on one cost of a network.
+
+    Parameters
+    ----------
+    name : str
+    limit : float
+        At least 0.
+    cost : callable ``(widths) -> float``
+        Cost of a network of the widths (inputs, hidden layers, outputs); never falls when one grows.
+    """
+
+    name: str
+    limit: float
+    cost: Callable[[Widths], float]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that must all be kept.
+
+    Parameters
+    ----------
+    limits : tuple of Limit
+
+    Examples
+    --------
+    >>> from sk_shadownet.architecture import count_multiplications
+    >>> budget = Budget((Limit("multiplications", 600, count_multiplications),))
+    >>> budget.load((16, 64, 32, 32, 5))
+    7.2
+    >>> budget.fits((8, 16, 8, 8, 5))
+    True
+    """
+
+    limits: tuple[Limit, ...]
+
+    def load(self, widths: Widths) -> float:
+        """Largest share of a limit that the widths use; up to 1 they fit."""
+        return self.load_of(self.costs(widths))
+
+    def load_of(self, costs: Mapping[str, float]) -> float:
+        """Largest share of a limit that costs, by name, use."""
+        return max((_share(costs[limit.name], limit.limit) for limit in self.limits), default=0.0)
+
+    def fits(self, widths: Widths) -> bool:
+        """Whether every limit is kept."""
+        return self.load(widths) <= 1.0
+
+    def costs(self, widths: Widths) -> dict[str, float]:
+        """Every cost of the widths, by name."""
+        return {limit.name: limit.cost(widths) for limit in self.limits}
+
+
+def _share(cost: float, limit: float) -> float:
+    if limit > 0:
+        return cost / limit
+    return 0.0 if cost <= 0 else 1.0 + cost
+
+
+def allocate(
+    worth: Sequence[npt.ArrayLike], lowest: Widths, highest: Widths, load: Callable[[Widths], float]
+) -> Widths:
+    """Widths that fit the budget and keep the most worth for it, equation (4).
+
+    Parameters
+    ----------
+    worth : sequence of array-like of shape (n_units,)
+        Worth of each layer's units, at least 0, in any order, on one scale.
+    lowest, highest : tuple of int
+        Bounds of each layer's width. Where even the lowest do not fit, they are the answer.
+    load : callable ``(widths) -> float``
+        Share of the budget used; up to 1 the widths fit.
+
+    Returns
+    -------
+    widths : tuple of int
+        None of them can grow by a unit that is worth anything.
+
+    Examples
+    --------
+    Two layers, of which each unit costs 1; the units of the second are worth less.
+
+    >>> allocate([[5, 4, 3, 2], [3, 1, 1, 1]], (1, 1), (4, 4), lambda widths: sum(widths) / 5)
+    (4, 1)
+    """
+    kept = [np.concatenate([[0.0], np.cumsum(np.sort(np.asarray(w))[::-1])]) for w in worth]
+    widths = list(highest)
+    while load(tuple(widths)) > 1.0 and tuple(widths) != tuple(lowest):
+        layer, width = _cheapest_loss(kept, widths, lowest, load)
+        widths[layer] = width
+    while (winner := _best_gain(kept, widths, highest, load)) is not None:
+        widths[winner] += 1
+    return tuple(widths)
+
+
+def _cheapest_loss(
+    kept: list[FloatArray], widths: list[int], lowest: Widths, load: Callable[[Widths], float]
+) -> tuple[int, int]:
+    """The layer that loses the least worth for the cost it saves, and its new width.
+
+    Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
+    """
+    now = load(tuple(widths))
+    share = _SHARE
+    while True:
+        bites = [max(1, int(width * share)) for width in widths]
+        smaller = [max(low, width - bite) for low, width, bite in zip(lowest, widths, bites, strict=True)]
+        prices = []
+        for layer, width in enumerate(smaller):
+            saved = now - load((*widths[:layer], width, *widths[layer + 1 :]))
+            lost = kept[layer][widths[layer]] - kept[layer][width]
+            prices.append(lost / saved if width < widths[layer] and saved > 0 else np.inf)
+        if np.isfinite(prices).any():
+            layer = int(np.argmin(prices))
+            return layer, smaller[layer]
+        if share >= 1:
+            # Only together do the layers save anything: the one with the most room gives.
+            layer = int(np.argmax(np.asarray(widths) / np.asarray(lowest)))
+            return layer, max(lowest[layer], widths[layer] // 2)
+        share *= 2
+
+
+def _best_gain(
+    kept: list[FloatArray], widths: list[int], highest: Widths, load: Callable[[Widths], float]
+) -> int | None:
+    """The layer that gains the most worth for one more unit's cost; None where no gain fits any more."""
+    now = load(tuple(widths))
+    best = 0.0
+    layer: int | None = None
+    for n, width in enumerate(widths):
+        if width == highest[n]:
+            continue
+        after = load((*widths[:n], width + 1, *widths[n + 1 :]))
+        gain = (kept[n][width + 1] - kept[n][width]) / max(after - now, 1e-12)
+        if after <= 1.0 and gain > best:
+            best, layer = gain, n
+    return layer

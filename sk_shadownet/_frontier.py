@@ -1,0 +1,296 @@
+"""The sizes that one training run gave, and the choice among them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from sk_shadownet._training import Comparison
+from sk_shadownet.architecture import Architecture
+from sk_shadownet.exceptions import InvalidParameterError
+
+__all__ = ["Fitted", "Frontier", "FrontierPoint", "choose"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """All that a fitted estimator is, besides what it knows of its data.
+
+    Attributes
+    ----------
+    architecture : Architecture
+    module : torch.nn.Sequential
+        Takes the selected features.
+    network : torch.nn.Module
+        What training goes on with where it is continued.
+    calibration_rows : ndarray of float32 of shape (n_calibration, n_selected)
+    best_epoch : int
+    history : dict of list
+    """
+
+    architecture: Architecture
+    module: nn.Sequential
+    network: nn.Module
+    calibration_rows: npt.NDArray[np.float32]
+    best_epoch: int
+    history: dict[str, list[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class FrontierPoint:
+    """A network of one size, trained to the end.
+
+    Attributes
+    ----------
+    fitted : Fitted
+        The network, and what training it told.
+    costs : dict of str to float
+        "parameters", "multiplications", and every resource that the budget names.
+    loss, score : float
+        Mean on the validation rows; on the training rows where there are none.
+    loss_std_error, score_std_error : float
+        Standard errors of those means.
+    """
+
+    fitted: Fitted = field(repr=False)
+    costs: dict[str, float]
+    loss: float
+    loss_std_error: float
+    score: float
+    score_std_error: float
+
+    @property
+    def architecture(self) -> Architecture:
+        """Widths before and after, and the masks between them."""
+        return self.fitted.architecture
+
+    @property
+    def module(self) -> nn.Sequential:
+        """The network itself; it takes the selected features."""
+        return self.fitted.module
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Inputs, hidden layers, outputs."""
+        return self.architecture.widths
+
+    @property
+    def n_features(self) -> int:
+        """Selected features."""
+        return int(self.architecture.masks[0].sum())
+
+    @property
+    def masks(self) -> tuple[npt.NDArray[np.bool_], ...]:
+        """Kept inputs, and units of each hidden layer."""
+        return self.architecture.masks
+
+
+@dataclass(frozen=True, eq=False)
+class Frontier:
+    """What one training run says about size and quality.
+
+    Indexing and iterating give the points, the cheapest first.
+
+    Attributes
+    ----------
+    points : tuple of FrontierPoint
+        Cheapest first.
+    chosen : int
+        Position of the point that the estimator is.
+    reason : str
+        Why that one.
+    held_out : bool
+        Whether losses and scores are of rows that took no part in training.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> X, y = make_classification(
+    ...     2000, 20, n_informative=4, n_redundant=0, shuffle=False, class_sep=2.0, random_state=0
+    ... )
+    >>> clf = ShadowMLPClassifier(
+    ...     (32, 16), n_features_to_select="auto", target_hidden_layer_sizes="auto", random_state=0
+    ... ).fit(X, y)
+    >>> point = clf.frontier_[clf.frontier_.chosen]
+    >>> point.widths == clf.architecture_.widths
+    True
+    >>> small = clf.at(multiplications=60)
+    >>> small.architecture_.n_multiplications <= 60
+    True
+    """
+
+    points: tuple[FrontierPoint, ...]
+    chosen: int
+    reason: str
+    held_out: bool
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, index: int) -> FrontierPoint:
+        return self.points[index]
+
+    def __iter__(self) -> Iterator[FrontierPoint]:
+        return iter(self.points)
+
+    def find(self, **limits: float) -> int:
+        """Position of the point with the least loss among those within all limits.
+
+        Parameters
+        ----------
+        **limits
+            Upper limits: ``n_features``, and any of the points' ``costs``.
+
+        Raises
+        ------
+        InvalidParameterError
+            If a limit is on something unknown, or no point keeps all of them.
+        """
+        known = ("n_features", *self.points[0].costs)
+        for name in limits:
+            if name not in known:
+                raise InvalidParameterError(
+                    f"{name} is no cost of this frontier; known are {', '.join(known)}."
+                )
+        fitting = [n for n, point in enumerate(self.points) if _keeps(point, limits)]
+        if not fitting:
+            asked = ", ".join(f"{name}={value:g}" for name, value in limits.items())
+            least = ", ".join(f"{name} {min(_cost(p, name) for p in self.points):g}" for name in limits)
+            raise InvalidParameterError(
+                f"no network of this frontier keeps {asked}; the least that it has are {least}. Fit anew "
+                "with this limit in budget."
+            )
+        return min(fitting, key=lambda n: self.points[n].loss)
+
+    def choosing(self, index: int, reason: str) -> Frontier:
+        """The same frontier with another choice."""
+        return replace(self, chosen=index, reason=reason)
+
+    def to_frame(self) -> Any:
+        """The frontier as a pandas DataFrame, a row for each point."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(n) for n in range(len(self))])
+
+    def _row(self, n: int) -> dict[str, Any]:
+        point = self.points[n]
+        return {
+            "widths": "-".join(map(str, point.widths)),
+            "n_features": point.n_features,
+            **point.costs,
+            "loss": point.loss,
+            "loss_std_error": point.loss_std_error,
+            "score": point.score,
+            "score_std_error": point.score_std_error,
+            "chosen": n == self.chosen,
+        }
+
+    def __repr__(self) -> str:
+        costs = list(self.points[0].costs)
+        head = ["", "widths", *costs, "score", "loss"]
+        lines = [head]
+        for n, point in enumerate(self.points):
+            lines.append(
+                [
+                    ">" if n == self.chosen else "",
+                    "-".join(map(str, point.widths)),
+                    *(f"{point.costs[name]:,.0f}" for name in costs),
+                    f"{point.score:.4f} ± {point.score_std_error:.4f}",
+                    f"{point.loss:.4f} ± {point.loss_std_error:.4f}",
+                ]
+            )
+        sizes = [max(len(line[k]) for line in lines) for k in range(len(head))]
+        text = "\n".join(
+            "  ".join(
+                cell.ljust(size) if k < 2 else cell.rjust(size)
+                for k, (cell, size) in enumerate(zip(line, sizes, strict=True))
+            ).rstrip()
+            for line in lines
+        )
+        return f"{text}\nchosen: {self.reason}"
+
+
+def _cost(point: FrontierPoint, name: str) -> float:
+    return float(point.n_features) if name == "n_features" else float(point.costs[name])
+
+
+def _keeps(point: FrontierPoint, limits: dict[str, float]) -> bool:
+    return all(_cost(point, name) <= limit for name, limit in limits.items())
+
+
+def choose(
+    comparison: Comparison, order: Sequence[int], allowed: Sequence[int], tolerance: str | float | None
+) -> tuple[int, str]:
+    """Choose among points that are sorted by cost, cheapest first.
+
+    Parameters
+    ----------
+    comparison : Comparison
+        Losses and scores of the points, unsorted.
+    order : sequence of int
+        Which of those is the cheapest, the next one, and so on.
+    allowed : sequence of int
+        Places in that order that may be chosen, at least one.
+    tolerance : "1-se", "1-se-paired", float or None
+        - "1-se": the cheapest whose score is below the best by no more than the best's standard error
+          (Breiman et al. 1984, section 3.4.3);
+        - "1-se-paired": the cheapest whose loss is above the least by no more than the standard error of the
+          difference of the two. Networks err on the same rows, so their difference is known much better than
+          either, and this asks for more;
+        - a float: the cheapest whose score is below the best by no more than that;
+        - None: the least loss, whatever it costs.
+
+    Returns
+    -------
+    index : int
+        Place in the order.
+    reason : str
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sk_shadownet._training import Comparison
+    >>> comparison = Comparison(
+    ...     loss=np.array([0.9, 0.52, 0.50]),
+    ...     score=np.array([0.60, 0.79, 0.80]),
+    ...     loss_covariance=np.diag([0.01, 0.01, 0.01]) ** 2,
+    ...     score_covariance=np.diag([0.02, 0.02, 0.02]) ** 2,
+    ...     held_out=True,
+    ... )
+    >>> [choose(comparison, [0, 1, 2], [0, 1, 2], t)[0] for t in ("1-se", "1-se-paired", 0.3, 0.005, None)]
+    [1, 2, 0, 2, 2]
+    """
+    allowed = sorted(allowed)
+    loss, score = comparison.loss[list(order)], comparison.score[list(order)]
+    least = min(allowed, key=lambda n: loss[n])
+    if tolerance is None:
+        return least, f"least loss, {loss[least]:.4f}"
+    if tolerance == "1-se-paired":
+        error = _error_of_difference(comparison.loss_covariance[np.ix_(order, order)], least)
+        index = next(n for n in allowed if n == least or loss[n] <= loss[least] + error[n])
+        return index, (
+            f"cheapest whose loss, {loss[index]:.4f}, is above the least, {loss[least]:.4f}, by no more than "
+            f"the standard error of the difference, {error[index]:.4f}"
+        )
+    best = max(allowed, key=lambda n: (score[n], -loss[n]))
+    if tolerance == "1-se":
+        error = np.sqrt(np.diag(comparison.score_covariance)[list(order)])
+        within, words = float(error[best]), f"one standard error, {error[best]:.4f},"
+    else:
+        within, words = float(tolerance), f"{float(tolerance):g}"
+    index = next(n for n in allowed if score[n] >= score[best] - within)
+    return index, f"cheapest with a score, {score[index]:.4f}, within {words} of the best, {score[best]:.4f}"
+
+
+def _error_of_difference(covariance: FloatArray, index: int) -> FloatArray:
+    """Standard error of each mean's difference to one of them."""
+    variance = np.diag(covariance) + covariance[index, index] - 2 * covariance[:, index]
+    return np.asarray(np.sqrt(np.maximum(variance, 0.0)))

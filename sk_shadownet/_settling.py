@@ -1,0 +1,196 @@
+"""From the networks of a run to the one that the estimator becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sk_shadownet._allotment import Allotment
+from sk_shadownet._budget import Budget
+from sk_shadownet._frontier import Fitted, Frontier, FrontierPoint, choose
+from sk_shadownet._limits import hardware_names, scaled
+from sk_shadownet._sizes import asks_for_auto
+from sk_shadownet._training import Comparison
+from sk_shadownet.architecture import count_multiplications, count_parameters
+from sk_shadownet.exceptions import InvalidParameterError
+
+if TYPE_CHECKING:
+    from sk_shadownet.fpga import FPGAConfig
+
+__all__ = ["export_options", "other_point", "settle"]
+
+
+def settle(
+    estimator: Any,
+    allotment: Allotment | None,
+    comparison: Comparison | None,
+    fitted: list[Fitted],
+    quantize: Callable[[], None],
+) -> Allotment | None:
+    """Make the estimator the network that sizes, budget and tolerance ask for.
+
+    Parameters
+    ----------
+    estimator : BaseShadowMLP
+    allotment : Allotment or None
+        Of the run.
+    comparison : Comparison or None
+        None where the run gave one network.
+    fitted : list of Fitted
+        Networks of the run.
+    quantize : callable
+        Finishes in fixed point what the estimator is.
+
+    Returns
+    -------
+    allotment : Allotment or None
+        None where it is done; where no network keeps the budget, an allotment that foretells more.
+    """
+    quantized = estimator.quantization is not None
+    if comparison is None:
+        estimator._adopt(fitted[0])
+        if quantized:
+            quantize()
+        return None
+    assert allotment is not None
+    budget = allotment.budget
+    costs = [_costs(estimator, one, budget) for one in fitted]
+    frontier, order = _frontier(fitted, costs, comparison, budget)
+    tolerance = estimator.tolerance if asks_for_auto(estimator) else None
+    allowed = [n for n, point in enumerate(frontier) if _keeps(budget, point.costs)]
+    while allowed:
+        index, reason = choose(comparison, order, allowed, tolerance)
+        estimator._adopt(frontier[index].fitted)
+        estimator.frontier_ = frontier.choosing(index, reason)
+        if not quantized:
+            return None
+        quantize()
+        names = hardware_names(budget)
+        measured = {**frontier[index].costs, **(_measure(estimator, names) if names else {})}
+        if _keeps(budget, measured):
+            return None
+        allowed.remove(index)
+    estimator._adopt(frontier[0].fitted)
+    return replace(allotment, budget=_tighter(budget, frontier))
+
+
+def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> Any:
+    """A fitted copy of the estimator that is another point of its frontier."""
+    frontier: Frontier | None = getattr(estimator, "frontier_", None)
+    if frontier is None:
+        raise InvalidParameterError(
+            "at() needs the frontier that fit keeps with n_features_to_select='auto' or "
+            "target_hidden_layer_sizes='auto'; this estimator was fitted to one size."
+        )
+    if (index is None) == (not limits):
+        raise InvalidParameterError("at() takes either a position or limits such as multiplications=400.")
+    if index is None:
+        index = frontier.find(**limits)
+        reason = "least loss with " + ", ".join(f"{name} up to {limit:g}" for name, limit in limits.items())
+    elif not -len(frontier) <= index < len(frontier):
+        raise InvalidParameterError(f"at({index}): the frontier has {len(frontier)} networks.")
+    else:
+        index, reason = index % len(frontier), "asked for by position"
+    other = copy(estimator)
+    other._adopt(frontier[index].fitted)
+    other.frontier_ = frontier.choosing(index, reason)
+    if estimator.quantization is not None:
+        _round(other)
+    return other
+
+
+def export_options(config: FPGAConfig | None) -> dict[str, Any]:
+    """Keywords of `to_fpga` that say the same as a configuration."""
+    if config is None:
+        return {}
+    options = {field.name: getattr(config, field.name) for field in fields(config)}
+    return {**options, **options.pop("options")}
+
+
+def _round(estimator: Any) -> None:
+    """Give the estimator a plan in fixed point without training in it."""
+    from sk_shadownet.fpga import quantized_module
+
+    fixed = quantized_module(
+        estimator.module_, estimator.calibration_rows_, estimator.quantization, task=estimator._task
+    )
+    estimator.module_ = fixed.to_sequential()
+    estimator.fixed_point_plan_ = fixed.plan()
+    del estimator.quantization_history_
+
+
+def _frontier(
+    fitted: list[Fitted], costs: list[dict[str, float]], comparison: Comparison, budget: Budget
+) -> tuple[Frontier, list[int]]:
+    """The frontier, cheapest first, and that order."""
+    order = sorted(
+        range(len(fitted)), key=lambda n: (_load(budget, costs[n]), costs[n]["multiplications"], n)
+    )
+    loss_error = np.sqrt(np.diag(comparison.loss_covariance))
+    score_error = np.sqrt(np.diag(comparison.score_covariance))
+    points = tuple(
+        FrontierPoint(
+            fitted=fitted[n],
+            costs=costs[n],
+            loss=float(comparison.loss[n]),
+            loss_std_error=float(loss_error[n]),
+            score=float(comparison.score[n]),
+            score_std_error=float(score_error[n]),
+        )
+        for n in order
+    )
+    return Frontier(points, 0, "", comparison.held_out), order
+
+
+def _costs(estimator: Any, fitted: Fitted, budget: Budget) -> dict[str, float]:
+    """Costs of one network; those of hardware by counting its own weights."""
+    widths = fitted.architecture.widths
+    counted = {
+        "parameters": float(count_parameters(widths)),
+        "multiplications": float(count_multiplications(widths)),
+        **budget.costs(widths),
+    }
+    names = hardware_names(budget)
+    if names:
+        estimator._adopt(fitted)
+        counted.update(_measure(estimator, names))
+    return counted
+
+
+def _measure(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
+    """Figures of the estimate that an export of the estimator would print."""
+    from sk_shadownet.fpga import FPGAConfig
+    from sk_shadownet.fpga._costs import hardware_costs
+
+    config = estimator.fpga or FPGAConfig()
+    unfinished = estimator.quantization is not None and not hasattr(estimator, "fixed_point_plan_")
+    if unfinished and config.precision == "auto":
+        config = replace(config, precision=estimator.quantization)
+    costs = hardware_costs(estimator, config)
+    return {name: costs[name] for name in names}
+
+
+def _load(budget: Budget, costs: dict[str, float]) -> float:
+    return budget.load_of(costs)
+
+
+def _keeps(budget: Budget, costs: dict[str, float]) -> bool:
+    return budget.load_of(costs) <= 1.0
+
+
+def _tighter(budget: Budget, frontier: Frontier) -> Budget:
+    """The budget with predictions that are what the cheapest network turned out to need."""
+    cheapest = frontier[0]
+    predicted = budget.costs(cheapest.widths)
+    return scaled(
+        budget,
+        {
+            name: max(1.0, cheapest.costs[name] / predicted[name])
+            for name in hardware_names(budget)
+            if predicted[name]
+        },
+    )

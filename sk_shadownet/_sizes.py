@@ -1,0 +1,213 @@
+"""Which widths the user fixed, which the data decide, and within what limits."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sk_shadownet._allotment import Allotment
+from sk_shadownet._budget import Budget, Limit, Widths, allocate
+from sk_shadownet._checks import check_choice, check_integer, check_real, n_selected
+from sk_shadownet._limits import calibrate, hardware_names, parse_budget
+from sk_shadownet._schedule import INPUT_CLOSING
+from sk_shadownet.architecture import count_multiplications
+from sk_shadownet.exceptions import InvalidParameterError
+
+__all__ = ["Sizes", "asks_for_auto", "check_tolerance", "exact_widths", "hidden_widths", "plan_sizes"]
+
+FRONTIER_POINTS = 12
+# The largest network of a frontier costs so many times the smallest. Where the budget has to close further in
+# the same time, the networks in between are worse: at 1,000 madelon lost five points.
+FRONTIER_SPAN = 64
+# Of a budget on hardware, whose cost widths only foretell, networks of these shares are trained side by
+# side; the best that keeps the budget, once its own weights have been counted, is taken.
+HARDWARE_LOADS = (1.25, 1.12, 1.0, 0.9, 0.8, 0.7, 0.55, 0.4, 0.25)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Where the widths of a run end.
+
+    Parameters
+    ----------
+    targets : tuple of int
+        Widths at the end of inputs and hidden layers; 1 where the data decide.
+    allotment : Allotment or None
+        None where every width is fixed.
+    loads : tuple of float
+        Shares of the budget for each of which there shall be a network.
+    """
+
+    targets: Widths
+    allotment: Allotment | None = None
+    loads: tuple[float, ...] = ()
+
+
+def hidden_widths(value: Any) -> Widths:
+    """``hidden_layer_sizes`` as a tuple; an int means one layer."""
+    sizes = (value,) if isinstance(value, numbers.Integral) else value
+    try:
+        sizes = tuple(sizes)
+    except TypeError:
+        raise InvalidParameterError(
+            f"hidden_layer_sizes must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
+        ) from None
+    return tuple(check_integer(f"hidden_layer_sizes[{n}]", size, 1) for n, size in enumerate(sizes))
+
+
+def asks_for_auto(estimator: Any) -> bool:
+    """Whether the data shall decide how much of the budget is needed at all."""
+    value = estimator.target_hidden_layer_sizes
+    entries = value if isinstance(value, (tuple, list)) else (value,)
+    return any(isinstance(v, str) and v == "auto" for v in (estimator.n_features_to_select, *entries))
+
+
+def exact_widths(estimator: Any, n_features: int, hidden: Widths) -> tuple[int | None, ...]:
+    """Widths that the user fixed, inputs first; None where the data decide.
+
+    What is left at None is as wide as it was where there is no budget, and free where there is one.
+    """
+    n, free = estimator.n_features_to_select, estimator.budget is not None
+    is_open = (isinstance(n, str) and n == "auto") or (n is None and free)
+    inputs = None if is_open else n_selected(n, n_features)
+    return (inputs, *_exact_hidden(estimator.target_hidden_layer_sizes, hidden, free))
+
+
+def _exact_hidden(value: Any, hidden: Widths, free: bool) -> tuple[int | None, ...]:
+    if isinstance(value, str):
+        check_choice("target_hidden_layer_sizes", value, ("auto",))
+        return (None,) * len(hidden)
+    if value is None:
+        return (None,) * len(hidden) if free else hidden
+    sizes = (value,) if isinstance(value, numbers.Integral) else value
+    try:
+        sizes = tuple(sizes)
+    except TypeError:
+        raise InvalidParameterError(
+            f"target_hidden_layer_sizes must be a tuple of widths, 'auto' or None, got {value!r}."
+        ) from None
+    if len(sizes) != len(hidden):
+        raise InvalidParameterError(
+            f"target_hidden_layer_sizes={sizes} names {len(sizes)} layers, but hidden_layer_sizes={hidden} "
+            f"has {len(hidden)}; give one width a layer (None keeps a layer as it is)."
+        )
+    return tuple(
+        _exact_width(n, size, width, free) for n, (size, width) in enumerate(zip(sizes, hidden, strict=True))
+    )
+
+
+def _exact_width(n: int, size: Any, width: int, free: bool) -> int | None:
+    name = f"target_hidden_layer_sizes[{n}]"
+    if isinstance(size, str):
+        check_choice(name, size, ("auto",))
+        return None
+    if size is None:
+        return None if free else width
+    target = check_integer(name, size, 1)
+    if target > width:
+        raise InvalidParameterError(
+            f"{name}={target} exceeds the {width} units of that layer in hidden_layer_sizes; pass at most "
+            f"{width}, or start wider."
+        )
+    return target
+
+
+def check_tolerance(value: Any) -> str | float:
+    """``tolerance``, a rule by name or a loss of score."""
+    if isinstance(value, str):
+        return check_choice("tolerance", value, ("1-se", "1-se-paired"))
+    return check_real("tolerance", value, 0)
+
+
+def plan_sizes(
+    widths: Widths, exact: tuple[int | None, ...], *, budget: Any, fpga: Any, is_auto: bool
+) -> Sizes:
+    """What budget and sizes come to, refusing what no network can keep.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Inputs, hidden layers and outputs at the start.
+    exact : tuple of (int or None)
+        Widths that the user fixed.
+    budget, fpga
+        As the user gave them.
+    is_auto : bool
+        Whether the data decide how much of the budget is used.
+    """
+    _check_fpga(fpga)
+    full = widths[:-1]
+    if budget is None and not is_auto:
+        return Sizes(tuple(width if width is not None else n for width, n in zip(exact, full, strict=True)))
+    limits = _everything(widths) if budget is None else parse_budget(budget, fpga, len(full))
+    hardware = hardware_names(limits)
+    if hardware:
+        limits = calibrate(limits, _typical(widths, exact, limits), fpga)
+    _require_feasible(limits, exact, widths)
+    full_load = limits.load((*_at_most(exact, full), widths[-1]))
+    loads: tuple[float, ...] = ()
+    if is_auto:
+        top = min(full_load, HARDWARE_LOADS[0] if hardware else 1.0)
+        least = limits.load((*_at_least(exact, full, 1), widths[-1]))
+        loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
+    elif hardware:
+        loads = tuple(load for load in HARDWARE_LOADS if load < full_load) or (full_load,)
+    elif full_load <= 1.0:
+        return Sizes(_at_most(exact, full))
+    allotment = Allotment(limits, exact, widths[-1], loads[-1] if loads else 1.0, INPUT_CLOSING)
+    return Sizes(tuple(1 if width is None else width for width in exact), allotment, loads)
+
+
+def _everything(widths: Widths) -> Budget:
+    """The budget of a user who named none: the multiplications of the wide network."""
+    return Budget((Limit("multiplications", count_multiplications(widths), count_multiplications),))
+
+
+def _at_most(exact: tuple[int | None, ...], full: Widths) -> Widths:
+    return tuple(n if width is None else width for width, n in zip(exact, full, strict=True))
+
+
+def _at_least(exact: tuple[int | None, ...], full: Widths, least: int) -> Widths:
+    return tuple(min(least, n) if width is None else width for width, n in zip(exact, full, strict=True))
+
+
+def _typical(widths: Widths, exact: tuple[int | None, ...], limits: Budget) -> Widths:
+    """Widths that the budget might come to, if every unit were worth the same."""
+    full = widths[:-1]
+    worth = [np.full(n, 1.0 / n) for n in full]
+    typical = allocate(
+        worth, _at_least(exact, full, 1), _at_most(exact, full), lambda own: limits.load((*own, widths[-1]))
+    )
+    return (*typical, widths[-1])
+
+
+def _require_feasible(limits: Budget, exact: tuple[int | None, ...], widths: Widths) -> None:
+    """Refuse a budget that not even one unit a layer keeps."""
+    smallest = (*_at_least(exact, widths[:-1], 1), widths[-1])
+    if limits.fits(smallest):
+        return
+    costs = limits.costs(smallest)
+    needs = ", ".join(f"{name} {costs[name]:g}" for name in costs)
+    asked = ", ".join(f"{limit.name} {limit.limit:g}" for limit in limits.limits)
+    shape = "-".join(map(str, smallest))
+    raise InvalidParameterError(
+        f"budget: {asked}; but even the smallest network that n_features_to_select and "
+        f"target_hidden_layer_sizes leave open, {shape}, needs {needs}. Raise the budget to that at least, "
+        "or free a width."
+    )
+
+
+def _check_fpga(fpga: Any) -> None:
+    if fpga is None:
+        return
+    from sk_shadownet.fpga import FPGAConfig
+
+    if not isinstance(fpga, FPGAConfig):
+        hint = f"FPGAConfig(**{dict(fpga)})" if isinstance(fpga, Mapping) else "FPGAConfig(backend='verilog')"
+        raise InvalidParameterError(
+            f"fpga must be a sk_shadownet.fpga.FPGAConfig or None, got {fpga!r}; pass {hint}."
+        )

@@ -1,0 +1,70 @@
+"""What hardware a model would need, without writing any: the figures that a budget limits."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._device import make_device
+from sk_shadownet.fpga._export import make_plan
+from sk_shadownet.fpga._folding import ExportedModel, export_model
+
+__all__ = ["costs_of_random_network", "hardware_costs"]
+
+N_RANDOM_ROWS = 512
+
+
+def hardware_costs(model: Any, config: FPGAConfig) -> dict[str, float]:
+    """Figures of ``to_fpga(model, ...).estimate()``, and the bit operations of its plan.
+
+    Parameters
+    ----------
+    model : estimator or Pipeline
+        Fitted.
+    config : FPGAConfig
+
+    Returns
+    -------
+    costs : dict
+        "bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", and "latency_ns" at the clock
+        period that the configuration asks for.
+    """
+    return _costs(export_model(model, None, None), config)
+
+
+def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict[str, float]:
+    """The same of a network of these widths with normal weights, on normal rows."""
+    generator = torch.Generator().manual_seed(0)
+    modules: list[nn.Module] = []
+    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        with torch.random.fork_rng(devices=[]):
+            linear = nn.Linear(n_in, n_out)
+        with torch.no_grad():
+            linear.weight.copy_(torch.randn(n_out, n_in, generator=generator) * (2 / n_in) ** 0.5)
+            linear.bias.zero_()
+        modules += [linear, nn.ReLU()]
+    rows = torch.randn(N_RANDOM_ROWS, widths[0], generator=generator).numpy().astype(np.float64)
+    return _costs(export_model(nn.Sequential(*modules[:-1]), rows, None), config)
+
+
+def _costs(model: ExportedModel, config: FPGAConfig) -> dict[str, float]:
+    with warnings.catch_warnings():
+        # Nothing is exported yet: what would be worth a warning then is said then.
+        warnings.simplefilter("ignore", HardwareWarning)
+        warnings.simplefilter("ignore", CalibrationWarning)
+        plan, _ = make_plan(model, config)
+        figures = make_device(plan, config, Path(config.project_name)).estimate()
+    names = ("lut", "ff", "dsp", "bram", "latency_cycles")
+    costs = {name: float(getattr(figures, name)) for name in names}
+    return {
+        "bit_operations": float(plan.bit_operations),
+        **costs,
+        "latency_ns": figures.latency_cycles * config.clock_period,
+    }
