@@ -98,6 +98,8 @@ def _text(content: object) -> str:
         return str(content)
     if isinstance(content, int) and not isinstance(content, bool):
         return f"{content:,}"
+    if isinstance(content, float) and content.is_integer():
+        return f"{content:,.0f}"
     if isinstance(content, float):
         return f"{content:,.4g}"
     return escape(str(content))

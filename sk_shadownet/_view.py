@@ -21,7 +21,7 @@ def estimator_view(estimator: Any) -> str:
     """Architecture, selected features and scores as HTML; an empty text before `fit`."""
     if not hasattr(estimator, "architecture_"):
         return ""
-    parts = [_architecture(estimator), _features(estimator), _scores(estimator)]
+    parts = [_architecture(estimator), _features(estimator), _scores(estimator), _frontier(estimator)]
     return panel(f"<p><code>{escape(repr(estimator.architecture_))}</code></p>", *parts)
 
 
@@ -67,7 +67,7 @@ def _feature_table(rows: list[tuple[object, ...]]) -> str:
 
 def _scores(estimator: Any) -> str:
     history, epoch = estimator.history_, estimator.best_epoch_
-    score = "accuracy" if is_classifier(estimator) else "R²"
+    score = _score_name(estimator)
     members = len(history["member_valid_loss"][epoch - 1]) if "member_valid_loss" in history else 1
     mean = f", mean of {members} networks" if members > 1 else ""
     labels = {
@@ -83,3 +83,28 @@ def _scores(estimator: Any) -> str:
     if plan is not None:
         rows.append(("finished in fixed point", f"{plan.bit_operations:,} bit operations"))
     return section("Training", table(["", ""], rows))
+
+
+def _score_name(estimator: Any) -> str:
+    return "accuracy" if is_classifier(estimator) else "R²"
+
+
+def _frontier(estimator: Any) -> str:
+    """All sizes of the run, folded away, and why the one was chosen."""
+    frontier = getattr(estimator, "frontier_", None)
+    if frontier is None:
+        return ""
+    costs = list(frontier.points[0].costs)
+    rows = [
+        (
+            "-".join(map(str, point.widths)),
+            *(float(point.costs[name]) for name in costs),
+            f"{point.score:.4f} ± {point.score_std_error:.4f}",
+            f"{point.loss:.4f} ± {point.loss_std_error:.4f}",
+            "chosen" if n == frontier.chosen else "",
+        )
+        for n, point in enumerate(frontier.points)
+    ]
+    head = ["widths", *costs, _score_name(estimator), "loss", ""]
+    why = f'<p class="note">Chosen: {escape(frontier.reason)}.</p>'
+    return section("Frontier", details(f"{len(rows)} sizes from one run", table(head, rows)), why)

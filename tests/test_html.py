@@ -2,7 +2,9 @@
 
 import html
 import re
+from copy import copy
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -176,6 +178,33 @@ def test_a_regressor_shows_its_own_score(data):
     shown = words(clf._repr_html_())
     assert "validation R²" in shown
     assert "outputs 2 2" in shown
+
+
+def test_all_sizes_of_a_run_are_folded_away_below_the_choice(fitted):
+    def point(widths, cost, score):
+        return SimpleNamespace(
+            widths=widths,
+            costs={"LUT": cost},
+            score=score,
+            score_std_error=0.01,
+            loss=0.5,
+            loss_std_error=0.02,
+        )
+
+    several = copy(fitted)
+    several.frontier_ = SimpleNamespace(
+        points=(point((1, 2, 2), 900.0, 0.7), point((2, 3, 2), 12345.0, 0.8)), chosen=1, reason="a < b"
+    )
+    view = several._repr_html_()
+    shown = words(view)
+    assert "2 sizes from one run widths LUT accuracy loss" in shown
+    assert (
+        "1-2-2 900 0.7000 ± 0.0100 0.5000 ± 0.0200 2-3-2 12,345 0.8000 ± 0.0100 0.5000 ± 0.0200 chosen"
+        in shown
+    )
+    assert "Chosen: a < b." in shown
+    assert "a < b" not in view
+    require_balanced(ours(view))
 
 
 def test_finishing_in_fixed_point_is_told(data):

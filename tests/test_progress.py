@@ -8,6 +8,7 @@ import struct
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet._training._progress import PhaseLog
 from sk_shadownet.exceptions import TrainingDivergedError
 
 X = np.random.default_rng(0).normal(size=(300, 6))
@@ -174,3 +176,15 @@ def test_a_run_that_diverges_leaves_no_line_of_success(caplog):
     with caplog.at_level(logging.INFO, logger="sk_shadownet"), pytest.raises(TrainingDivergedError):
         small(learning_rate_init=1e30).fit(X, Y)
     assert not any(record.getMessage().startswith("trained") for record in caplog.records)
+
+
+def test_networks_of_several_sizes_are_counted_and_no_epoch_is_the_kept_one(caplog):
+    row = {"open_counts": (3.0, 5.0), "train_loss": 0.5, "valid_score": 0.75, "dur": 1.0}
+    several = SimpleNamespace(max_epochs=1, history=[row], module_=SimpleNamespace(n_members=12))
+    log = PhaseLog(SimpleNamespace(phase="finishing"), SimpleNamespace(epoch=1))
+    with caplog.at_level(logging.INFO, logger="sk_shadownet"):
+        log.on_train_end(several)
+    expected = (
+        "trained 1 epochs in 1.0 s: means of 12 networks, training loss 0.5000, validation score 0.7500"
+    )
+    assert caplog.messages == [expected]

@@ -246,7 +246,7 @@ class FrontierDisplay:
 
     def _draw_labels(self, labels: bool | None) -> None:
         """Widths on the outer side of the curve, those near the right end to the left of their points."""
-        few = len(self.cost) <= MOST_LABELS
+        few = self.on_front.sum() <= MOST_LABELS
         wanted = self.on_front & few if labels is None else np.full(len(self.cost), labels)
         self.ax_.get_xlim()  # asking settles the limits
         to_axes = self.ax_.transAxes.inverted().transform

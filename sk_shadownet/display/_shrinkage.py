@@ -176,8 +176,12 @@ class ShrinkageDisplay:
 
     def _mark_cut(self, ax: Any) -> None:
         """A line between the last epoch with soft gates and the first of the small network."""
-        if self._shrinks and "finishing" in self.phases and self.phases[0] != "finishing":
-            after = self.epochs[self.phases.index("finishing")]
-            ax.axvline(after - 0.5, color=ink(), linewidth=0.8, alpha=0.5)
-            if ax is self.ax_:
-                ax.set_title("vertical line: last cut", fontsize="small", loc="right")
+        if not self._shrinks or "finishing" not in self.phases or self.phases[0] == "finishing":
+            return
+        first = self.phases.index("finishing")
+        ax.axvline(self.epochs[first] - 0.5, color=ink(), linewidth=0.8, alpha=0.5)
+        if ax is self.ax_:
+            # A run through many sizes closes down to the smallest; the one that was chosen left on the way.
+            through = (self.open_counts[first] > self.open_counts[first - 1]).any()
+            text = "vertical line: last cut" + ("; from there on, the chosen size" if through else "")
+            ax.set_title(text, fontsize="small", loc="right")

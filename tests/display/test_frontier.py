@@ -99,3 +99,8 @@ def test_rivals_of_another_form_are_refused():
 def test_an_estimator_of_one_size_has_no_frontier(classifier):
     with pytest.raises(InvalidParameterError, match="was fitted to one size, so it has no frontier"):
         FrontierDisplay.from_estimator(classifier)
+
+
+def test_of_many_networks_those_that_are_beaten_have_no_label():
+    pairs = [(k, k) for k in range(1, 6)] + [(k + 0.5, 0) for k in range(1, 6)]
+    assert [text.get_text() for text in display_of(pairs).plot().ax_.texts] == [f"{n}-1" for n in range(5)]

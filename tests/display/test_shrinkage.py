@@ -71,3 +71,18 @@ def test_a_search_over_a_pipeline_is_looked_into(data):
     search = GridSearchCV(make_pipeline(StandardScaler(), small()), {}, cv=2).fit(*data)
     display = ShrinkageDisplay.from_estimator(search)
     assert display.best_epoch == search.best_estimator_[-1].best_epoch_
+
+
+def test_a_run_through_many_sizes_says_where_the_chosen_one_begins():
+    display = ShrinkageDisplay(
+        epochs=np.arange(1, 5),
+        open_counts=np.array([[8.0], [4.0], [2.0], [5.0]]),
+        temperature=np.array([2.0, 1.0, 0.1, 0.0]),
+        losses={"training": np.ones(4)},
+        score=None,
+        score_name="accuracy",
+        phases=("closing", "closing", "closing", "finishing"),
+        best_epoch=4,
+    ).plot()
+    assert display.ax_.get_title(loc="right") == "vertical line: last cut; from there on, the chosen size"
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "inputs: 8 to 5"
