@@ -91,7 +91,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, held-out rows, the order of rows and the noise. An int makes fits repeatable.
     verbose : bool, default=False
-        Whether to show a bar with epoch, phase, open units, loss and the time left.
+        Whether to show a bar with phase, epoch, time left, open units and validation score. The log
+        "sk_shadownet" tells phases and results at level INFO in any case.
     warm_start : bool, default=False
         Whether a further `fit` continues the small network that is there, without pruning it again.
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sk_shadownet.display import FrontierDisplay
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
+from .conftest import small
 from .test_convention import frontier
 
 points = st.lists(st.tuples(st.integers(1, 8), st.integers(0, 8)), min_size=1, max_size=10)
@@ -104,3 +105,12 @@ def test_an_estimator_of_one_size_has_no_frontier(classifier):
 def test_of_many_networks_those_that_are_beaten_have_no_label():
     pairs = [(k, k) for k in range(1, 6)] + [(k + 0.5, 0) for k in range(1, 6)]
     assert [text.get_text() for text in display_of(pairs).plot().ax_.texts] == [f"{n}-1" for n in range(5)]
+
+
+def test_an_estimator_with_open_sizes_shows_what_its_frontier_says(data):
+    clf = small(n_features_to_select="auto", target_hidden_layer_sizes="auto").fit(*data)
+    display = FrontierDisplay.from_estimator(clf, value="loss", cost="parameters")
+    points = clf.frontier_.points
+    np.testing.assert_array_equal(display.cost, [point.architecture.n_parameters for point in points])
+    np.testing.assert_array_equal(display.value, [point.loss for point in points])
+    assert display.widths[display.chosen] == "-".join(map(str, clf.architecture_.widths))
