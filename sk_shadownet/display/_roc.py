@@ -224,7 +224,7 @@ class RocDisplay:
                 at,
                 np.where(open_end, 2 * tallest, heights),
                 thickness,
-                yerr=np.where(open_end, 0.0, errors),
+                yerr=np.where(open_end, np.nan, errors),
                 color=colour(k),
                 hatch=HATCHES[k % len(HATCHES)],
                 edgecolor=line_on(colour(k)),
@@ -235,6 +235,7 @@ class RocDisplay:
             for x in at[open_end]:
                 self.ax_.annotate("∞", (x, 2 * tallest), ha="center", va="bottom")
         _plain_log(self.ax_)
+        self.ax_.set_ylim(bottom=1)
         self.ax_.set_xticks(range(len(self.labels)), [safe_text(label) for label in self.labels])
         self.ax_.set_ylabel(f"background rejection at {signal_efficiency:.0%} signal efficiency")
         self.ax_.set_xlabel("signal class, against the rest")

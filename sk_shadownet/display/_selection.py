@@ -223,7 +223,7 @@ class SelectionDisplay:
             ax.annotate(
                 f"{len(rest)} more features are not shown, {kept} of them kept",
                 (0, 0),
-                (0, -32),
+                (0, -34),
                 xycoords="axes fraction",
                 textcoords="offset points",
                 va="top",
