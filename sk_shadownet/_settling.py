@@ -107,8 +107,9 @@ def export_options(config: FPGAConfig | None) -> dict[str, Any]:
     """Keywords of `to_fpga` that say the same as a configuration."""
     if config is None:
         return {}
-    options = {field.name: getattr(config, field.name) for field in fields(config)}
-    return {**options, **options.pop("options")}
+    keywords = {field.name: getattr(config, field.name) for field in fields(config)}
+    options = keywords.pop("options")
+    return {**keywords, **options}
 
 
 def _round(estimator: Any) -> None:

@@ -25,7 +25,7 @@ FRONTIER_POINTS = 12
 FRONTIER_SPAN = 64
 # Of a budget on hardware, whose cost widths only foretell, networks of these shares are trained side by
 # side; the best that keeps the budget, once its own weights have been counted, is taken.
-HARDWARE_LOADS = (1.25, 1.12, 1.0, 0.9, 0.8, 0.7, 0.55, 0.4, 0.25)
+HARDWARE_LOADS = (1.3, 1.2, 1.12, 1.05, 0.98, 0.92, 0.86, 0.8, 0.73, 0.65, 0.5, 0.3)
 
 
 @dataclass(frozen=True)
