@@ -1,0 +1,211 @@
+"""A fleet of networks is each of them alone, in fewer products."""
+
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_shadownet._fleet import STARTING_COST, Fleet, group_sizes
+from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._pruning import cut
+from sk_shadownet._training import CrossEntropy
+from sk_shadownet.architecture import count_multiplications
+
+N_COLUMNS, N_CLASSES = 7, 3
+# Networks of a run saw the same rows.
+SHIFT, SCALE = torch.linspace(-1, 2, N_COLUMNS), torch.linspace(0.5, 3, N_COLUMNS)
+
+
+def network_of(n_inputs, hidden, activation="relu", is_scaled=True):
+    """A network that reads some of the columns, as a cut leaves it."""
+    scaling = (SHIFT, SCALE) if is_scaled else (None, None)
+    whole = ShadowedMLP((N_COLUMNS, *hidden, N_CLASSES), 1, activation, *scaling)
+    for bias in whole.biases:
+        torch.nn.init.normal_(bias)
+    mask = torch.zeros(1, N_COLUMNS, dtype=torch.bool)
+    mask[0, torch.randperm(N_COLUMNS)[:n_inputs]] = True
+    if n_inputs < N_COLUMNS:
+        cut(whole, [mask, *(None for _ in hidden)])
+    return whole
+
+
+@st.composite
+def fleets(draw):
+    """Networks whose widths, columns and depths differ."""
+    torch.manual_seed(draw(st.integers(0, 2**31)))
+    sizes = draw(
+        st.lists(
+            st.tuples(st.integers(1, N_COLUMNS), st.lists(st.integers(1, 12), max_size=3)),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    activation, is_scaled = draw(st.sampled_from(sorted(ACTIVATIONS))), draw(st.booleans())
+    return [network_of(n_inputs, hidden, activation, is_scaled) for n_inputs, hidden in sizes]
+
+
+def rows(n=16):
+    return torch.randn(n, N_COLUMNS), torch.randint(N_CLASSES, (n,))
+
+
+def tensors(network):
+    columns = torch.arange(network.widths[0]) if network.columns is None else network.columns
+    scaling = [] if network.shift is None else [network.shift, network.scale]
+    return [columns, *scaling, *network.weights, *network.biases]
+
+
+# ------------------------------------------------------------------ the fleet is its networks
+
+
+@settings(max_examples=150, deadline=None)
+@given(fleets())
+def test_outputs_are_those_of_each_network_alone(networks):
+    x, _ = rows()
+    with torch.no_grad():
+        together = Fleet(networks)(x)
+        apart = torch.cat([network(x) for network in networks])
+    torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(fleets())
+def test_each_network_comes_back_as_it_went_in(networks):
+    fleet = Fleet(networks)
+    for n, network in enumerate(networks):
+        back = fleet.alone(n)
+        assert back.widths == network.widths
+        for mine, theirs in zip(tensors(back), tensors(network), strict=True):
+            assert torch.equal(mine, theirs)
+
+
+@settings(max_examples=30, deadline=None)
+@given(fleets())
+def test_what_comes_back_is_a_copy(networks):
+    fleet = Fleet(networks)
+    x, _ = rows()
+    with torch.no_grad():
+        before = fleet(x)
+        for weight in fleet.alone(0).weights:
+            weight.fill_(9.0)
+        assert torch.equal(fleet(x), before)
+
+
+@settings(max_examples=30, deadline=None)
+@given(fleets())
+def test_networks_that_went_in_stay_as_they_were(networks):
+    before = deepcopy(networks)
+    train(Fleet(networks), [rows()])
+    for network, as_it_was in zip(networks, before, strict=True):
+        for mine, theirs in zip(tensors(network), tensors(as_it_was), strict=True):
+            assert torch.equal(mine, theirs)
+
+
+def train(module, batches, rate=0.01, decay=0.1):
+    """Adam with decoupled weight decay, as a run does it."""
+    optimizer = torch.optim.Adam(module.parameters(), lr=rate)
+    for x, y in batches:
+        optimizer.zero_grad()
+        CrossEntropy()(module(x), y, None).backward()
+        for weight in module.weights:
+            weight.data.mul_(1 - rate * decay)
+        optimizer.step()
+
+
+@settings(max_examples=60, deadline=None)
+@given(fleets())
+def test_gradients_are_those_of_each_network_alone(networks):
+    x, y = rows()
+    fleet = Fleet(networks)
+    CrossEntropy()(fleet(x), y, None).backward()
+    for parameter in fleet.parameters():
+        parameter.data, parameter.grad = parameter.grad, None
+    for n, network in enumerate(networks):
+        CrossEntropy()(network(x), y, None).backward()
+        gradients = [parameter.grad for parameter in (*network.weights, *network.biases)]
+        back = fleet.alone(n)
+        for mine, theirs in zip((*back.weights, *back.biases), gradients, strict=True):
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(fleets())
+def test_training_the_fleet_trains_each_network_as_alone(networks):
+    # In float64: where a gradient is nearly 0, Adam's first steps are rounding divided by rounding.
+    fleet, batches = Fleet(networks).double(), [(x.double(), y) for x, y in (rows() for _ in range(4))]
+    for padded in fleet.committees:
+        padded.gates = [None if gate is None else gate.double() for gate in padded.gates]
+    train(fleet, batches)
+    for n, network in enumerate(networks):
+        alone = network.double()
+        train(alone, batches)
+        back = fleet.alone(n)
+        for mine, theirs in zip((*back.weights, *back.biases), (*alone.weights, *alone.biases), strict=True):
+            torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(fleets())
+def test_padding_stays_empty_in_training(networks):
+    fleet = Fleet(networks)
+    train(fleet, [rows() for _ in range(3)])
+    used = sum(network.weights[n].numel() for network in networks for n in range(len(network.weights)))
+    assert sum(int((weight != 0).sum()) for weight in fleet.weights) <= used
+
+
+# ------------------------------------------------------------------ which share a product
+
+sizes_of_networks = st.lists(
+    st.lists(st.integers(1, 64), min_size=2, max_size=5).map(tuple), min_size=1, max_size=14
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(sizes_of_networks)
+def test_groups_are_a_partition_of_networks_of_equal_depth(sizes):
+    groups = group_sizes(sizes)
+    assert sorted(n for group in groups for n in group) == list(range(len(sizes)))
+    assert all(len({len(sizes[n]) for n in group}) == 1 for group in groups)
+
+
+def cost_of(groups, sizes):
+    total = 0
+    for group in groups:
+        padded = tuple(max(widths) for widths in zip(*(sizes[n] for n in group), strict=True))
+        total += STARTING_COST + len(group) * count_multiplications(padded)
+    return total
+
+
+@settings(max_examples=200, deadline=None)
+@given(sizes_of_networks)
+def test_grouping_costs_no_more_than_each_alone_or_all_of_a_depth_together(sizes):
+    mine = cost_of(group_sizes(sizes), sizes)
+    depths = sorted({len(widths) for widths in sizes})
+    together = [[n for n, widths in enumerate(sizes) if len(widths) == depth] for depth in depths]
+    assert mine <= cost_of([[n] for n in range(len(sizes))], sizes)
+    assert mine <= cost_of(together, sizes)
+
+
+def test_a_large_network_does_not_pad_small_ones():
+    assert group_sizes([(16, 64, 32, 5), (4, 4, 4, 5), (4, 5, 4, 5)]) == [[0], [2, 1]]
+
+
+def test_equal_networks_share_one_product_without_gates():
+    torch.manual_seed(0)
+    networks = [network_of(N_COLUMNS, (5, 4)) for _ in range(3)]
+    fleet = Fleet(networks)
+    assert len(fleet.committees) == 1
+    assert fleet.committees[0].gates == [None, None, None]
+    assert len(fleet.weights) == 3
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_networks_keep_their_places_whatever_their_groups(index):
+    torch.manual_seed(0)
+    networks = [network_of(3, (40, 40)), network_of(2, ()), network_of(5, (2, 2))]
+    assert Fleet(networks).alone(index).widths == networks[index].widths
+    x = torch.as_tensor(np.eye(N_COLUMNS, dtype=np.float32))
+    with torch.no_grad():
+        torch.testing.assert_close(Fleet(networks)(x)[index], networks[index](x)[0])
