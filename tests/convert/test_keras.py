@@ -71,10 +71,9 @@ def build(width, kinds, head, style, seed):
             value = layer(value)
         model = keras.Model(start, value)
     random = np.random.default_rng(seed)
-    # Variances among the weights must be positive.
-    model.set_weights(
-        [random.uniform(0.2, 1.2, w.shape) * (-1) ** (w.ndim == 2) for w in model.get_weights()]
-    )
+    # Vectors may be variances, which must be positive.
+    shapes = [w.shape for w in model.get_weights()]
+    model.set_weights([random.normal(size=n) if len(n) == 2 else random.uniform(0.2, 1.2, n) for n in shapes])
     return model
 
 
@@ -93,6 +92,13 @@ def rows_of(model):
 @given(specs)
 def test_torch_gives_what_keras_gives(spec):
     model = build(**spec)
+    X = rows_of(model)
+    assert_same(run_torch(from_keras(model), X), run_keras(model, X))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_layer_is_kept(kind):
+    model = build(width=4, kinds=["dense swish", kind], head="linear", style="sequential", seed=0)
     X = rows_of(model)
     assert_same(run_torch(from_keras(model), X), run_keras(model, X))
 

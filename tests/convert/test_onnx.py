@@ -171,6 +171,8 @@ def test_a_classifiers_graph_is_its_predict_and_predict_proba(fitted, X, labels)
     outputs = run_onnx(to_onnx(clf), X)
     assert list(outputs) == ["label", "probabilities"]
     assert outputs["label"].tolist() == clf.predict(X).tolist()
+    kind = {"U": str, "i": int, "f": float, "b": int}[np.array(labels).dtype.kind]
+    assert {type(label) for label in outputs["label"].tolist()} == {kind}
     assert_same(outputs["probabilities"], clf.predict_proba(X))
 
 
