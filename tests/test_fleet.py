@@ -60,7 +60,7 @@ def tensors(network):
 # ------------------------------------------------------------------ the fleet is its networks
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(fleets())
 def test_outputs_are_those_of_each_network_alone(networks):
     x, _ = rows()
@@ -70,7 +70,7 @@ def test_outputs_are_those_of_each_network_alone(networks):
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_each_network_comes_back_as_it_went_in(networks):
     fleet = Fleet(networks)

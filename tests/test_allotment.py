@@ -1,0 +1,156 @@
+"""A budget that closes: how much is open when, and what it buys in the end."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_shadownet._allotment import Allotment
+from sk_shadownet._budget import Budget, Limit
+from sk_shadownet._layer_shadow import LayerShadow
+from sk_shadownet._schedule import Closing
+from sk_shadownet.architecture import count_multiplications, count_parameters
+
+CLOSING = Closing(start=0.1, end=0.5)
+N_OUTPUTS = 3
+progress = st.floats(0, 1)
+
+
+class Known:
+    """A rule whose mind is made up."""
+
+    def __init__(self, worth):
+        self._worth = np.atleast_2d(np.asarray(worth, dtype=float))
+
+    def update(self, saliency, gates, temperature):
+        pass
+
+    def worth(self):
+        return self._worth
+
+    def scores(self):
+        return np.log(self._worth + 1e-30)
+
+
+def layer(worth, pooled=False):
+    known = Known(worth)
+    n_members, n_units = known.worth().shape
+    shadow = LayerShadow(n_units, 1, CLOSING, known, pooled)
+    shadow.start(n_members)
+    return shadow
+
+
+def allotment(limit, exact, final_load=1.0, cost=count_multiplications):
+    return Allotment(Budget((Limit("cost", limit, cost),)), exact, N_OUTPUTS, final_load, CLOSING)
+
+
+@st.composite
+def situations(draw):
+    """Layers of known worth and a budget that one unit a layer, or what is asked for, keeps."""
+    widths = tuple(draw(st.lists(st.integers(1, 30), min_size=1, max_size=4)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**31)))
+    n_members = draw(st.integers(1, 3))
+    layers = [
+        layer(rng.pareto(1, (n_members, n)) * 10 ** rng.uniform(-2, 2), n_place == 0)
+        for n_place, n in enumerate(widths)
+    ]
+    exact = tuple(draw(st.sampled_from([None, None, max(1, n // 2), n])) for n in widths)
+    cost = draw(st.sampled_from([count_multiplications, count_parameters]))
+    least = cost((*(n or 1 for n in exact), N_OUTPUTS))
+    most = cost((*widths, N_OUTPUTS))
+    limit = least + draw(st.floats(0, 1.1)) * (most - least)
+    return layers, allotment(limit, exact, cost=cost)
+
+
+# ------------------------------------------------------------------ laws
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations(), progress, progress)
+def test_the_open_share_of_the_budget_never_grows(situation, p, q):
+    layers, rule = situation
+    early, late = sorted([p, q])
+    assert rule.load_at(late, layers) <= rule.load_at(early, layers) * (1 + 1e-12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations(), st.floats(0.0, 0.1), st.floats(0.5, 1.0))
+def test_all_is_open_before_the_closing_and_the_budget_kept_after_it(situation, before, after):
+    layers, rule = situation
+    full = rule.load(tuple(shadow.n_units for shadow in layers))
+    assert rule.load_at(before, layers) == pytest.approx(full)
+    assert rule.load_at(after, layers) == pytest.approx(min(full, 1.0))
+
+
+@settings(max_examples=100, deadline=None)
+@given(situations())
+def test_the_final_widths_keep_the_budget_and_the_exact_counts(situation):
+    layers, rule = situation
+    widths = rule.final_widths(layers, 1.0)
+    assert rule.load(widths) <= 1
+    for shadow, width, asked in zip(layers, widths, rule.exact, strict=True):
+        assert 1 <= width <= shadow.n_units
+        assert asked is None or width == asked
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations(), st.floats(0.1, 1))
+def test_a_share_of_the_budget_buys_what_that_budget_would(situation, share):
+    layers, rule = situation
+    (limit,) = rule.budget.limits
+    smaller = allotment(share * limit.limit, rule.exact, cost=limit.cost)
+    if smaller.load(tuple(n or 1 for n in rule.exact)) <= 1 - 1e-9:
+        widths = rule.final_widths(layers, share)
+        assert smaller.load(widths) <= 1 + 1e-9
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations(), progress)
+def test_inputs_are_let_go_no_faster_than_by_the_law_of_exact_counts(situation, p):
+    layers, rule = situation
+    inputs = rule.open_widths(p, layers)[0]
+    last = rule.open_widths(1.0, layers)[0]
+    assert inputs >= min(last, round(CLOSING.open_count(p, layers[0].n_units, last)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(situations(), progress)
+def test_exact_counts_close_as_they_do_without_a_budget(situation, p):
+    layers, rule = situation
+    widths = rule.open_widths(p, layers)
+    for shadow, width, asked in zip(layers, widths, rule.exact, strict=True):
+        assert asked is None or width == round(CLOSING.open_count(p, shadow.n_units, asked))
+
+
+# ------------------------------------------------------------------ by hand
+
+
+def test_half_way_by_hand():
+    # f = 1/2 leaves 1/8 of the way in the root: of 16 times the budget (root 4) to once, (1 + 3 / 8)^2.
+    layers = [layer(np.ones(16)), layer(np.ones(4))]
+    full = count_multiplications((16, 4, N_OUTPUTS))
+    rule = allotment(full / 16, (None, None))
+    assert rule.load_at(0.3, layers) == pytest.approx((1 + 3 / 8) ** 2)
+
+
+def test_a_network_within_its_budget_stays_open():
+    layers = [layer(np.ones(4)), layer(np.ones(4))]
+    rule = allotment(1000, (None, None))
+    assert rule.load_at(0.9, layers) == rule.load((4, 4))
+    assert rule.open_widths(0.9, layers) == (4, 4)
+
+
+def test_the_layer_that_is_worth_more_gets_the_units():
+    few, many = [8, 6, 1e-3, 1e-3, 1e-3, 1e-3], [5, 5, 5, 5, 5, 5]
+    rule = allotment(30, (None, None))
+    assert rule.final_widths([layer(few), layer(many)], 1.0) == (2, 6)  # 2*6 + 6*3
+    # Turned round, inputs of equal worth: 6*2 + 2*3 = 18 leaves room for 12, and a third unit costs 9.
+    assert rule.final_widths([layer(many), layer(few)], 1.0) == (6, 3)
+
+
+def test_members_that_keep_other_units_stand_for_one_another():
+    # Each member has one unit of worth 8, though not the same.
+    members = [[8, 1, 1], [1, 8, 1]]
+    inputs = [[2, 2, 2], [2, 2, 2]]
+    rule = allotment(6, (None, None))
+    assert rule.final_widths([layer(inputs, pooled=True), layer(members)], 1.0) == (3, 1)
