@@ -357,7 +357,10 @@ def test_the_callers_random_state_and_module_stay_as_they_are(clf):
     ("nodes", "words"),
     [
         ([node("Conv", "x", "W", name="c1")], r"node 0 'c1' \(Conv\).*only fully connected layers"),
-        ([node("MatMul", "x", "S", to="a"), node("Add", "x", "a")], r"node 1 \(Add\).*joins branches"),
+        (
+            [node("MatMul", "x", "S", to="a"), node("Add", "x", "a")],
+            r"node 1 \(Add\).*joins branches, and an nn.Sequential",
+        ),
         ([node("Relu", "x", to="a"), node("Mul", "x", "a")], r"\(Mul\).*no activation known"),
         ([node("Concat", "x", "x", axis=1)], r"node 0 \(Concat\) cannot be converted"),
         ([node("MatMul", "W", "x")], r"\(MatMul\).*its input 1 is not a constant"),
