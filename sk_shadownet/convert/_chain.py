@@ -172,7 +172,7 @@ class Chain:
         behind_linear = len(self.modules) > 1 and isinstance(self.modules[-2], nn.Linear)
         if logits and isinstance(self.modules[-1], nn.Sigmoid) and self.width == 1 and behind_linear:
             self.two_classes()
-        if logits and isinstance(self.modules[-1], (nn.Sigmoid, nn.Softmax)):
+        if logits and isinstance(self.modules[-1], (nn.LogSoftmax, nn.Sigmoid, nn.Softmax)):
             self.modules.pop()
         return nn.Sequential(*self.modules).eval()
 

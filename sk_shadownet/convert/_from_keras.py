@@ -28,8 +28,8 @@ def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
     model : keras.Model or path
         A ``Sequential``, or a functional model whose layers form one chain, nested or not; or the ``.keras``
         file of one. Its layers are of the kinds Dense, BatchNormalization, LayerNormalization, Normalization,
-        Rescaling, Dropout, Flatten, Reshape to one axis, and the activations relu, leaky_relu, PReLU, elu,
-        gelu, silu, tanh, sigmoid and softmax.
+        Rescaling, Dropout, AlphaDropout, Flatten, Reshape to one axis, and the activations relu, leaky_relu,
+        PReLU, elu, gelu, selu, silu, softplus, tanh, sigmoid, softmax and log_softmax.
     logits : bool, default=False
         Leave out the softmax or sigmoid at the end, as the losses of torch and `ShadowMLPClassifier` want it.
         The sigmoid of one output becomes two logits, one for each class.
@@ -129,7 +129,7 @@ def _why_not(kind: str) -> str:
         return "only fully connected layers can; convert the part behind it as a model of its own"
     if kind in ("Add", "Concatenate", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Dot"):
         return "it joins branches, and an nn.Sequential is one chain"
-    if kind in ("GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"):
+    if kind in ("GaussianNoise", "GaussianDropout", "ActivityRegularization"):
         return "it acts in training only; build the model without it"
     return f"the kinds known are {', '.join(sorted(_READERS))}"
 
@@ -182,10 +182,13 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module | None]] = {
     "gelu": nn.GELU,
     "leaky_relu": lambda: nn.LeakyReLU(0.2),
     "linear": lambda: None,
+    "log_softmax": lambda: nn.LogSoftmax(dim=-1),
     "relu": nn.ReLU,
+    "selu": nn.SELU,
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
     "softmax": lambda: nn.Softmax(dim=-1),
+    "softplus": nn.Softplus,
     "tanh": nn.Tanh,
 }
 
@@ -253,6 +256,7 @@ def _reshape(keras: Any, chain: Chain, layer: KerasLayer) -> None:
 
 _READERS: dict[str, Callable[[Any, Chain, KerasLayer], None]] = {
     "Activation": _activation,
+    "AlphaDropout": lambda keras, chain, layer: chain.activation(nn.AlphaDropout(float(layer.rate))),
     "BatchNormalization": _batch_normalization,
     "Dense": _dense,
     "Dropout": lambda keras, chain, layer: chain.activation(nn.Dropout(float(layer.rate))),

@@ -28,7 +28,8 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
         A chain of fully connected layers from one input, as torch, Keras and skl2onnx write it: Gemm or
         MatMul, BatchNormalization, LayerNormalization, Dropout, Flatten, Reshape to one axis, Gather of
         columns, arithmetic with constants, casts to floats, and the activations Relu, LeakyRelu, PRelu, Elu,
-        Gelu, Swish, Tanh, Sigmoid and Softmax, also where an exporter wrote them out in parts.
+        Gelu, Selu, Swish, Softplus, Tanh, Sigmoid, Softmax and LogSoftmax, some also where an exporter wrote
+        them out in parts.
     output : str or None, default=None
         Name of the value to read up to, any in the graph. None takes its only output that holds numbers,
         not labels.
@@ -235,7 +236,7 @@ def _layer_normalization(chain: Chain, graph: Graph, node: Node) -> None:
 
 def _softmax(chain: Chain, graph: Graph, node: Node) -> None:
     _require_last(graph.attributes(node).get("axis", -1))
-    chain.activation(nn.Softmax(dim=-1))
+    chain.activation(nn.Softmax(dim=-1) if node.op_type == "Softmax" else nn.LogSoftmax(dim=-1))
 
 
 def _require_last(axis: int) -> None:
@@ -305,6 +306,7 @@ _READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
     "Identity": _nothing,
     "LayerNormalization": _layer_normalization,
     "LeakyRelu": _elementwise(lambda said: nn.LeakyReLU(said.get("alpha", 0.01))),
+    "LogSoftmax": _softmax,
     "MatMul": _matmul,
     "Mul": _mul,
     "Neg": lambda chain, graph, node: chain.affine(-1.0, 0.0),
@@ -312,8 +314,10 @@ _READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
     "Relu": _elementwise(lambda said: nn.ReLU()),
     "Reshape": _reshape,
     "Scaler": _scaler,
+    "Selu": _elementwise(lambda said: nn.SELU()),
     "Sigmoid": _elementwise(lambda said: nn.Sigmoid()),
     "Softmax": _softmax,
+    "Softplus": _elementwise(lambda said: nn.Softplus()),
     "Sub": _sub,
     "Swish": _elementwise(_swish),
     "Tanh": _elementwise(lambda said: nn.Tanh()),

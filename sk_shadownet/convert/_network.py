@@ -18,12 +18,12 @@ from sk_shadownet.convert._chain import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
 from sk_shadownet.shadow import SelectFeatures
 
-__all__ = ["Network", "check_output", "read_network"]
+__all__ = ["Network", "check_output", "read_network", "require_plain_softplus"]
 
 IntArray = npt.NDArray[np.int64]
 
 #: Layers that change nothing when a network answers rows that are flat.
-PASSED_OVER = (nn.Dropout, nn.Identity, nn.Flatten)
+PASSED_OVER = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,13 +127,19 @@ def _require_rows_apart(layer: Any) -> None:
         raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
     if isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) != 1:
         raise UnsupportedLayerError("it normalises over several axes; one was expected")
-    if isinstance(layer, nn.Softmax) and layer.dim not in (1, -1, None):
+    if isinstance(layer, (nn.LogSoftmax, nn.Softmax)) and layer.dim not in (1, -1, None):
         raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
     if isinstance(layer, SelectFeatures):
         raise UnsupportedLayerError(
             "it does not know how many features it selects from; leave it out, and give the converted "
             "network the selected ones"
         )
+
+
+def require_plain_softplus(layer: nn.Softplus) -> None:
+    """Refuse a softplus that other frameworks have no parameter for."""
+    if layer.beta != 1 or layer.threshold < 20:
+        raise UnsupportedLayerError("beta and threshold must be those of torch's default, 1 and 20")
 
 
 def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:

@@ -13,7 +13,7 @@ from torch import nn
 from sk_shadownet._checks import check_choice
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_keras
-from sk_shadownet.convert._network import Network, check_output, read_network
+from sk_shadownet.convert._network import Network, check_output, read_network, require_plain_softplus
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_keras"]
@@ -138,6 +138,11 @@ def _gelu(layers: Any, layer: Any) -> list[Filled]:
     return [(layers.Activation("gelu", dtype="float32"), [])]
 
 
+def _softplus(layers: Any, layer: Any) -> list[Filled]:
+    require_plain_softplus(layer)
+    return _named("softplus")(layers, layer)
+
+
 def _named(name: str) -> Callable[[Any, Any], list[Filled]]:
     return lambda layers, layer: [(layers.Activation(name, dtype="float32"), [])]
 
@@ -148,6 +153,7 @@ def _nothing(layers: Any, layer: Any) -> list[Filled]:
 
 
 _MAKERS: dict[type[nn.Module], Callable[[Any, Any], list[Filled]]] = {
+    nn.AlphaDropout: lambda layers, layer: [(layers.AlphaDropout(layer.p, dtype="float32"), [])],
     nn.BatchNorm1d: _batch_norm,
     nn.Dropout: lambda layers, layer: [(layers.Dropout(layer.p, dtype="float32"), [])],
     nn.ELU: lambda layers, layer: [(layers.ELU(float(layer.alpha), dtype="float32"), [])],
@@ -159,10 +165,13 @@ _MAKERS: dict[type[nn.Module], Callable[[Any, Any], list[Filled]]] = {
         (layers.LeakyReLU(float(layer.negative_slope), dtype="float32"), [])
     ],
     nn.Linear: _linear,
+    nn.LogSoftmax: _named("log_softmax"),
     nn.PReLU: _prelu,
     nn.ReLU: lambda layers, layer: [(layers.ReLU(dtype="float32"), [])],
+    nn.SELU: _named("selu"),
     nn.SiLU: _named("silu"),
     nn.Sigmoid: _named("sigmoid"),
     nn.Softmax: lambda layers, layer: [(layers.Softmax(dtype="float32"), [])],
+    nn.Softplus: _softplus,
     nn.Tanh: _named("tanh"),
 }

@@ -14,7 +14,13 @@ from torch import nn
 from sk_shadownet._checks import check_choice
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_onnx
-from sk_shadownet.convert._network import PASSED_OVER, Network, check_output, read_network
+from sk_shadownet.convert._network import (
+    PASSED_OVER,
+    Network,
+    check_output,
+    read_network,
+    require_plain_softplus,
+)
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
@@ -230,6 +236,11 @@ def _silu(writer: _Writer, value: str, name: str, layer: Any) -> str:
     return writer.add("Mul", [value, writer.add("Sigmoid", [value])])
 
 
+def _softplus(writer: _Writer, value: str, name: str, layer: Any) -> str:
+    require_plain_softplus(layer)
+    return writer.add("Softplus", [value])
+
+
 def _plain(op: str) -> Callable[[_Writer, str, str, Any], str]:
     return lambda writer, value, name, layer: writer.add(op, [value])
 
@@ -243,10 +254,13 @@ _WRITERS: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
         "LeakyRelu", [value], alpha=float(layer.negative_slope)
     ),
     nn.Linear: _linear,
+    nn.LogSoftmax: lambda writer, value, name, layer: writer.add("LogSoftmax", [value], axis=-1),
     nn.PReLU: _prelu,
     nn.ReLU: _plain("Relu"),
+    nn.SELU: _plain("Selu"),
     nn.SiLU: _silu,
     nn.Sigmoid: _plain("Sigmoid"),
     nn.Softmax: lambda writer, value, name, layer: writer.add("Softmax", [value], axis=-1),
+    nn.Softplus: _softplus,
     nn.Tanh: _plain("Tanh"),
 }

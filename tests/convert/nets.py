@@ -12,7 +12,9 @@ ACTIVATIONS = {
     "leaky": lambda: nn.LeakyReLU(0.17),
     "elu": lambda: nn.ELU(0.7),
     "gelu": nn.GELU,
+    "selu": nn.SELU,
     "silu": nn.SiLU,
+    "softplus": nn.Softplus,
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "identity": nn.Identity,
@@ -25,8 +27,14 @@ WITH_WIDTH = {
     # A larger eps: rows that are nearly constant would blow up the rounding of float32.
     "layer norm": lambda width: nn.LayerNorm(width, eps=0.1),
     "dropout": lambda width: nn.Dropout(0.3),
+    "alpha dropout": lambda width: nn.AlphaDropout(0.3),
 }
-HEADS = {"none": nn.Identity, "softmax": lambda: nn.Softmax(dim=-1), "sigmoid": nn.Sigmoid}
+HEADS = {
+    "none": nn.Identity,
+    "softmax": lambda: nn.Softmax(dim=-1),
+    "log softmax": lambda: nn.LogSoftmax(dim=1),
+    "sigmoid": nn.Sigmoid,
+}
 
 
 @st.composite

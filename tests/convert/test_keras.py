@@ -28,6 +28,9 @@ KINDS = {
     "dense gelu": lambda: layers.Dense(3, activation="gelu"),
     "dense of a layer": lambda: layers.Dense(3, activation=layers.LeakyReLU(0.4)),
     "dense swish": lambda: layers.Dense(4, activation="swish"),
+    "selu": lambda: layers.Activation("selu"),
+    "softplus": lambda: layers.Activation("softplus"),
+    "alpha dropout": lambda: layers.AlphaDropout(0.2),
     "elu": lambda: layers.Activation("elu"),
     "sigmoid": lambda: layers.Activation("sigmoid"),
     "relu": lambda: layers.ReLU(),
@@ -49,7 +52,7 @@ specs = st.fixed_dictionaries(
     {
         "width": st.integers(1, 6),
         "kinds": st.lists(st.sampled_from(list(KINDS)), max_size=6),
-        "head": st.sampled_from(["linear", "softmax", "sigmoid"]),
+        "head": st.sampled_from(["linear", "softmax", "log_softmax", "sigmoid"]),
         "style": st.sampled_from(["sequential", "functional", "nested"]),
         "seed": st.integers(0, 1000),
     }
@@ -253,8 +256,8 @@ class OwnDense(layers.Dense):
         ((3,), lambda: layers.ReLU(max_value=6), "max_value or threshold"),
         (
             (3,),
-            lambda: layers.Activation("softplus"),
-            "its activation is softplus, and the ones known are elu",
+            lambda: layers.Activation("mish"),
+            "its activation is mish, and the ones known are elu",
         ),
         ((3,), lambda: layers.Dense(2, activation=lambda x: x), "its activation is <lambda>"),
         ((3,), lambda: layers.LayerNormalization(rms_scaling=True), "rms_scaling=True"),
@@ -327,9 +330,10 @@ def test_what_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (nn.Conv1d(1, 1, 1), r"layer '1' \(Conv1d\) cannot be converted: the kinds known are BatchNorm1d, "),
+        (nn.Conv1d(1, 1, 1), r"layer '1' \(Conv1d\) cannot be converted: the kinds known are AlphaDropout, "),
         (nn.Softmax(dim=0), "dim=0 mixes rows"),
         (nn.GELU(approximate="tanh"), "no name in Keras"),
+        (nn.Softplus(beta=2), "must be those of torch's default"),
         (nn.BatchNorm1d(2, track_running_stats=False), "outputs depend on its batch"),
         (nn.LayerNorm((1, 2)), "normalises over several axes"),
     ],

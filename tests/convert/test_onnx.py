@@ -445,8 +445,9 @@ def test_what_is_no_model_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (nn.Conv1d(1, 1, 1), r"layer '1' \(Conv1d\) cannot be converted: the kinds known are BatchNorm1d, "),
+        (nn.Conv1d(1, 1, 1), r"layer '1' \(Conv1d\) cannot be converted: the kinds known are AlphaDropout, "),
         (nn.Softmax(dim=0), "dim=0 mixes rows"),
+        (nn.Softplus(beta=2), "must be those of torch's default"),
         (nn.BatchNorm1d(2, track_running_stats=False), "outputs depend on its batch"),
         (nn.LayerNorm((1, 2)), "normalises over several axes"),
     ],
