@@ -19,14 +19,21 @@ __all__ = ["ShadowNet"]
 
 @dataclass(frozen=True, eq=False)
 class _Loader:
-    """Batches of some rows, in a new order at every pass where a generator is given."""
+    """Batches of some rows, in a new order at every pass where a generator is given.
+
+    Each has the probes that `probes` then gives: they go in the middle of a pass.
+    """
 
     rows: Rows
     batch_size: int
     generator: torch.Generator | None
+    probes: Callable[[], Probes | None] = lambda: None
 
     def __iter__(self) -> Iterator[Batch]:
-        return map(self.rows.take, iterate(len(self.rows), self.batch_size, self.generator))
+        for positions in iterate(len(self.rows), self.batch_size, self.generator):
+            probes = self.probes()
+            rows = self.rows if probes is None else replace(self.rows, probes=probes)
+            yield rows.take(positions)
 
 
 class ShadowNet(NeuralNet):  # type: ignore[misc]
@@ -66,7 +73,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         if not isinstance(dataset, Rows):
             return super().get_iterator(dataset, training=training)
         if training:
-            return _Loader(replace(dataset, probes=self.probes), self.batch_size, self.generator)
+            return _Loader(dataset, self.batch_size, self.generator, lambda: self.probes)
         return _Loader(dataset, EVALUATION_ROWS, None)
 
     def infer(self, x: Any, **_: Any) -> Tensor:
