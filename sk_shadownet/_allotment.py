@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, combinations
 
 import numpy as np
 
-from sk_shadownet._budget import Budget, Widths, allocate
+from sk_shadownet._budget import Budget, Widths, allocate, kept_worth
 from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._schedule import Closing
 
@@ -27,6 +28,8 @@ class Allotment:
     final_load : float
         Share of the budget at which the closing ends.
     closing : Closing
+    may_lose_layers : bool
+        Whether a hidden layer may go as a whole.
 
     Notes
     -----
@@ -43,10 +46,11 @@ class Allotment:
     n_outputs: int
     final_load: float
     closing: Closing
+    may_lose_layers: bool = False
 
     def load(self, widths: Widths) -> float:
-        """Share of the budget that inputs and hidden layers of these widths use."""
-        return self.budget.load((*widths, self.n_outputs))
+        """Share of the budget that inputs and hidden layers of these widths use; of width 0 is no layer."""
+        return self.budget.load((*(width for width in widths if width), self.n_outputs))
 
     def load_at(self, progress: float, layers: Sequence[LayerShadow]) -> float:
         """B(t), the share of the budget that may be open at `progress`."""
@@ -69,18 +73,42 @@ class Allotment:
             widths = self._allocate(layers, [n_inputs, *fixed[1:]], load)
         return widths
 
-    def final_widths(self, layers: Sequence[LayerShadow], load: float) -> Widths:
-        """Widths that a share `load` of the budget buys by what is known now."""
-        return self._allocate(layers, self.exact, load)
+    def final_widths(
+        self, layers: Sequence[LayerShadow], load: float, bends: Sequence[float] | None = None
+    ) -> Widths:
+        """Widths that a share `load` of the budget buys by what is known now.
+
+        Parameters
+        ----------
+        layers : sequence of LayerShadow
+        load : float
+        bends : sequence of float or None
+            What the bend of each hidden layer is worth. A layer whose bend is worth less than what its
+            going allows elsewhere gets the width 0. None keeps every layer.
+        """
+        widths = self._allocate(layers, self.exact, load)
+        if bends is None or not self.may_lose_layers:
+            return widths
+        worth = [layer.worth() for layer in layers]
+        free = [n for n, width in enumerate(self.exact) if n and width is None]
+        best = kept_worth(worth, widths)
+        for gone in chain.from_iterable(combinations(free, k) for k in range(1, len(free) + 1)):
+            fixed = [0 if n in gone else width for n, width in enumerate(self.exact)]
+            shorter = self._allocate(layers, fixed, load)
+            # What the layer's units carry stays, straight; only their bend is lost.
+            value = kept_worth(worth, shorter) + sum(worth[n].mean(axis=0).sum() - bends[n - 1] for n in gone)
+            if value > best and self.load(shorter) <= load:
+                best, widths = value, shorter
+        return widths
 
     def _on_the_way(self, width: int, layer: LayerShadow, progress: float) -> int:
         return round(self.closing.open_count(progress, layer.n_units, width))
 
     def _allocate(self, layers: Sequence[LayerShadow], fixed: Sequence[int | None], load: float) -> Widths:
-        lowest = tuple(1 if width is None else width for width in fixed)
-        highest = tuple(
-            layer.n_units if width is None else width for width, layer in zip(fixed, layers, strict=True)
-        )
+        there = [n for n, width in enumerate(fixed) if width != 0]
+        lowest = tuple(fixed[n] or 1 for n in there)
+        highest = tuple(fixed[n] or layers[n].n_units for n in there)
         # Members keep units of their own, but as many: the best of each stand for one another.
-        worth = [np.sort(layer.worth(), axis=1).mean(axis=0) for layer in layers]
-        return allocate(worth, lowest, highest, lambda widths: self.load(widths) / load)
+        worth = [np.sort(layers[n].worth(), axis=1).mean(axis=0) for n in there]
+        own = iter(allocate(worth, lowest, highest, lambda widths: self.load(widths) / load))
+        return tuple(0 if width == 0 else next(own) for width in fixed)

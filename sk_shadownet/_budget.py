@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Budget", "Limit", "Widths", "allocate"]
+__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_worth"]
 
 FloatArray = npt.NDArray[np.float64]
 Widths = tuple[int, ...]
@@ -122,6 +122,12 @@ def allocate(
     while (winner := _best_gain(kept, widths, highest, load)) is not None:
         widths[winner] += 1
     return tuple(widths)
+
+
+def kept_worth(worth: Sequence[FloatArray], widths: Widths) -> float:
+    """Worth of the best units of every layer, shape (n_members, n_units) each, in the mean over members."""
+    best = (np.sort(w, axis=1)[:, ::-1].mean(axis=0)[:width] for w, width in zip(worth, widths, strict=True))
+    return float(sum(part.sum() for part in best))
 
 
 def _cheapest_loss(

@@ -25,6 +25,8 @@ COUNTS: dict[str, Callable[[Widths], float]] = {
 }
 #: Costs that the weights decide too: what `estimate` says of the finished network has to keep them.
 HARDWARE = ("bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns")
+#: Of those, the ones that grow with the network; a latency goes in steps, by layers and roots of widths.
+PROPORTIONAL = ("bit_operations", "lut", "ff", "dsp", "bram")
 #: Bits of a network whose precision is still to be found.
 TYPICAL_BITS = 8
 
@@ -78,7 +80,7 @@ def calibrate(budget: Budget, widths: Widths, config: FPGAConfig | None) -> Budg
         {
             name: known[name] / predicted[name]
             for name in hardware_names(budget)
-            if predicted[name] and known[name]
+            if name in PROPORTIONAL and predicted[name] and known[name]
         },
     )
 

@@ -162,6 +162,10 @@ class ShadowedMLP(nn.Module):
                 x = self._act(x)
         return x.unsqueeze(0) if self.n_members == 1 else x
 
+    def activate(self, x: Tensor) -> Tensor:
+        """The hidden activation."""
+        return self._act(x)
+
     def saliency(self, layer: int) -> Tensor:
         """Equation (3) for what `layer` reads, from the gradients of the last backward pass.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log2
 from typing import Any
 
@@ -97,12 +98,16 @@ def plan_run(
         budget=e.budget,
         fpga=e.fpga,
         is_auto=asks_for_auto(e),
+        # Formats of single layers are for a network that has them.
+        may_lose_layers=not any(
+            isinstance(v, Mapping) for v in (e.quantization, getattr(e.fpga, "precision", 0))
+        ),
     )
-    targets = sizes.targets
+    widths, targets = sizes.widths, sizes.targets
     if start is not None:
         if sizes.allotment is None:
             _check_same_widths(targets, start.widths[:-1])
-        sizes = Sizes(start.widths[:-1])
+        sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
     closing = HIDDEN_CLOSING if sizes.allotment is None else sizes.allotment.closing
@@ -136,6 +141,12 @@ def plan_run(
         allotment=sizes.allotment,
         loads=sizes.loads,
     )
+
+
+def _names_layers(estimator: Any) -> bool:
+    """Whether formats are given layer by layer: for layers that must be there then."""
+    formats = (estimator.quantization, getattr(estimator.fpga, "precision", None))
+    return any(isinstance(value, Mapping) for value in formats)
 
 
 def _check_same_widths(asked: tuple[int, ...], there: tuple[int, ...]) -> None:

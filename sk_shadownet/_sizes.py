@@ -34,6 +34,8 @@ class Sizes:
 
     Parameters
     ----------
+    widths : tuple of int
+        Inputs, hidden layers and outputs at the start.
     targets : tuple of int
         Widths at the end of inputs and hidden layers; 1 where the data decide.
     allotment : Allotment or None
@@ -42,6 +44,7 @@ class Sizes:
         Shares of the budget for each of which there shall be a network.
     """
 
+    widths: Widths
     targets: Widths
     allotment: Allotment | None = None
     loads: tuple[float, ...] = ()
@@ -124,7 +127,13 @@ def check_tolerance(value: Any) -> str | float:
 
 
 def plan_sizes(
-    widths: Widths, exact: tuple[int | None, ...], *, budget: Any, fpga: Any, is_auto: bool
+    widths: Widths,
+    exact: tuple[int | None, ...],
+    *,
+    budget: Any,
+    fpga: Any,
+    is_auto: bool,
+    may_lose_layers: bool,
 ) -> Sizes:
     """What budget and sizes come to, refusing what no network can keep.
 
@@ -138,28 +147,32 @@ def plan_sizes(
         As the user gave them.
     is_auto : bool
         Whether the data decide how much of the budget is used.
+    may_lose_layers : bool
+        Whether hidden layers whose width is not fixed may go as a whole.
     """
     _check_fpga(fpga)
-    full = widths[:-1]
     if budget is None and not is_auto:
-        return Sizes(tuple(width if width is not None else n for width, n in zip(exact, full, strict=True)))
-    limits = _everything(widths) if budget is None else parse_budget(budget, fpga, len(full))
+        return Sizes(widths, _at_most(exact, widths[:-1]))
+    limits = _everything(widths) if budget is None else parse_budget(budget, fpga, len(exact))
     hardware = hardware_names(limits)
+    widths, exact = _feasible(limits, exact, widths, may_lose_layers)
     if hardware:
         limits = calibrate(limits, _typical(widths, exact, limits), fpga)
-    _require_feasible(limits, exact, widths)
-    full_load = limits.load((*_at_most(exact, full), widths[-1]))
+        widths, exact = _feasible(limits, exact, widths, may_lose_layers)
+    full = _at_most(exact, widths[:-1])
+    full_load = limits.load((*full, widths[-1]))
     loads: tuple[float, ...] = ()
     if is_auto:
         top = min(full_load, HARDWARE_LOADS[0] if hardware else 1.0)
-        least = limits.load((*_at_least(exact, full, 1), widths[-1]))
+        least = limits.load((*_at_least(exact), widths[-1]))
         loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
     elif hardware:
         loads = tuple(load for load in HARDWARE_LOADS if load < full_load) or (full_load,)
     elif full_load <= 1.0:
-        return Sizes(_at_most(exact, full))
-    allotment = Allotment(limits, exact, widths[-1], loads[-1] if loads else 1.0, INPUT_CLOSING)
-    return Sizes(tuple(1 if width is None else width for width in exact), allotment, loads)
+        return Sizes(widths, full)
+    final = loads[-1] if loads else 1.0
+    allotment = Allotment(limits, exact, widths[-1], final, INPUT_CLOSING, may_lose_layers)
+    return Sizes(widths, tuple(1 if width is None else width for width in exact), allotment, loads)
 
 
 def _everything(widths: Widths) -> Budget:
@@ -171,8 +184,8 @@ def _at_most(exact: tuple[int | None, ...], full: Widths) -> Widths:
     return tuple(n if width is None else width for width, n in zip(exact, full, strict=True))
 
 
-def _at_least(exact: tuple[int | None, ...], full: Widths, least: int) -> Widths:
-    return tuple(min(least, n) if width is None else width for width, n in zip(exact, full, strict=True))
+def _at_least(exact: tuple[int | None, ...]) -> Widths:
+    return tuple(1 if width is None else width for width in exact)
 
 
 def _typical(widths: Widths, exact: tuple[int | None, ...], limits: Budget) -> Widths:
@@ -180,24 +193,39 @@ def _typical(widths: Widths, exact: tuple[int | None, ...], limits: Budget) -> W
     full = widths[:-1]
     worth = [np.full(n, 1.0 / n) for n in full]
     typical = allocate(
-        worth, _at_least(exact, full, 1), _at_most(exact, full), lambda own: limits.load((*own, widths[-1]))
+        worth, _at_least(exact), _at_most(exact, full), lambda own: limits.load((*own, widths[-1]))
     )
     return (*typical, widths[-1])
 
 
-def _require_feasible(limits: Budget, exact: tuple[int | None, ...], widths: Widths) -> None:
-    """Refuse a budget that not even one unit a layer keeps."""
-    smallest = (*_at_least(exact, widths[:-1], 1), widths[-1])
-    if limits.fits(smallest):
-        return
-    costs = limits.costs(smallest)
-    needs = ", ".join(f"{name} {costs[name]:g}" for name in costs)
+def _feasible(
+    limits: Budget, exact: tuple[int | None, ...], widths: Widths, may_lose_layers: bool
+) -> tuple[Widths, tuple[int | None, ...]]:
+    """Start widths and fixed widths of networks that the budget allows.
+
+    Every layer costs some latency, however narrow. Hidden layers that no network within the budget can have
+    are left out from the start, the narrowest first.
+    """
+    needs = []
+    while True:
+        smallest = (*_at_least(exact), widths[-1])
+        if limits.fits(smallest):
+            return widths, exact
+        needs.append(smallest)
+        free = [n for n, width in enumerate(exact) if n and width is None]
+        if not (free and may_lose_layers):
+            break
+        narrowest = min(free, key=lambda n: (widths[n], -n))
+        widths = (*widths[:narrowest], *widths[narrowest + 1 :])
+        exact = (*exact[:narrowest], *exact[narrowest + 1 :])
+    least = min(needs, key=limits.load)
+    costs = limits.costs(least)
     asked = ", ".join(f"{limit.name} {limit.limit:g}" for limit in limits.limits)
-    shape = "-".join(map(str, smallest))
     raise InvalidParameterError(
         f"budget: {asked}; but even the smallest network that n_features_to_select and "
-        f"target_hidden_layer_sizes leave open, {shape}, needs {needs}. Raise the budget to that at least, "
-        "or free a width."
+        f"target_hidden_layer_sizes leave open, {'-'.join(map(str, least))}, needs "
+        f"{', '.join(f'{name} {cost:g}' for name, cost in costs.items())}. Raise the budget to that at "
+        "least, or free a width."
     )
 
 

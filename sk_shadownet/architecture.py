@@ -22,7 +22,8 @@ class Architecture:
         Inputs, hidden layers and outputs before pruning, such as ``(16, 64, 32, 32, 5)``.
     masks : tuple of ndarray of bool
         One mask for the inputs and one for each hidden layer, ``masks[l].shape ==
-        (initial_widths[l],)``; True marks what was kept. Outputs are never pruned.
+        (initial_widths[l],)``; True marks what was kept. Outputs are never pruned. A hidden layer of which
+        nothing is kept has gone as a whole: its neighbours are joined directly.
 
     Attributes
     ----------
@@ -55,8 +56,9 @@ class Architecture:
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """Inputs, hidden units and outputs after pruning."""
-        return (*(int(mask.sum()) for mask in self.masks), self.initial_widths[-1])
+        """Inputs, hidden units and outputs after pruning; a layer without units is none."""
+        kept = (int(mask.sum()) for mask in self.masks)
+        return (*(width for n, width in enumerate(kept) if width or n == 0), self.initial_widths[-1])
 
     @property
     def n_multiplications(self) -> int:

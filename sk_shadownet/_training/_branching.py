@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sk_shadownet._allotment import Allotment
+from sk_shadownet._depth import bend_worth, without_layer
 from sk_shadownet._fleet import Fleet
 from sk_shadownet._gates import hard_mask
 from sk_shadownet._layer_shadow import LayerShadow
@@ -21,6 +22,9 @@ from sk_shadownet._training._rows import Rows
 __all__ = ["Branch", "Branching"]
 
 BoolArray = npt.NDArray[np.bool_]
+
+# Rows that bends and straight lines are measured on.
+JUDGE_ROWS = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,59 +42,92 @@ class Branch:
     masks: tuple[BoolArray, ...]
     network: ShadowedMLP
 
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Inputs and hidden layers, 0 where a layer has gone."""
+        return tuple(int(mask.sum()) for mask in self.masks)
+
 
 @dataclass(eq=False)
 class Branching:
-    """Takes a branch at every wanted share of the budget and splits the run into them.
+    """Takes networks of other sizes out of a run, and splits the run into them.
 
     Parameters
     ----------
     allotment : Allotment
     loads : tuple of float
-        Shares of the budget, falling.
+        Shares of the budget, falling, for each of which a branch is taken as the closing budget passes it;
+        empty where the run ends in one network.
     judge : Rows
-        Rows that decide which member of a committee a branch is taken from.
+        Rows that decide which member of a committee a branch is taken from, and what bends are worth.
     """
 
     allotment: Allotment
     loads: tuple[float, ...]
     judge: Rows
     branches: list[Branch] = field(init=False, default_factory=list)
-    _next: int = field(init=False, default=0)
+    _n_taken: int = field(init=False, default=0)
 
     def look(self, net: Any, layers: list[LayerShadow], progress: float) -> None:
-        """Take every branch whose share of the budget is more than is open now."""
-        while (
-            self._next < len(self.loads) and self.allotment.load_at(progress, layers) < self.loads[self._next]
-        ):
-            self._take(net, layers)
+        """Take every branch whose share of the budget is more than may be open now."""
+        load = self.allotment.load_at(progress, layers)
+        while self._n_taken < len(self.loads) and load < self.loads[self._n_taken]:
+            self._take(net, layers, self.loads[self._n_taken])
+            self._n_taken += 1
 
     def split(self, net: Any, layers: list[LayerShadow]) -> None:
         """Go on with all branches in place of the wide network."""
-        while self._next < len(self.loads):
-            self._take(net, layers)
-        net.module_ = Fleet([branch.network for branch in self.branches])
+        self.look(net, layers, progress=1.0)
+        for load in self.loads[self._n_taken :]:
+            self._take(net, layers, load)
+        self._continue_with(net, layers, Fleet([branch.network for branch in self.branches]))
+
+    def shorten(self, net: Any, layers: list[LayerShadow]) -> bool:
+        """Go on with a network of fewer layers where that is worth more; False where it is not."""
+        branch = self._branch(net, layers, self.allotment.final_load)
+        if all(mask.any() for mask in branch.masks):
+            return False
+        self.branches = [branch]
+        self._continue_with(net, layers, branch.network)
+        return True
+
+    def _continue_with(self, net: Any, layers: list[LayerShadow], network: nn.Module) -> None:
+        net.module_ = network
         net.initialize_optimizer()
         for layer, mask in zip(layers, self.branches[0].masks, strict=True):
             layer.freeze_as(mask)
 
-    def _take(self, net: Any, layers: list[LayerShadow]) -> None:
-        widths = self.allotment.final_widths(layers, self.loads[self._next])
-        self._next += 1
-        if self.branches and widths == tuple(int(mask.sum()) for mask in self.branches[-1].masks):
+    def _take(self, net: Any, layers: list[LayerShadow], load: float) -> None:
+        branch = self._branch(net, layers, load)
+        if self.branches and branch.widths == self.branches[-1].widths:
             self.branches.pop()  # the same size, but less was known about it
+        self.branches.append(branch)
+
+    def _branch(self, net: Any, layers: list[LayerShadow], load: float) -> Branch:
         index = 0 if net.module_.n_members == 1 else int(net.evaluate(self.judge)[0].argmin())
         network = member(net.module_, index)
+        x, y, weight = self.judge.take(_some_rows(len(self.judge)))
+        bends = None
+        if self.allotment.may_lose_layers:
+            bends = bend_worth(network, x, y, weight, net.criterion_).tolist()
+        widths = self.allotment.final_widths(layers, load, bends)
         masks = tuple(
             hard_mask(layer.scores()[index], width) for layer, width in zip(layers, widths, strict=True)
         )
+        # A layer that goes is joined whole. Probes, which come after the inputs, go.
+        own = [mask if mask.any() else ~mask for mask in masks]
         cut(
-            network, [self._for_cut(mask, n, network) for n, mask in zip(network.widths, masks, strict=False)]
+            network,
+            [
+                torch.as_tensor(np.pad(mask, (0, n - len(mask)))[None], device=x.device)
+                for n, mask in zip(network.widths, own, strict=False)
+            ],
         )
-        self.branches.append(Branch(masks, network))
+        for n in reversed([n for n, width in enumerate(widths) if width == 0]):
+            network = without_layer(network, n, x)
+        return Branch(masks, network)
 
-    @staticmethod
-    def _for_cut(mask: BoolArray, width: int, network: ShadowedMLP) -> Tensor:
-        """The mask as `cut` takes it; probes, which come after the inputs, go."""
-        padded = np.pad(mask, (0, width - len(mask)))
-        return torch.as_tensor(padded[None], device=network.weights[0].device)
+
+def _some_rows(n_rows: int) -> Tensor:
+    """Positions of up to `JUDGE_ROWS` rows, spread over all of them."""
+    return torch.linspace(0, n_rows - 1, min(n_rows, JUDGE_ROWS)).round().long()

@@ -99,11 +99,9 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run)
-        branching = None
-        if run.allotment is not None and run.loads:
-            branching = Branching(run.allotment, run.loads, valid or rows)
+        branching = None if run.allotment is None else Branching(run.allotment, run.loads, valid or rows)
         shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
-        best = (BestOfEach if branching else BestEpoch)(shrinking, run.patience)
+        best: BestEpoch | BestOfEach = (BestOfEach if run.loads else BestEpoch)(shrinking, run.patience)
         probes = _probes(run, rows) if shadows[0].probes is not None else None
         if probes is not None:
             columns = probes.columns.cpu()
@@ -113,10 +111,10 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
         net.fit(rows, valid)
         _finish(net, shrinking)
-        points = _one_point(net, shadows, best, rows) if branching is None else _points(net, branching, best)
-        comparison = None
-        if branching is not None:
-            comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
+        if branching is None or isinstance(best, BestEpoch):
+            return _collect(net, shadows, [_one_point(net, shadows, best, rows)], None)
+        points = _points(net, branching, best)
+        comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
         return _collect(net, shadows, points, comparison)
 
 
@@ -217,7 +215,7 @@ def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
         )
 
 
-def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows: Rows) -> list[Point]:
+def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows: Rows) -> Point:
     """The best member at its best epoch."""
     if not best.restore(net) and net.module_.n_members > 1:
         best.member = int(net.evaluate(rows)[0].argmin())
@@ -227,7 +225,7 @@ def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows
         assert shadow.mask is not None
         masks.append(shadow.mask[0 if shadow.pooled else best.member])
     module = net.small_module(best.member)
-    return [Point(tuple(masks), module, net.module_, best.epoch or len(net.history))]
+    return Point(tuple(masks), module, net.module_, best.epoch or len(net.history))
 
 
 def _points(net: ShadowNet, branching: Branching, best: BestOfEach) -> list[Point]:

@@ -77,7 +77,7 @@ on_unsupported, score_rule, n_features
         feature_groups: Sequence[Sequence[int]] = (),
         frozen: Sequence[str] = (),
         on_unsupported: str = "raise",
-        score_rule: str | Callable[[int, int], ScoreRule] = "fisher",
+        score_rule: str | Callable[[int, int], ScoreRule] = "taylor",
         n_features: int | None = None,
     ) -> None:
         self.n_features_to_select = n_features_to_select

@@ -35,7 +35,7 @@ class Shrinking(Callback):  # type: ignore[misc]
     allotment : Allotment or None
         Decides the widths where a budget does.
     branching : Branching or None
-        Splits the run into networks of many sizes at the end of the closing.
+        Splits the run into networks of many sizes, or of fewer layers, at the end of the closing.
     """
 
     def __init__(
@@ -122,8 +122,10 @@ class Shrinking(Callback):  # type: ignore[misc]
     def conclude(self, net: Any, layers: list[LayerShadow]) -> None:
         """Give `layers` their final widths and cut the network down to them."""
         net.probes = None
-        if self.branching is not None:
+        if self.branching is not None and self.branching.loads:
             self.branching.split(net, self.layers)
+            return
+        if self.branching is not None and self.branching.shorten(net, self.layers):
             return
         if self.allotment is not None:
             widths = self.allotment.final_widths(self.layers, self.allotment.final_load)
