@@ -206,6 +206,8 @@ def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
     waiting = [layer for layer in shrinking.layers if layer.mask is None]
     if waiting:
         shrinking.conclude(net, waiting)
+    # The net is kept, and pickled: rows and cost functions, which may be anything, are not to go with it.
+    shrinking.allotment = shrinking.branching = None
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after {len(net.history)} of {net.max_epochs} epochs; the best "
