@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._checks import check_real
 from sk_shadownet._training import Comparison
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidParameterError
@@ -155,7 +156,8 @@ class Frontier:
             If a limit is on something unknown, or no point keeps all of them.
         """
         known = ("n_features", *self.points[0].costs)
-        for name in limits:
+        for name, limit in limits.items():
+            check_real(name, limit, 0)
             if name not in known:
                 raise InvalidParameterError(
                     f"{name} is no cost of this frontier; known are {', '.join(known)}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import copy
 from dataclasses import fields, replace
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -91,8 +92,11 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
     if index is None:
         index = frontier.find(**limits)
         reason = "least loss with " + ", ".join(f"{name} up to {limit:g}" for name, limit in limits.items())
-    elif not -len(frontier) <= index < len(frontier):
-        raise InvalidParameterError(f"at({index}): the frontier has {len(frontier)} networks.")
+    elif not isinstance(index, Integral) or not -len(frontier) <= index < len(frontier):
+        raise InvalidParameterError(
+            f"at({index!r}): the frontier has {len(frontier)} networks; pass a position from 0 to "
+            f"{len(frontier) - 1}."
+        )
     else:
         index, reason = index % len(frontier), "asked for by position"
     other = copy(estimator)
