@@ -1,7 +1,7 @@
 """Trained networks of Keras, ONNX and scikit-learn as plain torch, and small networks back into these.
 
 Weights are kept, and so are outputs, up to the rounding of float32. What comes in is an ``nn.Sequential`` of
-fully connected layers, float32, in evaluation mode, on the CPU.
+fully connected layers, float32, on the CPU, in evaluation mode: call its ``train()`` before training it.
 Keras and ONNX are optional: ``pip install "sk-shadownet[keras,onnx]"``.
 """
 

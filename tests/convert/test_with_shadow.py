@@ -18,7 +18,7 @@ pytest.importorskip("onnx")
 
 def shrunk(module, X, **targets):
     """A shadow that has run its course in a few steps."""
-    shadow = ShadowNetwork(module, **targets, n_steps=20)
+    shadow = ShadowNetwork(module, **targets, n_steps=20).train()
     optimizer = torch.optim.SGD(shadow.parameters(), lr=1e-3)
     for _ in range(20):
         optimizer.zero_grad()
