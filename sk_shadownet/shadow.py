@@ -14,22 +14,18 @@ from torch import Tensor, nn
 from sk_shadownet._checks import check_choice, check_integer, check_real, resolve_rule
 from sk_shadownet._graph._cut import cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
-from sk_shadownet._graph._gating import Gates, remove_gates
-from sk_shadownet._graph._group_shadow import GroupShadow
+from sk_shadownet._graph._driver import Driver
+from sk_shadownet._graph._gating import remove_gates
 from sk_shadownet._graph._sequential import ChainLink, chain_links, to_sequential
-from sk_shadownet._graph._targets import Target, Wish, resolve_targets
+from sk_shadownet._graph._targets import Wish, resolve_targets
 from sk_shadownet._graph._trace import trace
 from sk_shadownet._graph._units import describe
-from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
 from sk_shadownet._scores import ScoreRule
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, TrainingDivergedError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["SelectFeatures", "ShadowNetwork"]
 
 BoolArray = npt.NDArray[np.bool_]
-
-# Gates are looked at this often while they close; more often changes no figure.
-_REFRESHES = 250
 
 
 class SelectFeatures(nn.Module):
@@ -101,8 +97,9 @@ class ShadowNetwork(nn.Module):
         They may lose units all the same; keep a layer whole by `layers` or None.
     on_unsupported : {"raise", "skip"}, default="raise"
         What to do where a layer is to be pruned but cannot be: refuse, or leave it as it is.
-    score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
-        What a unit is worth, as in `ShadowMLPClassifier`.
+    score_rule : {"fisher", "gradient", "taylor"} or callable, default="taylor"
+        What a unit is worth, as in `ShadowMLPClassifier`. The default differs: where weights are trained
+        already, the squares that "fisher" averages are those of a few rows that the network gets wrong.
     n_features : int or None, default=None
         Number of inputs, needed only where no layer tells it.
 
@@ -178,7 +175,7 @@ class ShadowNetwork(nn.Module):
         feature_groups: Sequence[Sequence[int]] = (),
         frozen: Sequence[str] = (),
         on_unsupported: str = "raise",
-        score_rule: str | Callable[[int, int], ScoreRule] = "fisher",
+        score_rule: str | Callable[[int, int], ScoreRule] = "taylor",
         n_features: int | None = None,
     ) -> None:
         super().__init__()
@@ -200,13 +197,10 @@ class ShadowNetwork(nn.Module):
         self.progress = 0.0
         self._select: SelectFeatures | None = None
         self._freeze_weights(frozen)
-        self._shadows = {target.layer: _shadow(target, rule) for target in targets}
-        self._gates: Gates | None = Gates(self._description, own) if targets else None
-        self._refreshed = 0.0
+        self._driver = Driver(own, self._description, targets, rule)
+        self._driver.move(own)
         self._step = 0
-        self._fingerprint: list[float] | None = _fingerprint(own)
         self.train(module.training)
-        self._apply(lambda tensor: tensor)  # gates go where the weights are
 
     def forward(self, x: Tensor) -> Tensor:
         """What your module gives for full rows, with units behind gates.
@@ -222,8 +216,7 @@ class ShadowNetwork(nn.Module):
             raise InvalidDataError(
                 f"the network expects a table of shape (n_rows, n_features), got shape {tuple(x.shape)}."
             )
-        if self._gates is not None:
-            self._gates.watching = self.training and not self.finished
+        self._driver.watch(self.training)
         outputs: Tensor = self.module(x)
         return outputs
 
@@ -239,15 +232,8 @@ class ShadowNetwork(nn.Module):
             How much of the run is done, 0 to 1; None counts calls against `n_steps`.
         """
         self.progress = self._next_progress(progress)
-        waiting = {layer: shadow for layer, shadow in self._shadows.items() if not shadow.finished}
-        if waiting:
-            self._observe(waiting)
-            due = [layer for layer, shadow in waiting.items() if self.progress >= shadow.closing.end]
-            self._freeze(due)
-            if self.progress - self._refreshed >= 1 / _REFRESHES:
-                self._refreshed = self.progress
-                self._close([layer for layer in waiting if layer not in due])
-        if optimizer is not None and self.finished and self._gates is not None:
+        self._driver.advance(self.module, self.progress)
+        if optimizer is not None and self.finished and self._driver.is_gated:
             self._cut(optimizer)
 
     def prune(self, optimizer: torch.optim.Optimizer | None = None, *, full_width: bool = False) -> nn.Module:
@@ -268,16 +254,15 @@ class ShadowNetwork(nn.Module):
             A plain ``nn.Sequential`` where forward is a chain of layers, else your own class with
             smaller layers. Its parameters and buffers are ordinary ones; no hooks, no masks.
         """
-        self._freeze([layer for layer, shadow in self._shadows.items() if not shadow.finished])
-        if optimizer is not None and self._gates is not None:
+        self._driver.freeze(self.module)
+        if optimizer is not None and self._driver.is_gated:
             self._cut(optimizer)
         small = self.module if optimizer is not None else copy.deepcopy(self.module)
-        if self._gates is not None or not self._shadows:
+        if self._driver.is_gated or not self._driver.shadows:
             small = self._small(small, None)
-        if not full_width or self._mask(self._description.inputs).all():
+        select = self._selection() if full_width else None
+        if select is None:
             return small
-        select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
-        select.to(next(small.parameters()).device)
         layers = small if isinstance(small, nn.Sequential) else (small,)
         whole = nn.Sequential(select, *layers)
         whole.training = self.training
@@ -286,15 +271,12 @@ class ShadowNetwork(nn.Module):
     @property
     def finished(self) -> bool:
         """Whether every layer has its final width."""
-        return all(shadow.finished for shadow in self._shadows.values())
+        return self._driver.finished
 
     @property
     def phase(self) -> str:
         """open, closing or finishing."""
-        if self.finished:
-            return "finishing"
-        closing = any(shadow.n_open < shadow.width for shadow in self._shadows.values())
-        return "closing" if closing else "open"
+        return self._driver.phase
 
     @property
     def layer_names(self) -> tuple[tuple[str, ...], ...]:
@@ -304,15 +286,12 @@ class ShadowNetwork(nn.Module):
     @property
     def open_counts(self) -> tuple[float, ...]:
         """Open units: the sums of the gates of the inputs and of each hidden layer."""
-        return tuple(
-            self._shadows[layer].n_open if layer in self._shadows else float(layer.n_units)
-            for layer in self._inner_layers()
-        )
+        return tuple(self._driver.n_open(layer) for layer in self._inner_layers())
 
     @property
     def masks(self) -> tuple[BoolArray, ...]:
         """What is kept of the inputs and of each hidden layer; everything, until gates have closed."""
-        return tuple(self._mask(layer) for layer in self._inner_layers())
+        return tuple(self._driver.mask(layer) for layer in self._inner_layers())
 
     @property
     def selected_features(self) -> npt.NDArray[np.int64]:
@@ -322,7 +301,7 @@ class ShadowNetwork(nn.Module):
     @property
     def feature_scores(self) -> npt.NDArray[np.float64] | None:
         """Score of each input (of its group, where it has one); None where inputs are not pruned."""
-        shadow = self._shadows.get(self._description.inputs)
+        shadow = self._driver.shadows.get(self._description.inputs)
         return None if shadow is None else shadow.unit_scores()
 
     def train(self, mode: bool = True) -> ShadowNetwork:
@@ -337,7 +316,7 @@ class ShadowNetwork(nn.Module):
         outputs = "+".join(str(layer.n_units) for layer in self._description.outputs) or "?"
         before = "-".join(str(layer.n_units) for layer in self._inner_layers())
         after = "-".join(
-            str(self._shadows[layer].target if layer in self._shadows else layer.n_units)
+            str(self._driver.shadows[layer].target if layer in self._driver.shadows else layer.n_units)
             for layer in self._inner_layers()
         )
         return f"{before}-{outputs} -> {after}-{outputs}, {self.phase}"
@@ -345,19 +324,11 @@ class ShadowNetwork(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move to another device, gates included."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        weight = next(self.module.parameters(), None)
-        if self._gates is not None and weight is not None:
-            self._gates.move(weight)
+        self._driver.move(self.module)
         return self
 
     def _inner_layers(self) -> tuple[UnitLayer, ...]:
         return (self._description.inputs, *self._description.hidden)
-
-    def _mask(self, layer: UnitLayer) -> BoolArray:
-        shadow = self._shadows.get(layer)
-        if shadow is None or shadow.mask is None:
-            return np.ones(layer.n_units, dtype=bool)
-        return np.asarray(shadow.mask[0][shadow.group_of])
 
     def _freeze_weights(self, names: Sequence[str]) -> None:
         self._still: list[nn.Module] = []
@@ -381,55 +352,6 @@ class ShadowNetwork(nn.Module):
         self._step += 1
         return min(1.0, self._step / self._n_steps)
 
-    def _observe(self, waiting: dict[UnitLayer, GroupShadow]) -> None:
-        """Show score rules what the last backward passes told of the gates."""
-        if self._gates is None:
-            return
-        whole = self._gates.saliency()
-        for layer, shadow in waiting.items():
-            if layer.is_input:
-                looks = self._gates.input_saliency()
-            else:
-                looks = [] if whole is None else [whole[None, layer.start : layer.stop]]
-            if looks:
-                saliency = _by_group(torch.cat(looks), shadow.group_of)[None]
-                # A gradient scaler's overflow is no evidence; weights that overflow are refused below.
-                if bool(torch.isfinite(saliency).all()):
-                    shadow.rule.update(saliency, shadow.gates, shadow.temperature)
-        self._gates.forget()
-
-    def _close(self, layers: list[UnitLayer]) -> None:
-        for layer in layers:
-            shadow = self._shadows[layer]
-            if self.progress > shadow.closing.start:
-                self._require_training()
-                shadow.close(self.progress)
-                self._set_gates(layer, shadow)
-
-    def _freeze(self, layers: list[UnitLayer]) -> None:
-        for layer in layers:
-            self._require_training()
-            shadow = self._shadows[layer]
-            shadow.freeze()
-            self._set_gates(layer, shadow)
-
-    def _set_gates(self, layer: UnitLayer, shadow: GroupShadow) -> None:
-        if self._gates is not None:
-            self._gates.set(layer.start, shadow.unit_gates())
-
-    def _require_training(self) -> None:
-        """Refuse to choose units by weights that are not trained, or that are not numbers."""
-        if self._fingerprint and self._fingerprint == _fingerprint(self.module):
-            raise InvalidParameterError(
-                "no weight of the shadow has changed since it was laid; it trains a copy of your module, so "
-                "build the optimizer on shadow.parameters()."
-            )
-        self._fingerprint = None
-        if not all(bool(torch.isfinite(p).all()) for p in self.module.parameters()):
-            raise TrainingDivergedError(
-                "weights became NaN or infinite before the gates had closed; lower the learning rate."
-            )
-
     def _cut(self, optimizer: torch.optim.Optimizer) -> None:
         """Cut the copy itself, with the optimizer's state."""
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
@@ -438,17 +360,19 @@ class ShadowNetwork(nn.Module):
                 "the optimizer holds no weight of the shadow; build it on shadow.parameters()."
             )
         self.module = self._small(self.module, optimizer)
-        self._gates = None
-        if not self._mask(self._description.inputs).all():
-            select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
-            self._select = select.to(next(self.module.parameters()).device)
+        self._driver.release()
+        self._select = self._selection()
+
+    def _selection(self) -> SelectFeatures | None:
+        """What picks the columns of full rows; None where all are read."""
+        if self.masks[0].all():
+            return None
+        select = SelectFeatures(self.selected_features.tolist(), self._description.flattens)
+        return select.to(next(self.module.parameters()).device)
 
     def _small(self, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Module:
         """`module`, cut in place, as a chain where it is one."""
-        keep = torch.ones(self._description.n_units, dtype=torch.bool)
-        for layer in self._shadows:
-            keep[layer.start : layer.stop] = torch.as_tensor(self._mask(layer))
-        cut_module(remove_gates(module), self._description, keep, optimizer)
+        cut_module(remove_gates(module), self._description, self._driver.keep(), optimizer)
         return module if self._links is None else to_sequential(module, self._links)
 
 
@@ -471,32 +395,3 @@ def _read(module: nn.Module, n_features: int | None) -> tuple[tuple[ChainLink, .
     if n_features is not None:
         check_integer("n_features", n_features, 1)
     return links, describe(traced, n_features, chain=links is not None)
-
-
-def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupShadow:
-    n_groups = len(target.always)
-    shadow = GroupShadow(
-        n_groups,
-        target.count,
-        INPUT_CLOSING if target.layer.is_input else HIDDEN_CLOSING,
-        rule(1, n_groups),
-        pooled=False,
-        group_of=target.group_of,
-        always=target.always,
-    )
-    shadow.start(1)
-    return shadow
-
-
-def _by_group(saliency: Tensor, group_of: npt.NDArray[np.int64]) -> Tensor:
-    """Sum over the units of each group: one gate multiplies them all."""
-    n_groups = int(group_of.max()) + 1
-    if n_groups == len(group_of):
-        return saliency
-    total = saliency.new_zeros(len(saliency), n_groups)
-    return total.index_add_(1, torch.as_tensor(group_of, device=saliency.device), saliency)
-
-
-def _fingerprint(module: nn.Module) -> list[float]:
-    """One number a trained weight, that training changes."""
-    return [float(p.detach().double().sum()) for p in module.parameters() if p.requires_grad]

@@ -241,6 +241,14 @@ def test_an_optimizer_of_the_users_own_module_is_noticed():
         other.prune(torch.optim.SGD(module.parameters(), lr=0.1))
 
 
+def test_a_loop_that_shows_no_gradient_chooses_no_units():
+    shadow = lay(network()).eval()
+    with pytest.raises(InvalidParameterError, match=r"call shadow.train\(\) before the loop"):
+        train(shadow, torch.optim.SGD(shadow.parameters(), lr=0.1))
+    with pytest.raises(InvalidParameterError, match="and train before pruning"):
+        lay(network()).prune()
+
+
 def test_an_optimizer_whose_state_cannot_be_cut_is_refused():
     shadow = lay(network())
     optimizer = torch.optim.Adafactor(shadow.parameters())

@@ -1,0 +1,195 @@
+"""Does it pay to start from trained weights? A published jet tagger, and a network for digits, shrunk.
+
+    python examples/benchmarks/existing_tagger.py               # both, 5 seeds
+    python examples/benchmarks/existing_tagger.py jets --seeds 2
+
+jets: the 16-64-32-32-5 tagger of the hls4ml tutorial, whose weights were learnt on the public set of
+LHC jets, is shrunk to 8-16-8-8-5 on the jets that come with the package, and judged on 1,000 jets of
+the public set. Needs ``jsc_pretrained_mlp_64_32_32.npz`` (arrays W0 … W3,
+b0 … b3) and ``jsc_hlf_1k.npz`` (X_std, y, scaler_mean, scaler_scale) in the folder that
+SHADOWNET_DATA names; without them this part is skipped.
+
+digits: a 64-64-32-32-10 network, trained for 100 epochs, is shrunk to 32-16-8-8-10.
+
+All three columns share loop, optimizer (Adam) and learning rate (.01 for half of the run, then a
+cosine to zero); a row is a run of so many epochs: the shadow from trained weights, the shadow from
+random weights, and a network of the final size trained from scratch on the inputs that the first one
+chose. A cell is the mean over seeds [smallest largest].
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+
+import numpy as np
+import torch
+from _common import FIRST_SEED, digits, split, spread
+from torch import Tensor, nn
+
+from sk_shadownet import ShadowNetwork
+from sk_shadownet.datasets import load_lhc_jets
+
+HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
+LENGTHS = (2, 3, 5, 7, 10, 20, 40)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Standardised rows, a trained network for them, and what to make of it."""
+
+    X: Tensor
+    y: Tensor
+    tests: dict[str, tuple[Tensor, Tensor]]
+    trained: nn.Sequential
+    k: int
+    batch_size: int
+
+
+def dense(widths: tuple[int, ...]) -> nn.Sequential:
+    """Linear layers and ReLU."""
+    layers: list[nn.Module] = []
+    for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        layers += [nn.Linear(n_in, n_out), nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def train(network: nn.Module, task: Task, columns: np.ndarray | slice, n_epochs: int, seed: int) -> nn.Module:
+    """A training loop as anybody writes it; a shadow steps along."""
+    torch.manual_seed(seed)
+    batches = -(-len(task.X) // task.batch_size)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+    rate = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda step: (
+            min(1.0, 0.5 * (1 + cos(pi * (2 * step / (batches * n_epochs) - 1))))
+            if 2 * step > batches * n_epochs
+            else 1.0
+        ),
+    )
+    for _ in range(n_epochs):
+        for rows in torch.randperm(len(task.X)).split(task.batch_size):
+            loss = nn.functional.cross_entropy(network(task.X[rows][:, columns]), task.y[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rate.step()
+            if isinstance(network, ShadowNetwork):
+                network.step(optimizer, progress=(rate.last_epoch) / (batches * n_epochs))
+    return network
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, X: Tensor, y: Tensor) -> float:
+    """Share of rows whose largest output is theirs."""
+    return float((network(X).argmax(dim=1) == y).double().mean())
+
+
+def jets(_: int) -> Task | None:
+    """Simulated jets to train on, simulated and real ones to judge on."""
+    folder = Path(os.environ.get("SHADOWNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    weights, real = folder / "jsc_pretrained_mlp_64_32_32.npz", folder / "jsc_hlf_1k.npz"
+    if not (weights.exists() and real.exists()):
+        print(f"jets: skipped, {weights.name} and {real.name} are not in {folder}; set SHADOWNET_DATA")
+        return None
+    tagger = dense((16, *HIDDEN, 5))
+    with np.load(weights) as stored, torch.no_grad():
+        for n, layer in enumerate(tagger[::2]):
+            layer.weight.copy_(torch.as_tensor(stored[f"W{n}"].T))
+            layer.bias.copy_(torch.as_tensor(stored[f"b{n}"]))
+    sample = load_lhc_jets()
+    with np.load(real) as stored:
+        mean, scale = stored["scaler_mean"], stored["scaler_scale"]
+        public = torch.as_tensor(stored["X_std"]), torch.as_tensor(stored["y"])
+    X, X_test = (torch.as_tensor((x - mean) / scale).float() for x in (sample.X_train, sample.X_test))
+    simulated = X_test, torch.as_tensor(sample.y_test)
+    tests = {"1,000 public jets": public, "10,000 simulated jets": simulated}
+    return Task(X, torch.as_tensor(sample.y_train), tests, tagger, k=8, batch_size=256)
+
+
+def digit_images(seed: int) -> Task:
+    """Digits and a network trained on them."""
+    X, y, _ = digits()
+    part = split(X, y, seed)
+    rows, test = (torch.as_tensor(part.X), torch.as_tensor(part.y)), (part.X_test, part.y_test)
+    tests = {"test rows": tuple(map(torch.as_tensor, test))}
+    torch.manual_seed(seed)
+    task = Task(*rows, tests, dense((64, *HIDDEN, 10)), k=32, batch_size=32)
+    train(task.trained, task, slice(None), 100, seed)
+    return task
+
+
+TASKS: dict[str, tuple[Callable[[int], Task | None], tuple[int, ...]]] = {
+    "jets": (jets, LENGTHS),
+    "digits": (digit_images, LENGTHS),
+}
+COLUMNS = ("from trained weights", "from random weights", "final size from scratch")
+
+
+def one_seed(task: Task, n_epochs: int, seed: int) -> list[tuple[nn.Module, np.ndarray | slice]]:
+    """The three networks of a row, and the columns that each reads."""
+    wide = (task.X.shape[1], *HIDDEN, task.trained[-1].out_features)
+    sizes = {"n_features_to_select": task.k, "target_hidden_layer_sizes": TARGET}
+    kept = train(ShadowNetwork(task.trained, **sizes), task, slice(None), n_epochs, seed)
+    torch.manual_seed(seed)
+    new = train(ShadowNetwork(dense(wide), **sizes), task, slice(None), n_epochs, seed)
+    columns = kept.selected_features
+    small = train(dense((task.k, *TARGET, wide[-1])), task, columns, n_epochs, seed)
+    return [(kept, slice(None)), (new, slice(None)), (small, columns)]
+
+
+def run(name: str, seeds: range) -> None:
+    """Print one task's tables."""
+    load, lengths = TASKS[name]
+    tasks = [load(seed) for seed in seeds]
+    if tasks[0] is None:
+        return
+    cells: dict[tuple[str, int, str], list[float]] = {}
+    for n_epochs in lengths:
+        for task, seed in zip(tasks, seeds, strict=True):
+            networks = one_seed(task, n_epochs, seed)
+            for label, (network, columns) in zip(COLUMNS, networks, strict=True):
+                for test, (X, y) in task.tests.items():
+                    cells.setdefault((test, n_epochs, label), []).append(accuracy(network, X[:, columns], y))
+    for test in tasks[0].tests:
+        before = [accuracy(task.trained, *task.tests[test]) for task in tasks]
+        print_table(f"{name}, {test}; before: {spread(before)}", test, lengths, cells)
+
+
+def print_table(
+    title: str, test: str, lengths: tuple[int, ...], cells: dict[tuple[str, int, str], list[float]]
+) -> None:
+    """Accuracies by length of the run, and how long each start takes to an accuracy."""
+    print(f"\n{title}\n{'epochs':8s}" + "".join(f"{label:26s}" for label in COLUMNS))
+    for n in lengths:
+        print(f"{n:<8d}" + "".join(f"{spread(cells[test, n, label]):26s}" for label in COLUMNS))
+    means = {label: {n: np.mean(cells[test, n, label]) for n in lengths} for label in COLUMNS}
+    print("shortest run whose mean is at least that of so many epochs from random weights:")
+    for n in lengths:
+        goal = means[COLUMNS[1]][n]
+        reached = [m for m in lengths if means[COLUMNS[0]][m] >= goal]
+        print(
+            f"  {n} epochs, {goal:.3f}: {reached[0] if reached else 'none'} from trained weights", flush=True
+        )
+
+
+def main() -> None:
+    """Run the tasks named on the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; both by default")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in options.tasks or TASKS:
+        run(name, range(options.first_seed, options.first_seed + options.seeds))
+
+
+if __name__ == "__main__":
+    main()
