@@ -26,9 +26,13 @@ def estimator_view(estimator: Any) -> str:
 
 
 def _architecture(estimator: Any) -> str:
-    before, after = estimator.architecture_.initial_widths, estimator.architecture_.widths
+    shape = estimator.architecture_
+    before = shape.initial_widths
+    after = (*(int(mask.sum()) for mask in shape.masks), before[-1])
     names = ["inputs", *(f"hidden layer {n}" for n in range(1, len(before) - 1)), "outputs"]
-    products = [None, *(a * b for a, b in pairwise(after))]
+    # A layer that has gone as a whole multiplies nothing.
+    there = iter([None, *(a * b for a, b in pairwise(shape.widths))])
+    products = [next(there) if width or n == 0 else None for n, width in enumerate(after)]
     rows = [
         (name, was, now, Bar(now / was), product)
         for name, was, now, product in zip(names, before, after, products, strict=True)

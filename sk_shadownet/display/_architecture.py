@@ -164,9 +164,11 @@ class ArchitectureDisplay:
         from matplotlib.collections import LineCollection
 
         assert self.strengths is not None
-        for layer, strength in enumerate(self.strengths):
-            left, right = columns[layer], columns[layer + 1]
-            places = [np.cumsum(mask) - 1 for mask in (masks[layer], masks[layer + 1])]
+        # A layer that has gone as a whole is drawn, but passed over.
+        there = [n for n, mask in enumerate(masks) if n == 0 or mask.any()]
+        for before, after, strength in zip(there[:-1], there[1:], self.strengths, strict=True):
+            left, right = columns[before], columns[after]
+            places = [np.cumsum(mask) - 1 for mask in (masks[before], masks[after])]
             boldest = float(np.abs(strength).max()) or 1.0
             for sign, style, hue in ((1, "solid", colour(0)), (-1, "dashed", colour(1))):
                 lines, widths = [], []
@@ -174,7 +176,7 @@ class ArchitectureDisplay:
                     for j, b in zip(right.units[right.kept], right.heights[right.kept], strict=True):
                         worth = float(sign * strength[places[1][j], places[0][i]]) / boldest
                         if worth > FAINTEST:
-                            lines.append([(layer, a), (layer + 1, b)])
+                            lines.append([(before, a), (after, b)])
                             widths.append(BOLDEST * worth)
                 self.ax_.add_collection(
                     LineCollection(
@@ -202,7 +204,8 @@ class ArchitectureDisplay:
                 )
 
     def _frame(self, columns: list[_Column]) -> None:
-        before, after = self.architecture.initial_widths, self.architecture.widths
+        before = self.architecture.initial_widths
+        after = (*(int(mask.sum()) for mask in self.architecture.masks), before[-1])
         names = ["inputs", *(f"hidden layer {n}" for n in range(1, len(before) - 1)), "outputs"]
         labels = [
             f"{name}\n{was}" if was == now else f"{name}\n{was} → {now}"
