@@ -7,9 +7,30 @@ import sys
 import pytest
 
 import sk_shadownet
-from sk_shadownet import architecture, classifier, convert, datasets, display, exceptions, fpga, regressor
+from sk_shadownet import (
+    architecture,
+    classifier,
+    convert,
+    datasets,
+    display,
+    exceptions,
+    fpga,
+    regressor,
+    shadow,
+)
 
-MODULES = [sk_shadownet, architecture, classifier, convert, datasets, display, exceptions, fpga, regressor]
+MODULES = [
+    sk_shadownet,
+    architecture,
+    classifier,
+    convert,
+    datasets,
+    display,
+    exceptions,
+    fpga,
+    regressor,
+    shadow,
+]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)

@@ -167,14 +167,18 @@ def print_table(
     print(f"\n{title}\n{'epochs':8s}" + "".join(f"{label:26s}" for label in COLUMNS))
     for n in lengths:
         print(f"{n:<8d}" + "".join(f"{spread(cells[test, n, label]):26s}" for label in COLUMNS))
-    means = {label: {n: np.mean(cells[test, n, label]) for n in lengths} for label in COLUMNS}
-    print("shortest run whose mean is at least that of so many epochs from random weights:")
-    for n in lengths:
-        goal = means[COLUMNS[1]][n]
-        reached = [m for m in lengths if means[COLUMNS[0]][m] >= goal]
-        print(
-            f"  {n} epochs, {goal:.3f}: {reached[0] if reached else 'none'} from trained weights", flush=True
-        )
+    new, kept = ([np.mean(cells[test, n, label]) for n in lengths] for label in (COLUMNS[1], COLUMNS[0]))
+    print("epochs that trained weights need for the mean accuracy of so many epochs from random ones:")
+    for n, goal in zip(lengths, new, strict=True):
+        print(f"  {n:<4d}{goal:.3f}: {epochs_to(goal, lengths, kept)}", flush=True)
+
+
+def epochs_to(goal: float, lengths: tuple[int, ...], means: list[float]) -> str:
+    """Length of the run at which the means, joined by straight lines, reach `goal`."""
+    best = np.maximum.accumulate(means)
+    if goal <= best[0]:
+        return f"at most {lengths[0]}"
+    return "more than any" if goal > best[-1] else f"{np.interp(goal, best, lengths):.1f}"
 
 
 def main() -> None:
