@@ -8,7 +8,7 @@ from itertools import chain, combinations
 
 import numpy as np
 
-from sk_shadownet._budget import Budget, Widths, allocate, kept_worth
+from sk_shadownet._budget import Budget, Widths, allocate, kept_worth, share
 from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._schedule import Closing
 
@@ -110,5 +110,5 @@ class Allotment:
         highest = tuple(fixed[n] or layers[n].n_units for n in there)
         # Members keep units of their own, but as many: the best of each stand for one another.
         worth = [np.sort(layers[n].worth(), axis=1).mean(axis=0) for n in there]
-        own = iter(allocate(worth, lowest, highest, lambda widths: self.load(widths) / load))
+        own = iter(allocate(worth, lowest, highest, lambda widths: share(self.load(widths), load)))
         return tuple(0 if width == 0 else next(own) for width in fixed)

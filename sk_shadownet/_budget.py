@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_worth"]
+__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_worth", "share"]
 
 FloatArray = npt.NDArray[np.float64]
 Widths = tuple[int, ...]
@@ -57,8 +57,8 @@ class Budget:
     --------
     >>> from sk_shadownet.architecture import count_multiplications
     >>> budget = Budget((Limit("multiplications", 600, count_multiplications),))
-    >>> budget.load((16, 64, 32, 32, 5))
-    7.2
+    >>> round(budget.load((16, 64, 32, 32, 5)), 2)
+    7.09
     >>> budget.fits((8, 16, 8, 8, 5))
     True
     """
@@ -71,7 +71,7 @@ class Budget:
 
     def load_of(self, costs: Mapping[str, float]) -> float:
         """Largest share of a limit that costs, by name, use."""
-        return max((_share(costs[limit.name], limit.limit) for limit in self.limits), default=0.0)
+        return max((share(costs[limit.name], limit.limit) for limit in self.limits), default=0.0)
 
     def fits(self, widths: Widths) -> bool:
         """Whether every limit is kept."""
@@ -82,7 +82,8 @@ class Budget:
         return {limit.name: limit.cost(widths) for limit in self.limits}
 
 
-def _share(cost: float, limit: float) -> float:
+def share(cost: float, limit: float) -> float:
+    """Cost as a share of its limit; of a limit of nothing, nothing is 0, and anything above 1."""
     if limit > 0:
         return cost / limit
     return 0.0 if cost <= 0 else 1.0 + cost

@@ -17,7 +17,15 @@ from sk_shadownet._schedule import INPUT_CLOSING
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["Sizes", "asks_for_auto", "check_tolerance", "exact_widths", "hidden_widths", "plan_sizes"]
+__all__ = [
+    "Sizes",
+    "asks_for_auto",
+    "check_tolerance",
+    "exact_widths",
+    "hidden_widths",
+    "keep_whole",
+    "plan_sizes",
+]
 
 FRONTIER_POINTS = 12
 # The largest network of a frontier costs so many times the smallest. Where the budget has to close further in
@@ -119,6 +127,20 @@ def _exact_width(n: int, size: Any, width: int, free: bool) -> int | None:
     return target
 
 
+def keep_whole(
+    exact: tuple[int | None, ...], pruned: frozenset[int], widths: Widths
+) -> tuple[int | None, ...]:
+    """The same, but layers that are not to be pruned as wide as they were."""
+    for n, (width, full) in enumerate(zip(exact, widths, strict=False)):
+        if n not in pruned and width not in (None, full):
+            what = "n_features_to_select" if n == 0 else f"target_hidden_layer_sizes[{n - 1}]"
+            raise InvalidParameterError(
+                f"{what}={width} asks for fewer than the {full} there are, but prune leaves that layer out; "
+                "list it in prune, or leave its width at None."
+            )
+    return tuple(width if n in pruned else widths[n] for n, width in enumerate(exact))
+
+
 def check_tolerance(value: Any) -> str | float:
     """``tolerance``, a rule by name or a loss of score."""
     if isinstance(value, str):
@@ -161,6 +183,10 @@ def plan_sizes(
         widths, exact = _feasible(limits, exact, widths, may_lose_layers)
     full = _at_most(exact, widths[:-1])
     full_load = limits.load((*full, widths[-1]))
+    if is_auto and full_load == 0:
+        # What no width touches gives no scale to close on.
+        limits = Budget((*limits.limits, *_everything(widths).limits))
+        full_load = limits.load((*full, widths[-1]))
     loads: tuple[float, ...] = ()
     if is_auto:
         top = min(full_load, HARDWARE_LOADS[0] if hardware else 1.0)
