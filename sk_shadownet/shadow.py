@@ -379,6 +379,8 @@ class ShadowNetwork(nn.Module):
 def _copy_of(module: nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise InvalidParameterError(f"module must be a torch.nn.Module, got {module!r}.")
+    if isinstance(module, ShadowNetwork):
+        raise InvalidParameterError("module has a shadow already; lay another one on its prune().")
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):
         raise InvalidParameterError(
             "module has lazy layers whose size is not known; run it on one batch first."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,7 @@ def trace(module: nn.Module) -> Trace:
 
 def _nodes(root: nn.Module, training: bool) -> tuple[fx.Node, ...]:
     root.train(training)
+    _drop_options(root)
     try:
         graph = fx.Tracer().trace(root)
     except Exception as error:
@@ -78,6 +80,18 @@ def _nodes(root: nn.Module, training: bool) -> tuple[fx.Node, ...]:
             "the usual cause; wrap the part of the network that has none."
         ) from error
     return tuple(graph.nodes)
+
+
+def _drop_options(root: nn.Module) -> None:
+    """Let forward take its first argument only where others have defaults; they would be traced as tensors."""
+    kind = type(root)
+    options = list(inspect.signature(kind.forward).parameters.values())[2:]
+    if options and all(option.default is not option.empty for option in options):
+
+        def forward(self: nn.Module, x: Any) -> Any:
+            return kind.forward(self, x)
+
+        root.__class__ = type(kind.__name__, (kind,), {"forward": forward})
 
 
 def _flag(node: fx.Node) -> Any:

@@ -107,6 +107,61 @@ def test_a_shadow_of_images_takes_images_after_the_cut():
     assert torch.equal(shadow.prune()(rows.flatten(1)[:, shadow.selected_features]), shadow(rows))
 
 
+def test_layers_of_a_list_are_a_chain():
+    def body(self, x):
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x), inplace=True)
+        return self.layers[-1](x)
+
+    layers = nn.ModuleList([nn.Linear(6, 9), nn.Linear(9, 8), nn.Linear(8, 2)])
+    small = small_of(forward(body, layers=layers), target_hidden_layer_sizes=(4, 3), n_features_to_select=2)
+    assert [type(layer) for layer in small] == [nn.Linear, nn.ReLU, nn.Linear, nn.ReLU, nn.Linear]
+    assert shapes(small) == [(2, 4), (4, 3), (3, 2)]
+
+
+def test_sums_in_place_couple_like_others():
+    def body(self, x):
+        x = F.relu(self.a(x))
+        y = self.b(x)
+        y += x
+        return self.c(y)
+
+    network = forward(body, a=nn.Linear(6, 9), b=nn.Linear(9, 9), c=nn.Linear(9, 2))
+    assert shapes(small_of(network, target_hidden_layer_sizes=4)) == [(6, 4), (4, 4), (4, 2)]
+
+
+def test_further_arguments_of_forward_keep_their_defaults():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.b = nn.Linear(6, 9), nn.Linear(9, 2)
+
+        def forward(self, x, mask=None, scale=1.0):
+            if mask is not None:
+                x = x * mask
+            return self.b(F.relu(self.a(x)) * scale)
+
+    assert shapes(small_of(Masked(), target_hidden_layer_sizes=4)) == [(6, 4), (4, 2)]
+
+
+def test_several_outputs_are_all_kept_whole():
+    def body(self, x):
+        hidden = F.relu(self.a(x))
+        return {"logits": self.b(hidden), "features": (self.c(hidden),)}
+
+    network = forward(body, a=nn.Linear(6, 9), b=nn.Linear(9, 2), c=nn.Linear(9, 3))
+    shadow = ShadowNetwork(network, target_hidden_layer_sizes=4)
+    assert shadow.layer_names == (("inputs",), ("a",))
+    optimizer = torch.optim.SGD(shadow.parameters(), lr=1e-3)
+    x = torch.randn(16, 6)
+    (shadow(x)["logits"].sum() + shadow(x)["features"][0].sum()).backward()
+    optimizer.step()
+    shadow.step(progress=1.0)
+    small = shadow.prune()
+    assert shapes(small) == [(6, 4), (4, 2), (4, 3)]
+    torch.testing.assert_close(small(x)["features"][0], shadow(x)["features"][0])
+
+
 def test_layers_that_are_added_lose_the_same_units():
     network = forward(
         lambda self, x: self.c(F.relu(self.a(x)) + F.relu(self.b(x))),
@@ -305,6 +360,11 @@ def test_rows_of_any_number_of_axes_pass_where_nothing_forbids():
     optimizer.step()
     shadow.step(progress=1.0)
     torch.testing.assert_close(shadow.prune()(x[..., shadow.selected_features]), shadow(x))
+
+
+def test_one_shadow_is_enough():
+    with pytest.raises(InvalidParameterError, match="has a shadow already"):
+        ShadowNetwork(ShadowNetwork(nn.Linear(6, 2)))
 
 
 def test_only_modules_are_taken():
