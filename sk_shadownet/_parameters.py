@@ -23,8 +23,10 @@ from sk_shadownet._sizes import (
     check_tolerance,
     exact_widths,
     hidden_widths,
+    keep_whole,
     plan_sizes,
 )
+from sk_shadownet._start import pruned_layers, read_chain, with_last_layer
 from sk_shadownet._training import Loss, Run
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -90,18 +92,21 @@ def plan_run(
     """
     e = estimator
     n_rows, n_features = shape
-    hidden = hidden_widths(e.hidden_layer_sizes)
+    chain = None if e.module is None else read_chain(e.module, n_features, n_outputs)
+    if chain is not None:
+        chain = with_last_layer(chain, loss.out_of_units)
+    hidden = hidden_widths(e.hidden_layer_sizes) if chain is None else chain.widths[1:-1]
+    activation = e.activation if chain is None else chain.activation
     widths = (n_features, *hidden, n_outputs)
+    pruned = pruned_layers(e.prune, () if chain is None else chain.names, len(hidden))
     sizes = plan_sizes(
         widths,
-        exact_widths(e, n_features, hidden),
+        keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
         budget=e.budget,
         fpga=e.fpga,
         is_auto=asks_for_auto(e),
         # Formats of single layers are for a network that has them.
-        may_lose_layers=not any(
-            isinstance(v, Mapping) for v in (e.quantization, getattr(e.fpga, "precision", 0))
-        ),
+        may_lose_layers=chain is None and not _names_layers(e),
     )
     widths, targets = sizes.widths, sizes.targets
     if start is not None:
@@ -114,7 +119,7 @@ def plan_run(
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
-    _check_quantization(e.quantization, len(widths) - 1, e.activation)
+    _check_quantization(e.quantization, len(widths) - 1, activation)
     return Run(
         widths=widths,
         targets=targets,
@@ -122,7 +127,7 @@ def plan_run(
         rule=resolve_rule(e.score_rule),
         input_closing=INPUT_CLOSING,
         hidden_closing=closing,
-        activation=check_choice("activation", e.activation, tuple(sorted(ACTIVATIONS))),
+        activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members,
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
         batch_size=batch_size,
@@ -138,6 +143,7 @@ def plan_run(
         verbose=check_flag("verbose", e.verbose),
         callbacks=check_callbacks(e.callbacks),
         start=start,
+        chain=chain,
         allotment=sizes.allotment,
         loads=sizes.loads,
     )

@@ -186,6 +186,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         budget: Any = None,
         tolerance: Any = "1-se",
         fpga: Any = None,
+        module: Any = None,
+        prune: Any = None,
         activation: str = "relu",
         score_rule: Any = "fisher",
         n_shadows: int = 1,
@@ -211,6 +213,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         self.budget = budget
         self.tolerance = tolerance
         self.fpga = fpga
+        self.module = module
+        self.prune = prune
         self.activation = activation
         self.score_rule = score_rule
         self.n_shadows = n_shadows

@@ -190,6 +190,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         budget: Any = None,
         tolerance: Any = "1-se",
         fpga: Any = None,
+        module: Any = None,
+        prune: Any = None,
         loss: str = "squared_error",
         activation: str = "relu",
         score_rule: Any = "fisher",
@@ -215,6 +217,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         self.budget = budget
         self.tolerance = tolerance
         self.fpga = fpga
+        self.module = module
+        self.prune = prune
         self.loss = loss
         self.activation = activation
         self.score_rule = score_rule

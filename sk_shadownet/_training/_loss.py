@@ -14,6 +14,8 @@ from torch.nn.functional import cross_entropy
 
 __all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
 
+FloatArray = npt.NDArray[np.float64]
+
 
 class Loss(nn.Module):
     """Weighted mean of a loss over rows, summed over members so that each trains as if alone.
@@ -53,6 +55,10 @@ class Loss(nn.Module):
     def in_units(self, module: nn.Sequential) -> nn.Sequential:
         """The network whose outputs are what the user is told, from the one that was trained."""
         return module
+
+    def out_of_units(self, weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Last layer of the network that is trained, from one whose outputs are what the user is told."""
+        return weight, bias
 
     def of_units(self) -> Loss:
         """The same loss of a network whose outputs are already what the user is told."""
@@ -147,6 +153,11 @@ class PointLoss(Loss):
             last.weight.copy_(last.weight.double() * self.scale[:, None])
             last.bias.copy_(last.bias.double() * self.scale + self.mean)
         return module
+
+    def out_of_units(self, weight: FloatArray, bias: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """The inverse of `in_units`."""
+        inverse = self.inverse.cpu().numpy()
+        return weight * inverse, (bias - self.mean.cpu().numpy()) * inverse
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Numbers in the user's units."""

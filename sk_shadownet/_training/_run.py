@@ -16,6 +16,7 @@ from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
+from sk_shadownet._start import Chain
 from sk_shadownet._training._branching import Branching
 from sk_shadownet._training._callbacks import (
     BestEpoch,
@@ -55,6 +56,8 @@ class Run:
     input_closing, hidden_closing : Closing
     start : ShadowedMLP or None
         Network to continue in place of a new one.
+    chain : Chain or None
+        Weights from which a new network starts; None draws them.
     allotment : Allotment or None
         Decides the widths within a budget; a layer that it is free to choose has the target 1.
     loads : tuple of float
@@ -81,6 +84,7 @@ class Run:
     callbacks: list[Any] = field(default_factory=list)
     validation_fraction: float = 0.1
     start: ShadowedMLP | None = None
+    chain: Chain | None = None
     allotment: Allotment | None = None
     loads: tuple[float, ...] = ()
 
@@ -160,7 +164,11 @@ def _shadowed_net(
     if run.verbose:
         own.insert(4, ("shadow_progress", Progress(shrinking)))
     widths = (len(shift), *run.widths[1:])
-    network = run.start or ShadowedMLP(widths, run.n_shadows, run.activation, shift, scale)
+    network = run.start
+    if network is None and run.chain is not None:
+        network = run.chain.network(run.n_shadows, shift, scale)
+    if network is None:
+        network = ShadowedMLP(widths, run.n_shadows, run.activation, shift, scale)
     callbacks = own[:-1] + list(run.callbacks) + own[-1:]
     return build_net(run, network, callbacks, run.max_epochs, run.learning_rate_init, n_rows)
 
