@@ -82,6 +82,14 @@ def fitted(frame, labels):
             max_epochs=60,
         ),
         ShadowMLPClassifier(hidden_layer_sizes=(), max_epochs=150),
+        ShadowMLPClassifier(
+            hidden_layer_sizes=(12, 6),
+            n_features_to_select="auto",
+            target_hidden_layer_sizes="auto",
+            budget={"multiplications": 150},
+            tolerance="1-se-paired",
+            max_epochs=50,
+        ),
     ]
 )
 def test_scikit_learns_check_passes(estimator, check):

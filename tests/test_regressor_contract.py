@@ -78,6 +78,7 @@ def fitted(frame, targets):
             max_epochs=60,
         ),
         ShadowMLPRegressor(hidden_layer_sizes=(), max_epochs=150),
+        ShadowMLPRegressor(hidden_layer_sizes=(12, 6), budget={"multiplications": 150}, max_epochs=50),
     ]
 )
 def test_scikit_learns_check_passes(estimator, check):
