@@ -130,11 +130,6 @@ class Driver:
         waiting = [layer for layer, shadow in self.shadows.items() if not shadow.finished]
         for layer in waiting if layers is None else layers:
             self._require_training(module)
-            if not self._has_looked:
-                raise InvalidParameterError(
-                    "no backward pass has gone through the shadow in training mode, so nothing is known of "
-                    "its units: call shadow.train() before the loop, and shadow(X) in it."
-                )
             self.shadows[layer].freeze()
             self._set_gates(layer)
 
@@ -172,15 +167,26 @@ class Driver:
             raise TrainingDivergedError(
                 "weights became NaN or infinite before the gates had closed; lower the learning rate."
             )
+        if not self._has_looked:
+            raise InvalidParameterError(
+                "no backward pass has gone through the shadow in training mode, so nothing is known of its "
+                "units: call shadow.train() before the loop, and shadow(X) in it."
+            )
 
 
 def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupShadow:
     n_groups = len(target.always)
+    scores = rule(1, n_groups)
+    if not (hasattr(scores, "update") and hasattr(scores, "scores")):
+        raise InvalidParameterError(
+            "score_rule(n_members, n_units) must return an object with the methods update and scores, "
+            f"got {scores!r}."
+        )
     shadow = GroupShadow(
         n_groups,
         target.count,
         INPUT_CLOSING if target.layer.is_input else HIDDEN_CLOSING,
-        rule(1, n_groups),
+        scores,
         pooled=False,
         group_of=target.group_of,
         always=target.always,

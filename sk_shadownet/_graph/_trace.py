@@ -83,7 +83,7 @@ def _nodes(root: nn.Module, training: bool) -> tuple[fx.Node, ...]:
 
 
 def _drop_options(root: nn.Module) -> None:
-    """Let forward take its first argument only where others have defaults; they would be traced as tensors."""
+    """Let forward take one argument where others have defaults; they would be traced as tensors."""
     kind = type(root)
     options = list(inspect.signature(kind.forward).parameters.values())[2:]
     if options and all(option.default is not option.empty for option in options):

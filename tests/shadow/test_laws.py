@@ -49,6 +49,7 @@ def train_a_little(shadow, n_features, steps=3, optimizer=None):
     return optimizer
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(seed=seeds, training=st.booleans())
 def test_open_gates_change_no_bit_of_the_outputs_and_gradients(seed, training):
@@ -69,6 +70,7 @@ def test_open_gates_change_no_bit_of_the_outputs_and_gradients(seed, training):
         assert torch.equal(mine.grad, yours.grad)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(seed=seeds)
 def test_cut_network_equals_gated_network(seed):

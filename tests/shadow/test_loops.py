@@ -267,6 +267,10 @@ def test_weights_that_are_no_numbers_choose_no_units():
     shadow = lay(network())
     with pytest.raises(TrainingDivergedError, match="lower the learning rate"):
         train(shadow, torch.optim.SGD(shadow.parameters(), lr=1e30))
+    broken = network()
+    broken[0].weight.data.fill_(float("nan"))
+    with pytest.raises(TrainingDivergedError, match="NaN or infinite"):
+        train(lay(broken), torch.optim.SGD(broken.parameters(), lr=0.1), pass_optimizer=False)
 
 
 def test_select_features_picks_columns_and_flattens_if_asked():

@@ -184,6 +184,10 @@ def test_a_fraction_of_the_inputs_is_rounded_down():
         ({"frozen": ["fc"]}, "frozen names 'fc'; the network has '0', '1'"),
         ({"n_features": 7}, "n_features=7 was given, but the network reads 6"),
         ({"score_rule": "weight"}, "score_rule must be one of"),
+        (
+            {"score_rule": lambda n_members, n_units: None, "n_features_to_select": 2},
+            "must return an object with the methods update and scores, got None",
+        ),
         ({"on_unsupported": "ignore"}, "on_unsupported must be one of"),
         ({"n_steps": 0}, "n_steps must be an integer of at least 1"),
     ],
