@@ -25,24 +25,45 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     r"""Multilayer perceptron that trains itself down to the inputs and widths asked for.
 
     One call of `fit` trains the wide network of `hidden_layer_sizes` together with its shadow network of
-    gates, closes gates until exactly the units asked for are left, cuts the network down to them, and trains
-    the small network to the end. Feature selector and classifier in one.
+    gates, closes gates until exactly the units asked for are left, or as many as a budget buys or the data
+    need, cuts the network down to them, and trains the small network to the end. Feature selector and
+    classifier in one.
 
     Parameters
     ----------
     hidden_layer_sizes : tuple of int or int, default=(64, 32, 32)
         Widths of the hidden layers at the start, each at least 1. ``()`` has none: a linear model.
-    n_features_to_select : int, float or None, default=None
+    n_features_to_select : int, float, "auto" or None, default=None
         Inputs at the end. An int counts them, 1 to n_features; a float in (0, 1] is a share of the features,
-        rounded down, at least one; None keeps all.
-    target_hidden_layer_sizes : tuple of (int or None), int or None, default=None
-        Widths of the hidden layers at the end, as many as in `hidden_layer_sizes` and none above it. None in
-        a place keeps that layer; None alone keeps all.
+        rounded down, at least one. "auto" leaves their number to the data and `tolerance`. None keeps all;
+        with a `budget` it leaves their number to the data within that.
+    target_hidden_layer_sizes : tuple of (int, "auto" or None), int, "auto" or None, default=None
+        Widths of the hidden layers at the end, as many as in `hidden_layer_sizes` and none above it. In a
+        place, "auto" leaves that width to the data and `tolerance`; None keeps that layer, or with a `budget`
+        leaves its width to the data within that. "auto" alone and None alone say so of all. A layer whose
+        width is left to the data may go as a whole.
+    budget : dict or None, default=None
+        Upper limits, finite and at least 0, all of which the network must keep: of "multiplications" and
+        "parameters"; on the hardware that `fpga` describes of "bit_operations", "lut", "ff", "dsp", "bram",
+        "latency_cycles" and "latency_ns"; or, with a callable ``cost(architecture)`` as the key, of what it
+        gives for an `Architecture`, a number of at least 0 that does not fall when a layer grows. Units of
+        all layers compete for the budget by their worth for what they cost. Hardware is kept by the estimate
+        that ``to_fpga(...).estimate()`` gives. None sets no limit.
+    tolerance : {"1-se", "1-se-paired"} or float, default="1-se"
+        What "auto" may give up for a smaller network. "1-se": the cheapest whose score is below the best one
+        by no more than the best one's standard error [4]_. "1-se-paired": the cheapest whose loss is above
+        the least one by no more than the standard error of their difference, which asks for more. A float,
+        at least 0: the cheapest whose score is below the best one by no more than that. Scores and losses
+        are those of the validation rows, or of the training rows where there are none.
+    fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
+        Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
+        the defaults of `FPGAConfig`.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
         Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only.
     score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
         What a unit is worth. A callable ``rule(n_members, n_units)`` returns an object with the methods
-        ``update(saliency, gates, temperature)`` and ``scores()``.
+        ``update(saliency, gates, temperature)`` and ``scores()``; where a budget or "auto" leaves widths to
+        the data also ``worth()``, which "gradient" does not know.
     n_shadows : int, default=1
         Networks trained side by side, at least 1, that pool their evidence for the inputs; the one with the
         least validation loss becomes the model. Time and memory of training grow with it.
@@ -88,7 +109,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Whether to show a bar with phase, epoch, time left, open units and validation score. The log
         "sk_shadownet" tells phases and results at level INFO in any case.
     warm_start : bool, default=False
-        Whether a further `fit` continues the small network that is there, without pruning it again.
+        Whether a further `fit` continues the small network that is there, without pruning it again;
+        ``frontier_`` goes.
 
     Attributes
     ----------
@@ -106,7 +128,11 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Score of every input at the moment of the choice, the removed ones included. Larger is more relevant;
         the mean is 0. With "fisher" and "taylor" a natural logarithm.
     architecture_ : Architecture
-        Widths before and after, and the masks between them.
+        Widths before and after, and the masks between them; False throughout for a hidden layer that went.
+    frontier_ : Frontier
+        The networks of all sizes that the run gave, cheapest first, each trained to the end, with costs,
+        scores and standard errors; which one was chosen, and why. `at` gives another one. Only where a size
+        is "auto", and with a `budget` of hardware.
     module_ : torch.nn.Sequential
         The small network, float32, on the CPU. It takes the selected features as they are in ``X`` and gives
         logits, one for each class.
@@ -138,7 +164,12 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
 
     where the open units B and the temperature tau fall on a schedule. With the default rule the scores
     are logarithms of averaged squares of ``g_i dL/dg_i``, the diagonal of the Fisher information of the
-    gates [2]_. The page "The method" of the documentation derives all of it, and names its limits.
+    gates [2]_. Those averages are on one scale for all layers: with a `budget`, the units i of layer l
+    stay whose worth F is high for what one more unit of the layer costs,
+
+    .. math:: F_i / c_l > \nu.
+
+    The page "The method" of the documentation derives all of it, and names its limits.
 
     Features need no scaling: inputs are standardised on entry, which becomes part of the first layer.
 
@@ -153,6 +184,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
        Fisher pruning", 2018, equation 8; here with a running average.
     .. [3] P. Molchanov, A. Mallya, S. Tyree, I. Frosio, J. Kautz, "Importance estimation for neural network
        pruning", CVPR 2019, equation 8: the rule "taylor".
+    .. [4] L. Breiman, J. H. Friedman, R. A. Olshen, C. J. Stone, "Classification and Regression Trees",
+       Wadsworth 1984, section 3.4.3: the rule of one standard error.
 
     Examples
     --------
@@ -172,6 +205,14 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     (2000, 4)
     >>> clf.score(X, y) > 0.9
     True
+
+    As many inputs and units as 60 multiplications buy:
+
+    >>> clf = ShadowMLPClassifier((32, 16), budget={"multiplications": 60}, random_state=0).fit(X, y)
+    >>> clf.architecture_.n_multiplications <= 60
+    True
+    >>> clf.selected_features_
+    array([0, 1, 2, 3])
     """
 
     _stratify = True
@@ -268,7 +309,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Raises
         ------
         InvalidParameterError
-            If a parameter of the constructor is outside its legal range.
+            If a parameter of the constructor is outside its legal range, or no network keeps `budget`.
         InvalidDataError
             If rows, labels or weights cannot be trained on.
         TrainingDivergedError
