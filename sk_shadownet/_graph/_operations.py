@@ -84,6 +84,7 @@ _FUNCTIONS: dict[Any, type[nn.Module] | None] = {
     torch.neg: None,
     torch.pow: None,
     torch.relu: nn.ReLU,
+    torch.relu_: nn.ReLU,
     torch.selu: nn.SELU,
     torch.sigmoid: nn.Sigmoid,
     torch.square: None,
@@ -92,16 +93,22 @@ _FUNCTIONS: dict[Any, type[nn.Module] | None] = {
 _METHODS: dict[str, type[nn.Module] | None] = {
     "abs": None,
     "clamp": None,
+    "clone": None,
     "contiguous": nn.Identity,
+    "cpu": None,
+    "cuda": None,
+    "detach": None,
     "double": None,
     "exp": None,
     "float": None,
     "neg": None,
     "pow": None,
     "relu": nn.ReLU,
+    "relu_": nn.ReLU,
     "sigmoid": nn.Sigmoid,
     "square": None,
     "tanh": nn.Tanh,
+    "to": None,
 }
 UNITWISE = frozenset([*_FUNCTIONS, *_METHODS])
 

@@ -119,6 +119,16 @@ def test_layers_of_a_list_are_a_chain():
     assert shapes(small) == [(2, 4), (4, 3), (3, 2)]
 
 
+def test_moving_and_casting_leave_units_apart():
+    network = forward(
+        lambda self, x: self.b(self.a(x.to("cpu").float()).relu_().clone()),
+        a=nn.Linear(6, 9),
+        b=nn.Linear(9, 2),
+    )
+    small = small_of(network, target_hidden_layer_sizes=4, n_features_to_select=2)
+    assert shapes(small) == [(2, 4), (4, 2)]
+
+
 def test_sums_in_place_couple_like_others():
     def body(self, x):
         x = F.relu(self.a(x))
