@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -170,7 +170,7 @@ class ShadowNetwork(nn.Module):
         n_features_to_select: float | None = None,
         target_hidden_layer_sizes: Any = None,
         n_steps: int | None = None,
-        layers: Iterable[str | int] | None = None,
+        layers: Sequence[str | int] | None = None,
         protected_features: Sequence[int] = (),
         feature_groups: Sequence[Sequence[int]] = (),
         frozen: Sequence[str] = (),

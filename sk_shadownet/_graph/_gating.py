@@ -22,6 +22,9 @@ __all__ = ["Gates", "remove_gates"]
 
 Where: TypeAlias = "slice | Tensor"
 
+# Backward passes remembered from one step to the next; a loop that never steps must not fill the memory.
+_MAX_LOOKS = 64
+
 
 class Gates:
     """One gate for every unit of a network, and what a backward pass tells of them.
@@ -83,8 +86,10 @@ class Gates:
 
     def look(self, path: str, gated: Tensor, gradient: Tensor) -> None:
         """Remember what one reader of the inputs says, row by row."""
-        rows = (gated * gradient).reshape(-1, gated.shape[-1])
-        self._rows.setdefault(path, []).append(rows.mul_(len(rows)))
+        looks = self._rows.setdefault(path, [])
+        if len(looks) < _MAX_LOOKS:
+            rows = (gated * gradient).reshape(-1, gated.shape[-1])
+            looks.append(rows.mul_(len(rows)))
 
     def saliency(self) -> Tensor | None:
         """``g_i dL/dg_i`` of every unit since the last `forget`, shape (n_units,); None without a look."""

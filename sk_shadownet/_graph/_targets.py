@@ -96,7 +96,7 @@ def _refusal(description: Description, layer: UnitLayer) -> str:
 
 def _input_target(description: Description, wish: Wish) -> Target | None:
     layer = description.inputs
-    listed = wish.layers is None or _lists_inputs(wish.layers)
+    listed = wish.layers is None or INPUTS in _names(wish.layers)
     if wish.n_features_to_select is None:
         if wish.layers is not None and listed:
             raise InvalidParameterError(
@@ -116,8 +116,9 @@ def _input_target(description: Description, wish: Wish) -> Target | None:
     return Target(layer, count, group_of, always)
 
 
-def _lists_inputs(layers: Any) -> bool:
-    return layers == INPUTS or (not isinstance(layers, (str, numbers.Integral)) and INPUTS in tuple(layers))
+def _names(layers: Any) -> tuple[Any, ...]:
+    """``layers`` as a tuple; one name or index means one layer."""
+    return (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
 
 
 def _groups(wish: Wish, n_features: int) -> tuple[IntArray, BoolArray]:
@@ -221,8 +222,7 @@ def _chosen(description: Description, layers: Any) -> list[UnitLayer]:
     """Hidden layers that may be pruned, in the order asked."""
     if layers is None:
         return list(description.hidden)
-    names = (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
-    return [_hidden_layer(description, name, "layers") for name in names if name != INPUTS]
+    return [_hidden_layer(description, name, "layers") for name in _names(layers) if name != INPUTS]
 
 
 def _hidden_layer(description: Description, name: Any, parameter: str) -> UnitLayer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ on_unsupported, score_rule, n_features
         self,
         n_features_to_select: float | None = None,
         target_hidden_layer_sizes: Any = None,
-        layers: Iterable[str | int] | None = None,
+        layers: Sequence[str | int] | None = None,
         protected_features: Sequence[int] = (),
         feature_groups: Sequence[Sequence[int]] = (),
         frozen: Sequence[str] = (),
