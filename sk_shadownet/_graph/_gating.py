@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._graph._description import Description
+from sk_shadownet._graph._description import Description, UnitLayer
 
 __all__ = ["Gates", "remove_gates"]
 
@@ -43,7 +43,8 @@ class Gates:
 
     def __init__(self, description: Description, module: nn.Module) -> None:
         self.watching = False
-        self._description = description
+        self._n_inputs = description.inputs.n_units
+        self._inputs_read: dict[str, tuple[Tensor, Tensor]] = {}
         self._values = torch.ones(description.n_units)
         self._leaf: Tensor | None = None
         self._closed = False
@@ -51,8 +52,11 @@ class Gates:
         for site in description.sites:
             layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else None
             if site.role == "reads" and layer is not None:
-                inputs = _inputs_among(site.units, description)
-                layer.register_forward_pre_hook(_ReadHook(self, site.path, _where(site.units), inputs))
+                columns, units = _inputs_among(site.units, description.inputs)
+                if len(units) > 0:
+                    self._inputs_read[site.path] = columns, units
+                hook = _ReadHook(self, site.path, _where(site.units), inputs=len(units) > 0)
+                layer.register_forward_pre_hook(hook)
             elif layer is not None:
                 layer.register_forward_hook(_NormHook(self, _where(site.units)))
 
@@ -99,19 +103,16 @@ class Gates:
 
     def input_saliency(self) -> list[Tensor]:
         """``n_rows g_i dL/dg_i`` of the inputs row by row, shape (n_rows, n_inputs) a backward pass."""
-        inputs = self._description.inputs
         passes = []
-        readers = {s.path: s.units for s in self._description.sites if s.role == "reads"}
         for n in range(max(map(len, self._rows.values()), default=0)):
             # The k-th look of every reader belongs to the same pass, row for row.
             looks = {path: rows[n] for path, rows in self._rows.items() if n < len(rows)}
             n_rows = max(map(len, looks.values()))
-            total = self._values.new_zeros(n_rows, inputs.n_units)
+            total = self._values.new_zeros(n_rows, self._n_inputs)
             for path, rows in looks.items():
                 if len(rows) == n_rows:
-                    mine = [c for c, unit in enumerate(readers[path]) if inputs.start <= unit < inputs.stop]
-                    units = torch.tensor([readers[path][c] - inputs.start for c in mine], device=rows.device)
-                    total.index_add_(1, units, rows[:, mine].to(total.dtype))
+                    columns, units = (index.to(rows.device) for index in self._inputs_read[path])
+                    total.index_add_(1, units, rows[:, columns].to(total.dtype))
             passes.append(total)
         return passes
 
@@ -176,6 +177,8 @@ def _where(units: tuple[int, ...]) -> Where:
     return slice(start, stop) if units == tuple(range(start, stop)) else torch.tensor(units)
 
 
-def _inputs_among(units: tuple[int, ...], description: Description) -> bool:
-    inputs = description.inputs
-    return any(inputs.start <= unit < inputs.stop for unit in units)
+def _inputs_among(units: tuple[int, ...], inputs: UnitLayer) -> tuple[Tensor, Tensor]:
+    """Columns that hold inputs, and which input each holds."""
+    read = torch.tensor(units)
+    columns = ((read >= inputs.start) & (read < inputs.stop)).nonzero().ravel()
+    return columns, read[columns] - inputs.start
