@@ -58,6 +58,19 @@ class FrontierPoint:
         Mean on the validation rows; on the training rows where there are none.
     loss_std_error, score_std_error : float
         Standard errors of those means.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> clf = ShadowMLPClassifier(
+    ...     (16, 8), target_hidden_layer_sizes="auto", max_epochs=20, random_state=0
+    ... ).fit(*load_iris(return_X_y=True))
+    >>> cheapest, dearest = clf.frontier_[0], clf.frontier_[-1]
+    >>> sorted(cheapest.costs), cheapest.costs["multiplications"] < dearest.costs["multiplications"]
+    (['multiplications', 'parameters'], True)
+    >>> dearest.module[0].in_features == dearest.n_features
+    True
     """
 
     fitted: Fitted = field(repr=False)
@@ -168,7 +181,7 @@ class Frontier:
             least = ", ".join(f"{name} {min(_cost(p, name) for p in self.points):g}" for name in limits)
             raise InvalidParameterError(
                 f"no network of this frontier keeps {asked}; the least that it has are {least}. Fit anew "
-                "with this limit in budget."
+                "with this limit as budget, or as n_features_to_select."
             )
         return min(fitting, key=lambda n: self.points[n].loss)
 

@@ -38,52 +38,217 @@ __all__ = [
 
 
 class ShadowNetError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of every error this package raises on purpose.
+
+    Examples
+    --------
+    One name for all of them; `ValueError` and the like, of which they are kinds too, do as well:
+
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> try:
+    ...     ShadowMLPClassifier(max_epochs=0).fit([[0.0], [1.0]], [0, 1])
+    ... except ShadowNetError as error:
+    ...     print(type(error).__name__, isinstance(error, ValueError))
+    InvalidParameterError True
+    """
 
 
 class InvalidParameterError(ShadowNetError, ValueError):
-    """A parameter has a value outside its legal range."""
+    """A parameter has a value outside its legal range.
+
+    Examples
+    --------
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> ShadowMLPClassifier((8,), target_hidden_layer_sizes=(9,)).fit([[0.0], [1.0]], [0, 1])
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.InvalidParameterError: target_hidden_layer_sizes[0]=9 exceeds the 8 units of ...
+    """
 
 
 class InvalidDataError(ShadowNetError, ValueError):
-    """Rows, labels or weights that no network can be trained or run on."""
+    """Rows, labels or weights that no network can be trained or run on.
+
+    Examples
+    --------
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> ShadowMLPClassifier().fit([[0.0], [1.0]], ["top", "top"])
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.InvalidDataError: ShadowMLPClassifier needs at least two classes in y, ...
+    """
 
 
 class UnsupportedModuleError(ShadowNetError, TypeError):
-    """A PyTorch module, or a layer of it, whose units cannot be told apart or removed."""
+    """A PyTorch module, or a layer of it, whose units cannot be told apart or removed.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from sk_shadownet import ShadowNetwork
+    >>> attention = nn.Sequential(nn.Linear(4, 8), nn.Softmax(dim=1), nn.Linear(8, 2))
+    >>> ShadowNetwork(attention, target_hidden_layer_sizes=4)
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.UnsupportedModuleError: Hidden layer 0, '0', cannot be pruned: '1' (Softmax) ...
+    """
 
 
 class TrainingDivergedError(ShadowNetError, RuntimeError):
-    """The loss became NaN or infinite; the estimator was left unfitted."""
+    """The loss became NaN or infinite; the estimator was left unfitted.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> ShadowMLPClassifier(learning_rate_init=1e30, max_epochs=5).fit(*load_iris(return_X_y=True))
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.TrainingDivergedError: ...
+    """
 
 
 class ExportError(ShadowNetError, RuntimeError):
-    """A hardware project could not be written, compiled or emulated, or a network not be converted."""
+    """A hardware project could not be written, compiled or emulated, or a network not be converted.
+
+    Examples
+    --------
+    A folder that `to_fpga` did not write is left alone:
+
+    >>> import tempfile, torch
+    >>> from pathlib import Path
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = (Path(folder) / "thesis.tex").write_text("years of work")
+    ...     to_fpga(torch.nn.Linear(2, 2), folder)
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.ExportError: ...
+    """
 
 
 class UnsupportedLayerError(ExportError, TypeError):
-    """A layer or a pipeline step has no exact form in what it is to be exported to or converted into."""
+    """A layer or a pipeline step has no exact form in what it is to be exported to or converted into.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.GELU(), torch.nn.Linear(4, 2))
+    >>> to_fpga(net, "firmware", X_calibration=torch.randn(200, 2).numpy())
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.UnsupportedLayerError: ...
+    """
 
 
 class MissingToolError(ShadowNetError, RuntimeError):
-    """A program or optional package is missing; the message names the command that brings it."""
+    """A program or optional package is missing; the message names the command that brings it.
+
+    Examples
+    --------
+    Programs and optional packages are looked for where they are needed, so it can come at any such place:
+
+    >>> import tempfile, torch
+    >>> from sk_shadownet.convert import to_onnx
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         _ = to_onnx(torch.nn.Sequential(torch.nn.Linear(2, 2)), f"{folder}/small.onnx")
+    ...     except MissingToolError as error:
+    ...         message = str(error)  # names 'pip install "sk-shadownet[onnx]"'
+    """
 
 
 class DownloadError(ShadowNetError, OSError):
-    """A public data set cannot be fetched: no internet, or not what was expected."""
+    """A public data set cannot be fetched: no internet, or not what was expected.
+
+    Examples
+    --------
+    The public jets where there is internet, else the simulated ones, which are another data set:
+
+    >>> from sk_shadownet.datasets import fetch_lhc_jets, load_lhc_jets
+    >>> def jets():
+    ...     try:
+    ...         return fetch_lhc_jets()
+    ...     except DownloadError:
+    ...         return load_lhc_jets()
+    >>> issubclass(DownloadError, OSError)
+    True
+    """
 
 
 class ShadowNetWarning(UserWarning):
-    """Base of every warning this package raises on purpose."""
+    """Base of every warning this package raises on purpose.
+
+    Examples
+    --------
+    To make every warning of the package an error, as in a nightly job:
+
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ShadowNetWarning)
+    ...     warnings.warn("ranges are guesses", CalibrationWarning)
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.CalibrationWarning: ranges are guesses
+    """
 
 
 class TrainingInterruptedWarning(ShadowNetWarning):
-    """Training was interrupted; the best network so far was kept."""
+    """Training was interrupted; the best network so far was kept.
+
+    Examples
+    --------
+    Ctrl-C, here pressed by a callback after the fifth epoch:
+
+    >>> import warnings
+    >>> from skorch.callbacks import Callback
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> class Impatient(Callback):
+    ...     def on_epoch_begin(self, net, **kwargs):
+    ...         if len(net.history) > 5:
+    ...             raise KeyboardInterrupt
+    >>> X, y = load_iris(return_X_y=True)
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", TrainingInterruptedWarning)
+    ...     clf = ShadowMLPClassifier((8,), n_features_to_select=2, callbacks=[Impatient()]).fit(X, y)
+    >>> clf.n_iter_, [warning.category.__name__ for warning in caught]
+    (5, ['TrainingInterruptedWarning'])
+    """
 
 
 class CalibrationWarning(ShadowNetWarning):
-    """The calibration rows are too few to know the range of every value."""
+    """The calibration rows are too few to know the range of every value.
+
+    Examples
+    --------
+    >>> import tempfile, torch, warnings
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> rows = torch.randn(20, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    >>> with warnings.catch_warnings(record=True) as caught, tempfile.TemporaryDirectory() as folder:
+    ...     warnings.simplefilter("always", CalibrationWarning)
+    ...     _ = to_fpga(torch.nn.Linear(2, 2), f"{folder}/firmware", precision=6, X_calibration=rows)
+    >>> [warning.category.__name__ for warning in caught]
+    ['CalibrationWarning']
+    """
 
 
 class HardwareWarning(ShadowNetWarning):
-    """The hardware will differ from the float network in a way worth knowing."""
+    """The hardware will differ from the float network in a way worth knowing.
+
+    Examples
+    --------
+    Rows that are nothing like those that the ranges were planned for:
+
+    >>> import tempfile, torch, warnings
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> rows = torch.randn(200, 2, generator=torch.Generator().manual_seed(0)).numpy()
+    >>> with warnings.catch_warnings(record=True) as caught, tempfile.TemporaryDirectory() as folder:
+    ...     warnings.simplefilter("always", HardwareWarning)
+    ...     net = torch.nn.Linear(2, 2)
+    ...     fpga = to_fpga(net, f"{folder}/fw", backend="verilog", precision=6, X_calibration=rows)
+    ...     _ = fpga.predict(1000 * rows)
+    >>> [warning.category.__name__ for warning in caught]
+    ['HardwareWarning']
+    """

@@ -1,8 +1,11 @@
 """What a user may import is one sorted list a module, light to import, and documented."""
 
+import doctest
 import inspect
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -40,10 +43,44 @@ def test_public_names_are_sorted_and_there(module):
         assert getattr(module, name) is not None
 
 
-@pytest.mark.parametrize("module", MODULES[1:], ids=lambda module: module.__name__)
-def test_every_public_object_has_a_docstring(module):
-    for name in module.__all__:
-        assert inspect.getdoc(getattr(module, name)), name
+def public_objects():
+    """Name and object, once each, of all that a user may import."""
+    found = {
+        f"{module.__name__}.{name}": getattr(module, name) for module in MODULES for name in module.__all__
+    }
+    names = {id(thing): name for name, thing in found.items()}
+    return [(name, thing) for name, thing in found.items() if names[id(thing)] == name and callable(thing)]
+
+
+@pytest.mark.parametrize(("name", "thing"), public_objects(), ids=[name for name, _ in public_objects()])
+def test_every_public_object_has_a_docstring_with_an_example(name, thing):
+    text = inspect.getdoc(thing) or ""
+    assert "Examples\n--------\n" in text
+    examples = doctest.DocTestParser().get_examples(text)
+    # pytest runs them; one that skips them all would show nothing.
+    assert any(not example.options.get(doctest.SKIP) for example in examples)
+
+
+def test_every_public_object_is_in_the_reference():
+    described = set()
+    for page in (Path(__file__).parents[1] / "docs" / "reference").glob("*.rst"):
+        home = ""
+        for directive, name, rest in re.findall(
+            r"^\.\. (?:py:)?(currentmodule|auto\w+):: ([\w.]+)((?:.*\n   .*)*)",
+            page.read_text(),
+            re.MULTILINE,
+        ):
+            if directive == "currentmodule":
+                home = name
+            elif directive != "automodule":
+                described.add(f"{home}.{name}")
+            elif ":members:" in rest and ":no-members:" not in rest:
+                described |= {f"{name}.{member}" for member in sys.modules[name].__all__}
+    # A name that is public in two places is described at the shorter one.
+    missing = {name.rsplit(".", 1)[-1] for name, _ in public_objects()} - {
+        name.rsplit(".", 1)[-1] for name in described
+    }
+    assert not missing
 
 
 def test_every_error_and_warning_is_public_and_in_the_trees():

@@ -37,6 +37,24 @@ class HardwareComparison:
         Values that saturated; its ``inputs`` are those outside the planned range.
     emulator : str
         What stood in for the hardware.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> rows = np.random.default_rng(0).normal(size=(400, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     comparison = to_fpga(
+    ...         net, f"{folder}/firmware", backend="verilog", precision=10, X_calibration=rows
+    ...     ).compare(rows)
+    >>> comparison.n_rows, comparison.agreement > 0.95, comparison.score_float is None
+    (400, True, True)
+    >>> print(comparison)
+    400 rows, hardware emulated by ...
+    same class as the float network: ...%
+    ...
     """
 
     n_rows: int

@@ -73,6 +73,21 @@ class FPGAConfig:
     ------
     InvalidParameterError
         If a value is unknown to the backend; the known ones are listed.
+
+    Examples
+    --------
+    What a budget of an estimator is kept on, and what its `to_fpga` then exports for:
+
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> config = FPGAConfig(backend="verilog", clock_period=2.5, precision=6)
+    >>> config.is_rtl
+    True
+    >>> clf = ShadowMLPClassifier((32, 16), budget={"lut": 3000}, fpga=config)
+
+    >>> FPGAConfig(backend="vits")
+    Traceback (most recent call last):
+      ...
+    sk_shadownet.exceptions.InvalidParameterError: backend='vits' is unknown; ... mean 'Vitis'?
     """
 
     backend: str = "Vitis"

@@ -43,6 +43,21 @@ class ResourceEstimate:
         Whose arithmetic it is, and what it was checked against.
     design : str
         What it is an estimate of.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> from sk_shadownet.fpga import to_fpga
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> rows = np.random.default_rng(0).normal(size=(400, 3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     estimate = to_fpga(net, f"{folder}/firmware", precision=8, X_calibration=rows).estimate()
+    >>> estimate.dsp, estimate.initiation_interval
+    (0, 1)
+    >>> print(estimate)
+    estimate for hls4ml project of 3-4-2: LUT ...  FF ...  DSP 0  BRAM 0  latency ... cycles  II 1
+      (estimate: this package's own arithmetic, not checked against an HLS compiler)
     """
 
     lut: int

@@ -136,6 +136,21 @@ class FixedPointPlan:
     All numbers are multiples of powers of two of at most 53 bits, so that float64 arithmetic on them is
     integer arithmetic: no sum is ever rounded, in whatever order it is taken. Only
     :meth:`FixedFormat.quantize` rounds, in two places: at the inputs and after each activation.
+
+    Examples
+    --------
+    The plan of an exported network is ``fpga.plan``; here is one without an export, at 6 bits:
+
+    >>> import torch
+    >>> from sk_shadownet.fpga import quantized_module
+    >>> _ = torch.manual_seed(0)
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> rows = np.random.default_rng(0).normal(size=(400, 3))
+    >>> plan = quantized_module(net, rows, {"input": 6, "weight": 6, "activation": 6}).plan()
+    >>> plan.widths, plan.inputs.width.tolist(), plan.layers[0].weight_format.width.max().item()
+    ((3, 4, 2), [6, 6, 6], 6)
+    >>> plan.forward(rows).shape, plan.count_overflows(100 * rows).total > 0
+    ((400, 2), True)
     """
 
     inputs: FixedFormat

@@ -50,6 +50,25 @@ class FPGAModel:
     calibration_loss : float
         Share of calibration rows whose class differs from the float network's; for a regressor, squared
         error over variance.
+
+    Examples
+    --------
+    Verilog of a small network, emulated and compared with the float network; no vendor tool is involved:
+
+    >>> import tempfile
+    >>> from sklearn.datasets import load_breast_cancer
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> X, y = load_breast_cancer(return_X_y=True)
+    >>> clf = ShadowMLPClassifier((8, 4), n_features_to_select=5, max_epochs=20, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fpga = clf.to_fpga(f"{folder}/firmware", backend="verilog", precision=10)
+    ...     labels, comparison = fpga.predict(X), fpga.compare(X, y)
+    >>> len(fpga.input_names), fpga.plan.widths, labels.shape
+    (5, (5, 8, 4, 2), (569,))
+    >>> comparison.agreement > 0.97
+    True
+    >>> fpga.estimate().dsp
+    0
     """
 
     def __init__(

@@ -33,6 +33,17 @@ class ResourceTable:
     ----------
     rows : tuple of dict
         Design, source, and figures; None where the source gives none.
+
+    Examples
+    --------
+    >>> from sk_shadownet.fpga import ResourceEstimate, compare_resources
+    >>> def figures(lut, cycles):
+    ...     return ResourceEstimate(lut, 0, 0, 0, cycles, 1, source="by hand", design="example")
+    >>> compare_resources(figures(8000, 8), figures(2000, 4))
+    design          source     LUT   FF  DSP  BRAM  latency (cycles)    II
+    dense           by hand  8,000    0    0     0                 8     1
+    pruned          by hand  2,000    0    0     0                 4     1
+    dense / pruned  ratio     4.00    -    -     -              2.00  1.00
     """
 
     rows: tuple[dict[str, Any], ...]
