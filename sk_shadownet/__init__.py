@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sk_shadownet._frontier import Frontier, FrontierPoint
     from sk_shadownet._training._shadow_pruning import ShadowPruning
     from sk_shadownet.architecture import Architecture
     from sk_shadownet.classifier import ShadowMLPClassifier
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Architecture",
+    "Frontier",
+    "FrontierPoint",
     "SelectFeatures",
     "ShadowMLPClassifier",
     "ShadowMLPRegressor",
@@ -27,6 +30,8 @@ __version__ = "0.1.0"
 # Imported when asked for: a PyTorch user's ShadowNetwork needs neither scikit-learn nor skorch.
 _HOMES = {
     "Architecture": "architecture",
+    "Frontier": "_frontier",
+    "FrontierPoint": "_frontier",
     "SelectFeatures": "shadow",
     "ShadowMLPClassifier": "classifier",
     "ShadowMLPRegressor": "regressor",

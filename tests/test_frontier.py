@@ -406,7 +406,7 @@ def test_a_regressors_points_answer_in_the_units_of_y(regressor):
         (
             None,
             {"n_features": 0},
-            r"no network of this frontier keeps n_features=0; the least .* n_features 1",
+            r"no network of this frontier keeps n_features=0; .* n_features 1\..*as n_features_to_sel",
         ),
         (None, {"multiplications": "40"}, r"multiplications must be a number in \[0, inf\), got '40'"),
     ],
