@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 Widths = tuple[int, ...]
 
 # Units given up at once, as a share of the layer: far from the budget one at a time changes nothing.
-_SHARE = 1 / 16
+_FAR, _SHARE_FAR, _SHARE_NEAR = 1.3, 1 / 6, 1 / 24
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _cheapest_loss(
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
     now = load(tuple(widths))
-    share = _SHARE
+    share = _SHARE_FAR if now > _FAR else _SHARE_NEAR
     while True:
         bites = [max(1, int(width * share)) for width in widths]
         smaller = [max(low, width - bite) for low, width, bite in zip(lowest, widths, bites, strict=True)]
