@@ -1,6 +1,6 @@
 """Does it pay to start from trained weights? A published jet tagger, and a network for digits, shrunk.
 
-    python examples/benchmarks/existing_tagger.py               # both, 5 seeds
+    python examples/benchmarks/existing_tagger.py               # both, 10 seeds
     python examples/benchmarks/existing_tagger.py jets --seeds 2
 
 jets: the 16-64-32-32-5 tagger of the hls4ml tutorial, whose weights were learnt on the public set of
@@ -187,7 +187,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; both by default")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
     options = parser.parse_args()
     torch.set_num_threads(1)
