@@ -58,6 +58,15 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
         Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
         the defaults of `FPGAConfig`.
+    module : torch.nn.Module or None, default=None
+        Trained network to start from, in place of random weights: a chain of Linear layers with one kind of
+        ReLU, Tanh or Sigmoid between them, such as `sk_shadownet.convert` makes. It gives a logit for each
+        class in the sorted order of the labels; one logit does for two classes. Batch normalisation becomes
+        part of the layers; a final softmax goes, as the loss has its own. The module is never changed, and
+        takes the place of `hidden_layer_sizes` and `activation`. `ShadowNetwork` takes other networks.
+    prune : list of (str or int) or None, default=None
+        Layers that may lose units, the others staying whole: "inputs", hidden layers by position from 0, or
+        Linear layers of `module` by name. None lists all.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
         Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only.
     score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"

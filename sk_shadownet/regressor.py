@@ -63,6 +63,15 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
     fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
         Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
         the defaults of `FPGAConfig`.
+    module : torch.nn.Module or None, default=None
+        Trained network to start from, in place of random weights: a chain of Linear layers with one kind of
+        ReLU, Tanh or Sigmoid between them, such as `sk_shadownet.convert` makes. It gives a number for each
+        target, in the units of ``y``. Batch normalisation becomes part of the layers. The module is never
+        changed, and takes the place of `hidden_layer_sizes` and `activation`. `ShadowNetwork` takes other
+        networks.
+    prune : list of (str or int) or None, default=None
+        Layers that may lose units, the others staying whole: "inputs", hidden layers by position from 0, or
+        Linear layers of `module` by name. None lists all.
     loss : {"squared_error", "absolute_error"}, default="squared_error"
         What is minimised, of standardised targets, averaged over outputs. "squared_error" makes `predict`
         estimate the mean; "absolute_error" the median, which wild targets hardly move.
