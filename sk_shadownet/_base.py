@@ -125,7 +125,9 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         )
 
     def _adopt(self, fitted: Fitted) -> None:
-        """Be this network."""
+        """Be this network; what another one became in fixed point goes."""
+        for name in ("fixed_point_plan_", "quantization_history_"):
+            self.__dict__.pop(name, None)
         self.module_ = fitted.module
         self.architecture_ = fitted.architecture
         self.support_ = fitted.architecture.masks[0]

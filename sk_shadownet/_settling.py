@@ -125,7 +125,6 @@ def _round(estimator: Any) -> None:
     )
     estimator.module_ = fixed.to_sequential()
     estimator.fixed_point_plan_ = fixed.plan()
-    del estimator.quantization_history_
 
 
 def _frontier(

@@ -193,7 +193,8 @@ def plan_sizes(
         least = limits.load((*_at_least(exact), widths[-1]))
         loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
     elif hardware:
-        loads = tuple(load for load in HARDWARE_LOADS if load < full_load) or (full_load,)
+        top = min(full_load, HARDWARE_LOADS[0])
+        loads = (top, *(load for load in HARDWARE_LOADS if load < top))
     elif full_load <= 1.0:
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0

@@ -12,10 +12,12 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._settling import settle
 from sk_shadownet._sizes import exact_widths, plan_sizes
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
+from sk_shadownet.fpga._costs import hardware_costs
 
 N_CLASSES = 3
 X = np.random.default_rng(0).normal(size=(300, 6)).astype(np.float32)
@@ -172,6 +174,33 @@ def test_a_quantized_network_keeps_its_budget(tmp_path):
     clf = small(budget={"lut": 500}, fpga=FPGAConfig(backend="verilog"), quantization=6).fit(X, Y)
     assert estimate(clf, tmp_path)["lut"] <= 500
     assert clf.fixed_point_plan_.widths == clf.architecture_.widths
+
+
+def test_a_second_run_counts_its_own_networks_and_not_the_first_ones_plan(monkeypatch):
+    counted = []
+
+    def watched(model, config):
+        plan = getattr(model, "fixed_point_plan_", None)
+        counted.append(plan is None or plan.widths == model.architecture_.widths)
+        return hardware_costs(model, config)
+
+    def twice(estimator, allotment, *rest):
+        done = settle(estimator, allotment, *rest)
+        return allotment if not runs.append(done) and len(runs) == 1 else done
+
+    runs = []
+    monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
+    monkeypatch.setattr("sk_shadownet._base.settle", twice)
+    small(budget={"lut": 500}, fpga=FPGAConfig(backend="verilog"), quantization=6).fit(X, Y)
+    assert runs == [None, None]
+    assert all(counted)
+
+
+def test_where_the_wide_network_itself_fits_it_is_among_the_rivals(tmp_path):
+    wide = small(fpga=SIX_BITS).fit(X, Y)
+    limit = 1.2 * estimate(wide, tmp_path)["lut"]
+    frontier = small(budget={"lut": limit}, fpga=SIX_BITS).fit(X, Y).frontier_
+    assert (6, 8, 6, 3) in [point.widths for point in frontier]
 
 
 def test_the_export_is_as_fpga_has_it(tmp_path):
