@@ -77,6 +77,9 @@ class _Follower:
     flattens: bool = False
     needs_rows: bool = False
     output_units: list[int] = field(default_factory=list)
+    # Layers and tensors that are also used for something else; of a Linear perhaps only what it reads.
+    misused: set[str] = field(default_factory=set)
+    misread: set[str] = field(default_factory=set)
 
     def description(self) -> Description:
         placeholders = [node for node in self.trace.nodes if node.op == "placeholder" and node.users]
@@ -89,6 +92,7 @@ class _Follower:
         for node in self.trace.nodes:
             self.env[node] = self._value(node)
         self._lock_shared_parameters()
+        self._lock_used_otherwise()
         return self._collect()
 
     def _value(self, node: fx.Node) -> Value:
@@ -144,14 +148,16 @@ class _Follower:
             if known is not None:
                 return known
         self._opaque(node)
+        self.misused.add(str(node.target))
         return Opaque()  # no longer the units that the layer read
 
     def _linear(self, path: str, module: nn.Linear, value: Value) -> Value:
-        if isinstance(value, Units):
-            if len(value.columns) != module.in_features:
-                self.ties.lock(value.columns, f"{path!r} reads them in another arrangement")
-            else:
-                self._site(path, "reads", value.columns)
+        columns = _columns(value)
+        if isinstance(value, Units) and len(columns) == module.in_features:
+            self._site(path, "reads", columns)
+        else:
+            self.ties.lock(columns, f"{path!r} reads them in another arrangement")
+            self.misread.add(path)
         made = self.sites.get((path, "makes")) or self.ties.make(path, module.out_features)
         self._site(path, "makes", made)
         return Units(made)
@@ -289,6 +295,8 @@ class _Follower:
         for value in self._operands(node):
             columns = _columns(value)
             sources += columns
+            if isinstance(value, Stored):
+                self.misused.add(value.path)
             if isinstance(value, Units):
                 self.ties.lock(
                     columns, f"{self._name(node)} reads them, which is not known to keep units apart"
@@ -317,6 +325,12 @@ class _Follower:
                     others = {used[id(parameter)]}
                 if others:
                     self.ties.lock(columns, f"{path!r} shares its weights with {min(others)!r}")
+
+    def _lock_used_otherwise(self) -> None:
+        for (path, role), columns in self.sites.items():
+            owner = path.rpartition(".")[0] if role == "vector" else path
+            if {path, owner} & self.misused or (role == "reads" and path in self.misread):
+                self.ties.lock(columns, f"{path!r} is also used where units cannot be told apart")
 
     def _collect(self) -> Description:
         number: dict[int, int] = {}

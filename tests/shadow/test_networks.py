@@ -271,6 +271,21 @@ REFUSED = {
         forward(lambda self, x: self.b(self.a(x) + torch.ones(9)), a=nn.Linear(6, 9), b=nn.Linear(9, 2)),
         r"add\(\) reads them",
     ),
+    "layer used otherwise": (
+        forward(
+            lambda self, x: self.c(self.b(self.a(x)) + self.b(x.cumsum(dim=1))),
+            a=nn.Linear(6, 6),
+            b=nn.Linear(6, 9),
+            c=nn.Linear(9, 2),
+        ),
+        "'b' is also used where units cannot be told apart",
+    ),
+    "layer called in another way": (
+        forward(
+            lambda self, x: self.b(self.a(x)) + self.b(self.a(input=x)), a=nn.Linear(6, 9), b=nn.Linear(9, 2)
+        ),
+        "'a' is also used where units cannot be told apart",
+    ),
     "units added to each other": (
         forward(
             lambda self, x: self.b(torch.cat([self.a(x), self.a(x)], dim=1) + self.c(x)),
