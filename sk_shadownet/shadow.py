@@ -295,7 +295,10 @@ class ShadowNetwork(nn.Module):
 
     @property
     def selected_features(self) -> npt.NDArray[np.int64]:
-        """Columns of inputs that are read; all of them, until gates have closed."""
+        """Columns of inputs that are read; all of them, until gates have closed.
+
+        Empty where inputs are not pruned and no layer tells how many there are.
+        """
         return np.flatnonzero(self.masks[0])
 
     @property

@@ -94,8 +94,9 @@ class Driver:
         return keep
 
     def watch(self, training: bool) -> None:
-        """Let the next backward pass tell of the gates, or not."""
+        """Let the next forward pass be one whose backward pass tells of the gates, or not."""
         if self._gates is not None:
+            self._gates.pass_number += 1
             self._gates.watching = training and not self.finished
 
     def move(self, module: nn.Module) -> None:

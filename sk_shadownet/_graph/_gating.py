@@ -22,8 +22,8 @@ __all__ = ["Gates", "remove_gates"]
 
 Where: TypeAlias = "slice | Tensor"
 
-# Backward passes remembered from one step to the next; a loop that never steps must not fill the memory.
-_MAX_LOOKS = 64
+# Passes remembered from one step to the next; a loop that never steps must not fill the memory.
+_MAX_PASSES = 64
 
 
 class Gates:
@@ -39,6 +39,8 @@ class Gates:
     ----------
     watching : bool
         Whether a backward pass collects what `saliency` and `input_saliency` tell.
+    pass_number : int
+        Count it up before every forward pass: what readers say in the same one is added.
     """
 
     def __init__(self, description: Description, module: nn.Module) -> None:
@@ -48,7 +50,8 @@ class Gates:
         self._values = torch.ones(description.n_units)
         self._leaf: Tensor | None = None
         self._closed = False
-        self._rows: dict[str, list[Tensor]] = {}
+        self._rows: dict[int, Tensor] = {}
+        self.pass_number = 0
         for site in description.sites:
             layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else None
             if site.role == "reads" and layer is not None:
@@ -88,12 +91,17 @@ class Gates:
         """Whether any gate is not fully open."""
         return self._closed
 
-    def look(self, path: str, gated: Tensor, gradient: Tensor) -> None:
-        """Remember what one reader of the inputs says, row by row."""
-        looks = self._rows.setdefault(path, [])
-        if len(looks) < _MAX_LOOKS:
-            rows = (gated * gradient).reshape(-1, gated.shape[-1])
-            looks.append(rows.mul_(len(rows)))
+    def look(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
+        """Remember what a reader of the inputs says, row by row, in forward pass `number`."""
+        if number not in self._rows and len(self._rows) >= _MAX_PASSES:
+            return
+        rows = (gated * gradient).reshape(-1, gated.shape[-1])
+        total = self._rows.get(number)
+        if total is None:
+            total = self._rows[number] = self._values.new_zeros(len(rows), self._n_inputs)
+        if len(total) == len(rows):
+            columns, units = (index.to(rows.device) for index in self._inputs_read[path])
+            total.index_add_(1, units, rows[:, columns].to(total.dtype), alpha=len(rows))
 
     def saliency(self) -> Tensor | None:
         """``g_i dL/dg_i`` of every unit since the last `forget`, shape (n_units,); None without a look."""
@@ -102,19 +110,8 @@ class Gates:
         return self._values * self._leaf.grad
 
     def input_saliency(self) -> list[Tensor]:
-        """``n_rows g_i dL/dg_i`` of the inputs row by row, shape (n_rows, n_inputs) a backward pass."""
-        passes = []
-        for n in range(max(map(len, self._rows.values()), default=0)):
-            # The k-th look of every reader belongs to the same pass, row for row.
-            looks = {path: rows[n] for path, rows in self._rows.items() if n < len(rows)}
-            n_rows = max(map(len, looks.values()))
-            total = self._values.new_zeros(n_rows, self._n_inputs)
-            for path, rows in looks.items():
-                if len(rows) == n_rows:
-                    columns, units = (index.to(rows.device) for index in self._inputs_read[path])
-                    total.index_add_(1, units, rows[:, columns].to(total.dtype))
-            passes.append(total)
-        return passes
+        """``n_rows g_i dL/dg_i`` of the inputs row by row, shape (n_rows, n_inputs) a forward pass."""
+        return list(self._rows.values())
 
     def forget(self) -> None:
         """Start anew to collect."""
@@ -135,7 +132,7 @@ class _ReadHook:
             return None
         gated = args[0] * g
         if self.inputs and gated.requires_grad:
-            gated.register_hook(partial(self.gates.look, self.path, gated.detach()))
+            gated.register_hook(partial(self.gates.look, self.gates.pass_number, self.path, gated.detach()))
         return (gated,)
 
 

@@ -394,8 +394,9 @@ def _input_width(placeholder: fx.Node, trace: Trace) -> int | None:
             width = None if module is None else _expected_columns(module)
             if width is not None:
                 return width
-            unitwise = ops.UNITWISE | ops.BINARY | ops.FLATTENINGS
-            passes = isinstance(module, (*ops.UNITWISE_MODULES, nn.Flatten)) or user.target in unitwise
+            known = ops.UNITWISE | ops.BINARY | ops.FLATTENINGS | ops.NORMALISATIONS_OVER_UNITS
+            layers = (*ops.UNITWISE_MODULES, nn.Flatten)
+            passes = isinstance(module, layers) or type(module) in known or user.target in known
             if passes and user not in seen:
                 waiting.append(user)
                 seen.add(user)

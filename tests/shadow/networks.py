@@ -72,6 +72,20 @@ class Dense(nn.Module):
         return torch.cat([x, self.branch(x)], dim=1)
 
 
+class Gate(nn.Module):
+    """x times a function of x, and one layer used twice."""
+
+    def __init__(self, rng, width):
+        super().__init__()
+        self.gate = nn.Linear(width, width)
+
+    def forward(self, x):
+        x = x * torch.sigmoid(self.gate(x))
+        y = self.gate(x)
+        y += x
+        return y / 2
+
+
 class Standardised(nn.Module):
     """Inputs shifted and scaled by buffers in front of a network."""
 
@@ -101,9 +115,13 @@ def random_network(seed):
     if rng.random() < 0.3:
         blocks.append(nn.BatchNorm1d(width))
     for _ in range(rng.randint(1, 4)):
-        kind = rng.randrange(4)
+        kind = rng.randrange(6)
         if kind == 0:
             blocks.append(Residual(rng, width))
+        elif kind == 4:
+            blocks.append(Gate(rng, width))
+        elif kind == 5:
+            blocks.append(nn.Softmax(dim=1) if rng.random() < 0.3 else nn.Tanh())
         elif kind == 1:
             block = Dense(rng, width)
             blocks.append(block)

@@ -31,7 +31,11 @@ def laid(made, seed, **parameters):
     """A shadow with random targets."""
     n_select, hidden = random_targets(made, seed)
     return ShadowNetwork(
-        made[0], n_features_to_select=n_select, target_hidden_layer_sizes=hidden, **parameters
+        made[0],
+        n_features_to_select=n_select,
+        target_hidden_layer_sizes=hidden,
+        on_unsupported="skip",
+        **parameters,
     )
 
 
