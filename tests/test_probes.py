@@ -18,12 +18,12 @@ RNG = np.random.default_rng(0)
 N_FEATURES = 20
 # The class is the largest of three columns, each of which is needed; the others know nothing.
 RELEVANT = [3, 11, 17]
-X = RNG.normal(size=(1500, N_FEATURES)).astype(np.float32)
+X = RNG.normal(size=(1000, N_FEATURES)).astype(np.float32)
 Y = X[:, RELEVANT].argmax(axis=1)
 
 
 def small(**parameters):
-    defaults = {"hidden_layer_sizes": (16, 8), "max_epochs": 40, "random_state": 0}
+    defaults = {"hidden_layer_sizes": (16, 8), "max_epochs": 40, "batch_size": 64, "random_state": 0}
     return ShadowMLPClassifier(**{**defaults, **parameters})
 
 
@@ -39,7 +39,7 @@ def test_inputs_that_know_nothing_go_before_any_hidden_unit(seed):
 
 
 def test_a_committee_finds_them_too():
-    clf = small(budget={"multiplications": 200}, n_shadows=3).fit(X, Y)
+    clf = small(budget={"multiplications": 200}, target_hidden_layer_sizes=(16, 8), n_shadows=3).fit(X, Y)
     assert clf.selected_features_.tolist() == RELEVANT
 
 
@@ -52,7 +52,14 @@ def test_a_frontier_keeps_the_relevant_inputs_at_every_size_that_has_room():
 
 def test_a_regressor_finds_its_inputs():
     target = X[:, 2] * X[:, 5] + np.sin(2 * X[:, 9])
-    reg = ShadowMLPRegressor((16, 8), budget={"multiplications": 184}, max_epochs=60, random_state=0)
+    reg = ShadowMLPRegressor(
+        (16, 8),
+        target_hidden_layer_sizes=(16, 8),
+        budget={"multiplications": 184},
+        max_epochs=60,
+        batch_size=64,
+        random_state=0,
+    )
     assert reg.fit(X, target).selected_features_.tolist() == [2, 5, 9]  # 3*16 + 16*8 + 8*1
 
 
