@@ -73,14 +73,14 @@ class ShadowNetwork(nn.Module):
     module : nn.Module
         Whose forward takes one tensor of shape (n_rows, n_features), or one that it flattens to that.
         Units of ``Linear`` layers can be removed wherever each is carried by operations that keep units
-        apart (activations, batch and layer normalisation, dropout, sums, concatenations) to layers that
-        are ``Linear`` again.
+        apart (activations, batch and layer normalisation, dropout, sums, products, concatenations) to
+        layers that are ``Linear`` again.
     n_features_to_select : int, float or None, default=None
         Inputs to keep: so many, a fraction of them, or all.
     target_hidden_layer_sizes : int, tuple of (int or None), dict or None, default=None
         Units to keep in each hidden layer, in the order in which forward computes them; None keeps a
         layer whole. Or a dict from names or indices of layers to widths. Layers whose outputs are
-        added to each other count as one.
+        added to each other, or multiplied, count as one.
     n_steps : int or None, default=None
         Steps that your loop will do: batches times epochs. With it `step` counts for you. Without it
         tell `step` the progress.

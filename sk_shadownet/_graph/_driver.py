@@ -206,5 +206,6 @@ def _by_group(saliency: Tensor, group_of: npt.NDArray[np.int64]) -> Tensor:
 
 
 def _fingerprint(module: nn.Module) -> list[float]:
-    """One number a trained weight, that training changes."""
-    return [float(p.detach().double().sum()) for p in module.parameters() if p.requires_grad]
+    """One number a trained tensor, that training changes: no sum, in which opposite steps would cancel."""
+    trained = [p.detach().double().flatten() for p in module.parameters() if p.requires_grad]
+    return [float(p @ torch.linspace(1.0, 2.0, len(p), dtype=p.dtype, device=p.device)) for p in trained]
