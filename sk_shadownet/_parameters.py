@@ -15,6 +15,7 @@ from sk_shadownet._checks import (
     check_real,
     resolve_rule,
 )
+from sk_shadownet._limits import HARDWARE
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
 from sk_shadownet._sizes import (
@@ -120,6 +121,7 @@ def plan_run(
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     _check_quantization(e.quantization, len(widths) - 1, activation)
+    _check_hardware(e.budget, activation)
     return Run(
         widths=widths,
         targets=targets,
@@ -176,6 +178,16 @@ def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:
         raise InvalidParameterError(
             f"quantization={value!r} needs activation='relu' or 'identity', which have an exact form in "
             f"fixed point; got activation={activation!r}."
+        )
+
+
+def _check_hardware(budget: Any, activation: Any) -> None:
+    """Refuse before training a budget on hardware that no network of this kind could have."""
+    named = [name for name in budget or () if name in HARDWARE]
+    if named and activation not in ("relu", "identity"):
+        raise InvalidParameterError(
+            f"budget[{named[0]!r}] is a limit on hardware, which needs activation='relu' or 'identity'; got "
+            f"activation={activation!r}."
         )
 
 

@@ -17,7 +17,7 @@ from sk_shadownet._limits import hardware_names, scaled
 from sk_shadownet._sizes import asks_for_auto
 from sk_shadownet._training import Comparison
 from sk_shadownet.architecture import count_multiplications, count_parameters
-from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAConfig
@@ -59,7 +59,10 @@ def settle(
         return None
     assert allotment is not None
     budget = allotment.budget
+    names = hardware_names(budget)
     costs = [_costs(estimator, one, budget) for one in fitted]
+    if all(np.isinf(_load(budget, counted)) for counted in costs):
+        _measure(estimator, names)  # raises, and what ails this one ails all
     frontier, order = _frontier(fitted, costs, comparison, budget)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if _keeps(budget, point.costs)]
@@ -70,8 +73,7 @@ def settle(
         if not quantized:
             return None
         quantize()
-        names = hardware_names(budget)
-        measured = {**frontier[index].costs, **(_measure(estimator, names) if names else {})}
+        measured = {**frontier[index].costs, **_count(estimator, names)}
         if _keeps(budget, measured):
             return None
         allowed.remove(index)
@@ -130,10 +132,9 @@ def _round(estimator: Any) -> None:
 def _frontier(
     fitted: list[Fitted], costs: list[dict[str, float]], comparison: Comparison, budget: Budget
 ) -> tuple[Frontier, list[int]]:
-    """The frontier, cheapest first, and that order."""
-    order = sorted(
-        range(len(fitted)), key=lambda n: (_load(budget, costs[n]), costs[n]["multiplications"], n)
-    )
+    """The frontier of networks that can be built, cheapest first, and that order."""
+    buildable = [n for n in range(len(fitted)) if np.isfinite(_load(budget, costs[n]))]
+    order = sorted(buildable, key=lambda n: (_load(budget, costs[n]), costs[n]["multiplications"], n))
     loss_error = np.sqrt(np.diag(comparison.loss_covariance))
     score_error = np.sqrt(np.diag(comparison.score_covariance))
     points = tuple(
@@ -161,8 +162,16 @@ def _costs(estimator: Any, fitted: Fitted, budget: Budget) -> dict[str, float]:
     names = hardware_names(budget)
     if names:
         estimator._adopt(fitted)
-        counted.update(_measure(estimator, names))
+        counted.update(_count(estimator, names))
     return counted
+
+
+def _count(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
+    """Figures of hardware; infinite where there can be none, as rounding may leave nothing but constants."""
+    try:
+        return _measure(estimator, names) if names else {}
+    except ExportError:
+        return dict.fromkeys(names, float("inf"))
 
 
 def _measure(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:

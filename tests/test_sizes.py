@@ -15,7 +15,7 @@ from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._settling import settle
 from sk_shadownet._sizes import exact_widths, plan_sizes
 from sk_shadownet.architecture import count_multiplications, count_parameters
-from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
 from sk_shadownet.fpga._costs import hardware_costs
 
@@ -203,6 +203,30 @@ def test_where_the_wide_network_itself_fits_it_is_among_the_rivals(tmp_path):
     assert (6, 8, 6, 3) in [point.widths for point in frontier]
 
 
+def test_a_network_that_cannot_be_built_leaves_the_others(monkeypatch):
+    def counted(model, config):
+        if model.architecture_.widths == (6, 8, 6, 3):
+            raise ExportError("every output is a constant")
+        return hardware_costs(model, config)
+
+    monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", counted)
+    clf = small(budget={"lut": 10_000}, fpga=SIX_BITS, n_features_to_select="auto").fit(X, Y)
+    widths = [point.widths for point in clf.frontier_]
+    assert len(widths) > 1
+    assert (6, 8, 6, 3) not in widths
+
+
+def test_where_none_can_be_built_the_reason_comes_through(monkeypatch):
+    def counted(model, config):
+        raise ExportError("every output is a constant")
+
+    monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", counted)
+    clf = small(budget={"lut": 500}, fpga=SIX_BITS)
+    with pytest.raises(ExportError, match="every output is a constant"):
+        clf.fit(X, Y)
+    assert not hasattr(clf, "module_")
+
+
 def test_the_export_is_as_fpga_has_it(tmp_path):
     config = FPGAConfig(backend="verilog", precision=6, clock_period=2.5)
     clf = small(n_features_to_select=3, fpga=config).fit(X, Y)
@@ -328,6 +352,10 @@ def test_warm_start_continues_the_network_that_the_budget_gave():
         ({"budget": {"multiplications": float("inf")}}, r"must be a finite number"),
         ({"budget": {"lut": True}}, r"must be a finite number of at least 0, got True"),
         ({"budget": {"lut": "4"}}, r"must be a finite number of at least 0, got '4'"),
+        (
+            {"budget": {"lut": 500}, "activation": "tanh"},
+            r"budget\['lut'\] is a limit on hardware, which needs activation='relu' or .*got .*'tanh'",
+        ),
         ({"tolerance": -0.1}, r"tolerance must be a number in \[0, inf\), got -0.1"),
         ({"tolerance": "2-se"}, r"tolerance must be one of '1-se', '1-se-paired'; got '2-se'"),
         ({"tolerance": None}, r"tolerance must be a number"),
