@@ -20,8 +20,9 @@ extensions = [
     "myst_parser",
     "numpydoc",
     "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery/GALLERY_HEADER.rst", "sg_execution_times.rst"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 myst_enable_extensions = ["dollarmath", "deflist"]
 myst_heading_anchors = 3
@@ -38,6 +39,20 @@ html_title = f"sk_shadownet {version}"
 html_static_path = ["_static"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    # Written anew at each build, and run where a script has changed.
+    "examples_dirs": "../examples/gallery",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "backreferences_dir": "gallery/backreferences",
+    "doc_module": ("sk_shadownet",),
+    "remove_config_comments": True,
+    "show_signature": False,
+    # Its table loads scripts from elsewhere.
+    "write_computation_times": False,
+}
 
 _FOREIGN_LABEL = re.compile(r":ref:`([^`<]+?)\s*(?:<[^>]*>)?`")
 
