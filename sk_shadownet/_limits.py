@@ -11,7 +11,7 @@ import numpy as np
 
 from sk_shadownet._budget import Budget, Limit, Widths
 from sk_shadownet.architecture import Architecture, count_multiplications, count_parameters
-from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAConfig
@@ -73,7 +73,10 @@ def calibrate(budget: Budget, widths: Widths, config: FPGAConfig | None) -> Budg
     from sk_shadownet.fpga import FPGAConfig
     from sk_shadownet.fpga._costs import costs_of_random_network
 
-    known = costs_of_random_network(widths, config or FPGAConfig())
+    try:
+        known = costs_of_random_network(widths, config or FPGAConfig())
+    except ExportError:
+        return budget  # a random network may be constant, which is no hardware: predictions stay as they are
     predicted = budget.costs(widths)
     return scaled(
         budget,

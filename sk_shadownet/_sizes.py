@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sk_shadownet._allotment import Allotment
-from sk_shadownet._budget import Budget, Limit, Widths, allocate
+from sk_shadownet._budget import Budget, Limit, Widths
 from sk_shadownet._checks import check_choice, check_integer, check_real, n_selected
 from sk_shadownet._limits import calibrate, hardware_names, parse_budget
 from sk_shadownet._schedule import INPUT_CLOSING
@@ -216,13 +216,13 @@ def _at_least(exact: tuple[int | None, ...]) -> Widths:
 
 
 def _typical(widths: Widths, exact: tuple[int | None, ...], limits: Budget) -> Widths:
-    """Widths that the budget might come to, if every unit were worth the same."""
-    full = widths[:-1]
-    worth = [np.full(n, 1.0 / n) for n in full]
-    typical = allocate(
-        worth, _at_least(exact), _at_most(exact, full), lambda own: limits.load((*own, widths[-1]))
-    )
-    return (*typical, widths[-1])
+    """Widths that the budget might come to: all that are free, scaled by the largest factor that fits."""
+    low, high = _at_least(exact), _at_most(exact, widths[:-1])
+    for share in np.geomspace(1.0, 1.0 / max(high), 100):
+        own = tuple(max(a, round(share * b)) for a, b in zip(low, high, strict=True))
+        if limits.fits((*own, widths[-1])):
+            return (*own, widths[-1])
+    return (*low, widths[-1])
 
 
 def _feasible(
