@@ -37,6 +37,7 @@ math_numfig = False
 html_theme = "furo"
 html_title = f"sk_shadownet {version}"
 html_static_path = ["_static"]
+html_css_files = ["tables.css"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
