@@ -10,5 +10,6 @@ from sk_shadownet.convert._from_onnx import from_onnx
 from sk_shadownet.convert._from_sklearn import from_sklearn
 from sk_shadownet.convert._to_keras import to_keras
 from sk_shadownet.convert._to_onnx import to_onnx
+from sk_shadownet.convert._to_sklearn import to_sklearn
 
-__all__ = ["from_keras", "from_onnx", "from_sklearn", "to_keras", "to_onnx"]
+__all__ = ["from_keras", "from_onnx", "from_sklearn", "to_keras", "to_onnx", "to_sklearn"]
