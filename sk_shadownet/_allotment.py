@@ -14,6 +14,9 @@ from sk_shadownet._schedule import Closing
 
 __all__ = ["Allotment"]
 
+# Of deep networks not every set of layers can be tried: there are as many as subsets.
+MOST_LAYERS_GONE = 3
+
 
 @dataclass(frozen=True)
 class Allotment:
@@ -92,7 +95,8 @@ class Allotment:
         worth = [layer.worth() for layer in layers]
         free = [n for n, width in enumerate(self.exact) if n and width is None]
         best = kept_worth(worth, widths)
-        for gone in chain.from_iterable(combinations(free, k) for k in range(1, len(free) + 1)):
+        most = min(len(free), MOST_LAYERS_GONE)
+        for gone in chain.from_iterable(combinations(free, k) for k in range(1, most + 1)):
             fixed = [0 if n in gone else width for n, width in enumerate(self.exact)]
             shorter = self._allocate(layers, fixed, load)
             # What the layer's units carry stays, straight; only their bend is lost.

@@ -298,7 +298,10 @@ def choose(
     best = max(allowed, key=lambda n: (score[n], -loss[n]))
     if tolerance == "1-se":
         error = np.sqrt(np.diag(comparison.score_covariance)[list(order)])
-        within, words = float(error[best]), f"one standard error, {error[best]:.4f},"
+        # Where every row is right the error comes out 0, but no score is known better than to one row.
+        least_error = 1.0 / comparison.n_rows if comparison.n_rows else 0.0
+        within = max(float(error[best]), least_error)
+        words = f"one standard error, {within:.4f},"
     else:
         within, words = float(tolerance), f"{float(tolerance):g}"
     index = next(n for n in allowed if score[n] >= score[best] - within)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 import random
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -655,3 +656,17 @@ def test_ctrl_c_keeps_the_budget(epoch):
     with pytest.warns(TrainingInterruptedWarning):
         clf.fit(X, Y)
     assert clf.architecture_.n_multiplications <= 40
+
+
+def test_a_perfect_score_is_known_to_one_row_only():
+    # 50 rows, all right in the best network, one wrong in the cheapest: within what 50 rows can tell.
+    comparison = Comparison(
+        loss=np.array([0.1, 0.05]),
+        score=np.array([0.98, 1.0]),
+        loss_covariance=np.zeros((2, 2)),
+        score_covariance=np.zeros((2, 2)),
+        held_out=True,
+        n_rows=50,
+    )
+    assert choose(comparison, [0, 1], [0, 1], "1-se")[0] == 0
+    assert choose(replace(comparison, n_rows=100), [0, 1], [0, 1], "1-se")[0] == 1

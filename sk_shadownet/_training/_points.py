@@ -62,6 +62,8 @@ class Comparison:
         difference of two is known better than either.
     held_out : bool
         Whether the rows took no part in training.
+    n_rows : int, default=0
+        How many rows; 0 where that does not matter.
     """
 
     loss: FloatArray
@@ -69,6 +71,7 @@ class Comparison:
     loss_covariance: FloatArray
     score_covariance: FloatArray
     held_out: bool
+    n_rows: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,4 +135,4 @@ def compare(net: ShadowNet, networks: Sequence[nn.Module], rows: Rows, held_out:
     cross = mean[:, :, None] * shifts[:, None]
     scatter = products - cross - cross.swapaxes(1, 2) + squares * mean[:, :, None] * mean[:, None]
     covariance = scatter / total**2
-    return Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out)
+    return Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out, len(rows))
