@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sk_shadownet.fpga._tools import has_tool
+
 HERE = Path(__file__).parents[1]
 #: The how-to guides are doctests, and the tutorials print scripts of examples/.
 PAGES = ["README.md", "docs/index.md", "docs/for_ml_people.md", "docs/for_trigger_people.md"]
@@ -19,6 +21,7 @@ def blocks(page):
 
 @pytest.mark.slow
 @pytest.mark.hardware
+@pytest.mark.skipif(not (has_tool("g++") and has_tool("yosys")), reason="needs g++ and yosys")
 @pytest.mark.parametrize("page", PAGES)
 def test_the_blocks_of_a_page_run_in_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
