@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any
 
@@ -41,12 +42,16 @@ html_css_files = ["tables.css"]
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
+# A Pygments style prints whatever anybody logs from level INFO on: every phase of every fit of the gallery.
+logging.getLogger("sk_shadownet").setLevel(logging.WARNING)
+
 sphinx_gallery_conf = {
     # Written anew at each build, and run where a script has changed.
     "examples_dirs": "../examples/gallery",
     "gallery_dirs": "gallery",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "capture_repr": ("_repr_html_",),
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("sk_shadownet",),
     "remove_config_comments": True,

@@ -23,7 +23,7 @@ from sk_shadownet.datasets import load_lhc_jets
 
 def selectors(k, seed):
     """Whatever has ``fit`` and ``get_support``."""
-    trees = ExtraTreesClassifier(200, random_state=seed)
+    trees = ExtraTreesClassifier(100, random_state=seed)
     return {
         "F test": SelectKBest(f_classif, k=k),
         "RFE, logistic regression": RFE(LogisticRegression(max_iter=1000), n_features_to_select=k, step=0.2),
@@ -65,7 +65,7 @@ mixtures = make_classification(
     shuffle=False,
     random_state=1,
 )
-tables = {"jets, 3 of 16": (X[::10], y[::10], 3), "mixtures, 20 of 200": (*mixtures, 20)}
+tables = {"jets, 3 of 16": (X[::12], y[::12], 3), "mixtures, 20 of 200": (*mixtures, 20)}
 
 results = {}
 for table, (X, y, k) in tables.items():
@@ -104,10 +104,9 @@ for table in tables:
             )
 
 # %%
-# Selectors that judge columns one by one take the best three, although the second may only repeat the
-# first. A network that must live with three inputs feels that. Where few rows stand against many noise
-# columns, a forest of random trees is hard to beat at choosing: it averages two hundred learners. Then
-# let the trees choose and the network learn::
+# Columns that are good each by itself may repeat one another, and a network that has to live with three of
+# them notices. Where few rows stand against many noise columns, a forest of random trees is hard to beat at
+# choosing: it averages a hundred learners. Then let the trees choose and the network learn::
 #
-#     trees = SelectFromModel(ExtraTreesClassifier(200), max_features=20, threshold=-np.inf)
+#     trees = SelectFromModel(ExtraTreesClassifier(100), max_features=20, threshold=-np.inf)
 #     make_pipeline(trees, ShadowMLPClassifier())
