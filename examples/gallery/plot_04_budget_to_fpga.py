@@ -19,7 +19,7 @@ X_train, X_test, y_train, y_test = jets.X_train, jets.X_test, jets.y_train, jets
 hardware = FPGAConfig(backend="verilog", clock_period=5.0)
 
 clf = ShadowMLPClassifier(
-    (64, 32), budget={"lut": 3000}, fpga=hardware, quantization=6, max_epochs=15, random_state=0
+    (32, 16), budget={"lut": 3000}, fpga=hardware, quantization=6, max_epochs=15, random_state=0
 )
 clf.fit(X_train, y_train)
 print(clf.architecture_)
@@ -36,7 +36,7 @@ fpga = clf.to_fpga(folder / "tagger")
 print(fpga.estimate())
 
 # %%
-# What is asked of the surrounding firmware, and what was written:
+# What was written:
 
 for file in sorted(path for path in fpga.output_dir.rglob("*.v")):
     print(f"{file.relative_to(fpga.output_dir)}: {len(file.read_text().splitlines()):,} lines")
@@ -57,7 +57,7 @@ display = PrecisionDisplay.from_estimator(fpga, X_test)
 # %%
 # What did the budget save? The same start without a budget, in the same 6 bits:
 
-wide = ShadowMLPClassifier((64, 32), quantization=6, max_epochs=15, random_state=0).fit(X_train, y_train)
+wide = ShadowMLPClassifier((32, 16), quantization=6, max_epochs=15, random_state=0).fit(X_train, y_train)
 dense = wide.to_fpga(folder / "dense", backend="verilog", clock_period=5.0)
 print(f"accuracy of the dense network in 6 bits {wide.score(X_test, y_test):.3f}")
 display = ResourceDisplay.from_models(dense, fpga)
