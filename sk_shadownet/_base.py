@@ -175,7 +175,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         from sk_shadownet.fpga import to_fpga
 
         check_is_fitted(self)
-        return to_fpga(self, output_dir, **{**export_options(self.fpga), **config})
+        return to_fpga(self, output_dir, **{**export_options(self), **config})
 
     def at(self, index: int | None = None, **limits: float) -> Any:
         """Another network of the frontier as a fitted estimator, at once.

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sk_shadownet._budget import Budget, Limit, Widths
-from sk_shadownet.architecture import Architecture, count_multiplications, count_parameters
+from sk_shadownet._counting import COUNTS, count_limit
+from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["HARDWARE", "calibrate", "hardware_names", "parse_budget", "scaled"]
 
-#: Costs that widths alone decide.
-COUNTS: dict[str, Callable[[Widths], float]] = {
-    "multiplications": count_multiplications,
-    "parameters": count_parameters,
-}
 #: Costs that the weights decide too: what `estimate` says of the finished network has to keep them.
 HARDWARE = ("bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns")
 #: Of those, the ones that grow with the network; a latency goes in steps, by layers and roots of widths.
@@ -93,33 +88,15 @@ def _times(cost: Callable[[Widths], float], factor: float) -> Callable[[Widths],
 
 
 def _limit(name: Any, value: Any, config: FPGAConfig | None, n_layers: int) -> Limit:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
-        raise InvalidParameterError(f"budget[{name!r}] must be a finite number of at least 0, got {value!r}.")
-    limit = float(value)
-    if callable(name):
-        return Limit(getattr(name, "__name__", repr(name)), limit, _of_architecture(name))
-    if name in COUNTS:
-        return Limit(name, limit, COUNTS[name])
+    limit = count_limit(name, value)
+    if limit is not None:
+        return limit
     if name in HARDWARE:
-        return Limit(name, limit, _predicted(name, config, n_layers))
+        return Limit(name, float(value), _predicted(name, config, n_layers))
     raise InvalidParameterError(
         f"budget names {name!r}, which is no resource; known are {', '.join((*COUNTS, *HARDWARE))}, or pass "
         "a callable on an Architecture."
     )
-
-
-def _of_architecture(function: Callable[[Architecture], float]) -> Callable[[Widths], float]:
-    @lru_cache(maxsize=100_000)
-    def cost(widths: Widths) -> float:
-        value = function(Architecture.dense(widths))
-        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < float("inf"):
-            raise InvalidParameterError(
-                f"the budget's {getattr(function, '__name__', function)!r} must give a finite number of at "
-                f"least 0 for an Architecture; for {widths} it gave {value!r}."
-            )
-        return float(value)
-
-    return cost
 
 
 def _predicted(name: str, config: FPGAConfig | None, n_layers: int) -> Callable[[Widths], float]:

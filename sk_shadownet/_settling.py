@@ -109,10 +109,17 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
     return other
 
 
-def export_options(config: FPGAConfig | None) -> dict[str, Any]:
-    """Keywords of `to_fpga` that say the same as a configuration."""
+def export_options(estimator: Any) -> dict[str, Any]:
+    """Keywords of `to_fpga` that say the same as the estimator's configuration.
+
+    A network that was finished in fixed point has its formats: to round it once more would give other
+    hardware than what the estimator answers as.
+    """
+    config: FPGAConfig | None = estimator.fpga
     if config is None:
         return {}
+    if hasattr(estimator, "fixed_point_plan_"):
+        config = replace(config, precision="auto")
     keywords = {field.name: getattr(config, field.name) for field in fields(config)}
     options = keywords.pop("options")
     return {**keywords, **options}
@@ -180,8 +187,9 @@ def _measure(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
     from sk_shadownet.fpga._costs import hardware_costs
 
     config = estimator.fpga or FPGAConfig()
-    unfinished = estimator.quantization is not None and not hasattr(estimator, "fixed_point_plan_")
-    if unfinished and config.precision == "auto":
+    if hasattr(estimator, "fixed_point_plan_"):
+        config = replace(config, precision="auto")  # its own formats, as `to_fpga` takes them
+    elif estimator.quantization is not None:
         config = replace(config, precision=estimator.quantization)
     costs = hardware_costs(estimator, config)
     return {name: costs[name] for name in names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._checks import check_choice, check_integer, check_real, resolve_rule
+from sk_shadownet._graph._budget import free_layers
 from sk_shadownet._graph._cut import cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
 from sk_shadownet._graph._driver import Driver
@@ -84,6 +86,10 @@ class ShadowNetwork(nn.Module):
     n_steps : int or None, default=None
         Steps that your loop will do: batches times epochs. With it `step` counts for you. Without it
         tell `step` the progress.
+    budget : dict or None, default=None
+        Upper limits on "multiplications", "parameters", or callables on an `Architecture`, as in
+        `ShadowMLPClassifier`; the data then decide the widths that are left at None. For chains of layers.
+        Batch normalisation counts as part of the layer beside it.
     layers : list of (str or int) or None, default=None
         Prune only these: "inputs", names of Linear layers as in ``module.named_modules()``, indices of
         hidden layers. `target_hidden_layer_sizes` then has one width for each of the hidden layers
@@ -170,6 +176,7 @@ class ShadowNetwork(nn.Module):
         n_features_to_select: float | None = None,
         target_hidden_layer_sizes: Any = None,
         n_steps: int | None = None,
+        budget: Any = None,
         layers: Sequence[str | int] | None = None,
         protected_features: Sequence[int] = (),
         feature_groups: Sequence[Sequence[int]] = (),
@@ -192,12 +199,18 @@ class ShadowNetwork(nn.Module):
             feature_groups,
             skip,
         )
-        targets = resolve_targets(self._description, wish)
+        # With a budget, layers= says what may shrink; how far is not for the wish to say.
+        asked = wish if budget is None else replace(wish, layers=None)
+        targets = resolve_targets(self._description, asked)
+        budgeted = None
+        if budget is not None:
+            is_chain = self._links is not None
+            budgeted, targets = free_layers(self._description, wish, targets, budget, is_chain)
         self.module = own
         self.progress = 0.0
         self._select: SelectFeatures | None = None
         self._freeze_weights(frozen)
-        self._driver = Driver(own, self._description, targets, rule)
+        self._driver = Driver(own, self._description, targets, rule, budgeted)
         self._driver.move(own)
         self._step = 0
         self.train(module.training)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._graph._budget import BudgetedWidths
 from sk_shadownet._graph._description import Description, UnitLayer
 from sk_shadownet._graph._gating import Gates
 from sk_shadownet._graph._group_shadow import GroupShadow
@@ -36,6 +37,8 @@ class Driver:
         Of the module.
     targets : iterable of Target
     rule : callable ``(n_members, n_units) -> ScoreRule``
+    budgeted : BudgetedWidths or None
+        Decides widths within a budget.
 
     Attributes
     ----------
@@ -49,8 +52,14 @@ class Driver:
         description: Description,
         targets: Iterable[Target],
         rule: Callable[[int, int], ScoreRule],
+        budgeted: BudgetedWidths | None = None,
     ) -> None:
         self.shadows = {target.layer: _shadow(target, rule) for target in targets}
+        self._budgeted = budgeted
+        if budgeted is not None:
+            _require_worth(self.shadows)
+            for shadow in self.shadows.values():
+                shadow.closing = budgeted.allotment.closing
         self._gates = Gates(description, module) if self.shadows else None
         self._n_units = description.n_units
         self._fingerprint: list[float] | None = _fingerprint(module)
@@ -120,16 +129,22 @@ class Driver:
         if progress - self._refreshed < 1 / _REFRESHES:
             return
         self._refreshed = progress
+        closing = [layer for layer in waiting if layer not in due and progress > waiting[layer].closing.start]
+        counts = self._budgeted.open(progress, self.shadows) if self._budgeted and closing else {}
         for layer, shadow in waiting.items():
-            if layer not in due and progress > shadow.closing.start:
+            if layer in closing:
                 self._require_training(module)
-                shadow.close(progress)
+                shadow.close(progress, counts.get(layer))
                 self._set_gates(layer)
 
     def freeze(self, module: nn.Module, layers: Iterable[UnitLayer] | None = None) -> None:
         """Keep the best units of some layers for good; None means all that are waiting."""
         waiting = [layer for layer, shadow in self.shadows.items() if not shadow.finished]
-        for layer in waiting if layers is None else layers:
+        chosen = list(waiting if layers is None else layers)
+        if self._budgeted is not None and chosen and self._has_looked:
+            for layer, width in self._budgeted.final(self.shadows).items():
+                self.shadows[layer].target = width
+        for layer in chosen:
             self._require_training(module)
             self.shadows[layer].freeze()
             self._set_gates(layer)
@@ -139,11 +154,13 @@ class Driver:
         if self._gates is None:
             return
         whole = self._gates.saliency()
+        # A mean over a batch is smaller by the root of its rows than what the inputs show.
+        scale = self._gates.n_rows**0.5 if self._budgeted is not None else 1.0
         for layer, shadow in waiting.items():
             if layer.is_input:
                 looks = self._gates.input_saliency()
             else:
-                looks = [] if whole is None else [whole[None, layer.start : layer.stop]]
+                looks = [] if whole is None else [whole[None, layer.start : layer.stop] * scale]
             if looks:
                 saliency = _by_group(torch.cat(looks), shadow.group_of)[None]
                 # A gradient scaler's overflow is no evidence; weights that overflow are refused below.
@@ -172,6 +189,15 @@ class Driver:
             raise InvalidParameterError(
                 "no backward pass has gone through the shadow in training mode, so nothing is known of its "
                 "units: call shadow.train() before the loop, and shadow(X) in it."
+            )
+
+
+def _require_worth(shadows: dict[UnitLayer, GroupShadow]) -> None:
+    for shadow in shadows.values():
+        if not hasattr(shadow.rule, "worth"):
+            raise InvalidParameterError(
+                f"a budget sets units of different layers against one another, which {shadow.rule!r} cannot: "
+                "it has no method worth(); take score_rule='taylor' or 'fisher'."
             )
 
 

@@ -41,6 +41,8 @@ class Gates:
         Whether a backward pass collects what `saliency` and `input_saliency` tell.
     pass_number : int
         Count it up before every forward pass: what readers say in the same one is added.
+    n_rows : int
+        Rows of the last pass that was watched.
     """
 
     def __init__(self, description: Description, module: nn.Module) -> None:
@@ -52,6 +54,7 @@ class Gates:
         self._closed = False
         self._rows: dict[int, Tensor] = {}
         self.pass_number = 0
+        self.n_rows = 1
         for site in description.sites:
             layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else None
             if site.role == "reads" and layer is not None:
@@ -81,6 +84,7 @@ class Gates:
     def at(self, where: Where, like: Tensor) -> Tensor | None:
         """Gates of some columns for a tensor like `like`; None where all are open and nobody watches."""
         if self.watching and torch.is_grad_enabled():
+            self.n_rows = len(like)
             if self._leaf is None:
                 self._leaf = self._values.clone().requires_grad_()
             return self._leaf[where].to(like.dtype)

@@ -25,8 +25,8 @@ class ShadowPruning(Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    n_features_to_select, target_hidden_layer_sizes, layers, protected_features, feature_groups, frozen, \
-on_unsupported, score_rule, n_features
+    n_features_to_select, target_hidden_layer_sizes, budget, layers, protected_features, feature_groups, \
+frozen, on_unsupported, score_rule, n_features
         As in `ShadowNetwork`.
 
     Attributes
@@ -72,6 +72,7 @@ on_unsupported, score_rule, n_features
         self,
         n_features_to_select: float | None = None,
         target_hidden_layer_sizes: Any = None,
+        budget: Any = None,
         layers: Sequence[str | int] | None = None,
         protected_features: Sequence[int] = (),
         feature_groups: Sequence[Sequence[int]] = (),
@@ -82,6 +83,7 @@ on_unsupported, score_rule, n_features
     ) -> None:
         self.n_features_to_select = n_features_to_select
         self.target_hidden_layer_sizes = target_hidden_layer_sizes
+        self.budget = budget
         self.layers = layers
         self.protected_features = protected_features
         self.feature_groups = feature_groups
