@@ -88,7 +88,7 @@ def test_a_whole_training_run_is_that_of_each_member_alone():
     rows = Rows(x, y)
     shift, scale = torch.zeros(4), torch.ones(4)
     together = train(run_of(network), rows, None, shift, scale)
-    plain = [train(run_of(alone), rows, None, shift, scale).module for alone in members]
+    plain = [train(run_of(alone), rows, None, shift, scale).points[0].module for alone in members]
     with torch.no_grad():
         outputs = together.net.module_(x)
         for m, module in enumerate(plain):

@@ -96,7 +96,7 @@ def test_a_single_target_comes_back_one_dimensional(tmp_path):
 def test_a_constant_target_is_put_out_as_a_constant(tmp_path):
     pytest.importorskip("da4ml")
     reg = regressor().fit(X, np.column_stack([Y[:, 0], np.full(len(X), 0.001)]))
-    fpga = reg.to_fpga(tmp_path / "rtl", backend="verilog", tolerance=0.01)
+    fpga = reg.to_fpga(tmp_path / "rtl", backend="verilog", precision=12)
     constant = fpga.predict(X)[:, 1]
     assert (constant == constant[0]).all()
     assert constant[0] == pytest.approx(0.001, rel=0.01)
