@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from itertools import chain, combinations
 
 import numpy as np
+import numpy.typing as npt
 
 from sk_shadownet._budget import Budget, Widths, allocate, kept_worth, share
 from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._schedule import Closing
 
 __all__ = ["Allotment"]
+
+FloatArray = npt.NDArray[np.float64]
 
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
 MOST_LAYERS_GONE = 3
@@ -70,10 +73,11 @@ class Allotment:
             None if width is None else self._on_the_way(width, layer, progress)
             for width, layer in zip(self.exact, layers, strict=True)
         ]
-        widths = self._allocate(layers, fixed, load)
+        worth = _ranked(layers)
+        widths = self._allocate(worth, fixed, load)
         n_inputs = self._on_the_way(widths[0], layers[0], progress)
         if fixed[0] is None and n_inputs > widths[0]:
-            widths = self._allocate(layers, [n_inputs, *fixed[1:]], load)
+            widths = self._allocate(worth, [n_inputs, *fixed[1:]], load)
         return widths
 
     def final_widths(
@@ -89,18 +93,18 @@ class Allotment:
             What the bend of each hidden layer is worth. A layer whose bend is worth less than what its
             going allows elsewhere gets the width 0. None keeps every layer.
         """
-        widths = self._allocate(layers, self.exact, load)
+        worth = _ranked(layers)
+        widths = self._allocate(worth, self.exact, load)
         if bends is None or not self.may_lose_layers:
             return widths
-        worth = [layer.worth() for layer in layers]
         free = [n for n, width in enumerate(self.exact) if n and width is None]
         best = kept_worth(worth, widths)
         most = min(len(free), MOST_LAYERS_GONE)
         for gone in chain.from_iterable(combinations(free, k) for k in range(1, most + 1)):
             fixed = [0 if n in gone else width for n, width in enumerate(self.exact)]
-            shorter = self._allocate(layers, fixed, load)
+            shorter = self._allocate(worth, fixed, load)
             # What the layer's units carry stays, straight; only their bend is lost.
-            value = kept_worth(worth, shorter) + sum(worth[n].mean(axis=0).sum() - bends[n - 1] for n in gone)
+            value = kept_worth(worth, shorter) + sum(worth[n].sum() - bends[n - 1] for n in gone)
             if value > best and self.load(shorter) <= load:
                 best, widths = value, shorter
         return widths
@@ -108,11 +112,21 @@ class Allotment:
     def _on_the_way(self, width: int, layer: LayerShadow, progress: float) -> int:
         return round(self.closing.open_count(progress, layer.n_units, width))
 
-    def _allocate(self, layers: Sequence[LayerShadow], fixed: Sequence[int | None], load: float) -> Widths:
+    def _allocate(self, worth: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
         there = [n for n, width in enumerate(fixed) if width != 0]
         lowest = tuple(fixed[n] or 1 for n in there)
-        highest = tuple(fixed[n] or layers[n].n_units for n in there)
-        # Members keep units of their own, but as many: the best of each stand for one another.
-        worth = [np.sort(layers[n].worth(), axis=1).mean(axis=0) for n in there]
-        own = iter(allocate(worth, lowest, highest, lambda widths: share(self.load(widths), load)))
+        highest = tuple(fixed[n] or len(worth[n]) for n in there)
+        own = iter(
+            allocate(
+                [worth[n] for n in there], lowest, highest, lambda widths: share(self.load(widths), load)
+            )
+        )
         return tuple(0 if width == 0 else next(own) for width in fixed)
+
+
+def _ranked(layers: Sequence[LayerShadow]) -> list[FloatArray]:
+    """Worth of each layer's units, the best first.
+
+    Members keep units of their own, but as many: the best of each stand for one another.
+    """
+    return [np.sort(layer.worth(), axis=1)[:, ::-1].mean(axis=0) for layer in layers]

@@ -75,7 +75,11 @@ class Budget:
 
     def fits(self, widths: Widths) -> bool:
         """Whether every limit is kept."""
-        return self.load(widths) <= 1.0
+        return self.keeps(self.costs(widths))
+
+    def keeps(self, costs: Mapping[str, float]) -> bool:
+        """Whether costs, by name, are within every limit."""
+        return self.load_of(costs) <= 1.0
 
     def costs(self, widths: Widths) -> dict[str, float]:
         """Every cost of the widths, by name."""
@@ -126,9 +130,8 @@ def allocate(
 
 
 def kept_worth(worth: Sequence[FloatArray], widths: Widths) -> float:
-    """Worth of the best units of every layer, shape (n_members, n_units) each, in the mean over members."""
-    best = (np.sort(w, axis=1)[:, ::-1].mean(axis=0)[:width] for w, width in zip(worth, widths, strict=True))
-    return float(sum(part.sum() for part in best))
+    """Worth of the first units of every layer, which are ranked, the best first."""
+    return float(sum(ranked[:width].sum() for ranked, width in zip(worth, widths, strict=True)))
 
 
 def _cheapest_loss(
@@ -139,10 +142,11 @@ def _cheapest_loss(
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
     now = load(tuple(widths))
-    share = _SHARE_FAR if now > _FAR else _SHARE_NEAR
+    bite = _SHARE_FAR if now > _FAR else _SHARE_NEAR
     while True:
-        bites = [max(1, int(width * share)) for width in widths]
-        smaller = [max(low, width - bite) for low, width, bite in zip(lowest, widths, bites, strict=True)]
+        smaller = [
+            max(low, width - max(1, int(width * bite))) for low, width in zip(lowest, widths, strict=True)
+        ]
         prices = []
         for layer, width in enumerate(smaller):
             saved = now - load((*widths[:layer], width, *widths[layer + 1 :]))
@@ -151,11 +155,11 @@ def _cheapest_loss(
         if np.isfinite(prices).any():
             layer = int(np.argmin(prices))
             return layer, smaller[layer]
-        if share >= 1:
+        if bite >= 1:
             # Only together do the layers save anything: the one with the most room gives.
             layer = int(np.argmax(np.asarray(widths) / np.asarray(lowest)))
             return layer, max(lowest[layer], widths[layer] // 2)
-        share *= 2
+        bite *= 2
 
 
 def _best_gain(

@@ -27,7 +27,7 @@ from sk_shadownet._sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._start import pruned_layers, read_chain, with_last_layer
+from sk_shadownet._start import Chain, pruned_layers, read_chain, with_last_layer
 from sk_shadownet._training import Loss, Run
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -93,22 +93,8 @@ def plan_run(
     """
     e = estimator
     n_rows, n_features = shape
-    chain = None if e.module is None else read_chain(e.module, n_features, n_outputs)
-    if chain is not None:
-        chain = with_last_layer(chain, loss.out_of_units)
-    hidden = hidden_widths(e.hidden_layer_sizes) if chain is None else chain.widths[1:-1]
+    chain, sizes = _plan_network(e, n_features, n_outputs, loss)
     activation = e.activation if chain is None else chain.activation
-    widths = (n_features, *hidden, n_outputs)
-    pruned = pruned_layers(e.prune, () if chain is None else chain.names, len(hidden))
-    sizes = plan_sizes(
-        widths,
-        keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
-        budget=e.budget,
-        fpga=e.fpga,
-        is_auto=asks_for_auto(e),
-        # Formats of single layers are for a network that has them.
-        may_lose_layers=chain is None and not _names_layers(e),
-    )
     widths, targets = sizes.widths, sizes.targets
     if start is not None:
         if sizes.allotment is None:
@@ -149,6 +135,27 @@ def plan_run(
         allotment=sizes.allotment,
         loads=sizes.loads,
     )
+
+
+def _plan_network(estimator: Any, n_features: int, n_outputs: int, loss: Loss) -> tuple[Chain | None, Sizes]:
+    """Where training starts, if from the user's module, and the widths it goes from and to."""
+    e = estimator
+    chain = None if e.module is None else read_chain(e.module, n_features, n_outputs)
+    if chain is not None:
+        chain = with_last_layer(chain, loss.out_of_units)
+    hidden = hidden_widths(e.hidden_layer_sizes) if chain is None else chain.widths[1:-1]
+    widths = (n_features, *hidden, n_outputs)
+    pruned = pruned_layers(e.prune, () if chain is None else chain.names, len(hidden))
+    sizes = plan_sizes(
+        widths,
+        keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
+        budget=e.budget,
+        fpga=e.fpga,
+        is_auto=asks_for_auto(e),
+        # Formats of single layers are for a network that has them.
+        may_lose_layers=chain is None and not _names_layers(e),
+    )
+    return chain, sizes
 
 
 def _names_layers(estimator: Any) -> bool:

@@ -61,11 +61,11 @@ def settle(
     budget = allotment.budget
     names = hardware_names(budget)
     costs = [_costs(estimator, one, budget) for one in fitted]
-    if all(np.isinf(_load(budget, counted)) for counted in costs):
+    if all(np.isinf(budget.load_of(counted)) for counted in costs):
         _measure(estimator, names)  # raises, and what ails this one ails all
     frontier, order = _frontier(fitted, costs, comparison, budget)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
-    allowed = [n for n, point in enumerate(frontier) if _keeps(budget, point.costs)]
+    allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
     while allowed:
         index, reason = choose(comparison, order, allowed, tolerance)
         estimator._adopt(frontier[index].fitted)
@@ -74,7 +74,7 @@ def settle(
             return None
         quantize()
         measured = {**frontier[index].costs, **_count(estimator, names)}
-        if _keeps(budget, measured):
+        if budget.keeps(measured):
             return None
         allowed.remove(index)
     estimator._adopt(frontier[0].fitted)
@@ -110,19 +110,25 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
 
 
 def export_options(estimator: Any) -> dict[str, Any]:
-    """Keywords of `to_fpga` that say the same as the estimator's configuration.
+    """Keywords of `to_fpga` that say the same as the estimator's configuration."""
+    if estimator.fpga is None:
+        return {}
+    config = _configuration(estimator)
+    keywords = {field.name: getattr(config, field.name) for field in fields(config)}
+    options = keywords.pop("options")
+    return {**keywords, **options}
+
+
+def _configuration(estimator: Any) -> FPGAConfig:
+    """The hardware that the estimator is exported for.
 
     A network that was finished in fixed point has its formats: to round it once more would give other
     hardware than what the estimator answers as.
     """
-    config: FPGAConfig | None = estimator.fpga
-    if config is None:
-        return {}
-    if hasattr(estimator, "fixed_point_plan_"):
-        config = replace(config, precision="auto")
-    keywords = {field.name: getattr(config, field.name) for field in fields(config)}
-    options = keywords.pop("options")
-    return {**keywords, **options}
+    from sk_shadownet.fpga import FPGAConfig
+
+    config: FPGAConfig = estimator.fpga or FPGAConfig()
+    return replace(config, precision="auto") if hasattr(estimator, "fixed_point_plan_") else config
 
 
 def _round(estimator: Any) -> None:
@@ -140,8 +146,8 @@ def _frontier(
     fitted: list[Fitted], costs: list[dict[str, float]], comparison: Comparison, budget: Budget
 ) -> tuple[Frontier, list[int]]:
     """The frontier of networks that can be built, cheapest first, and that order."""
-    buildable = [n for n in range(len(fitted)) if np.isfinite(_load(budget, costs[n]))]
-    order = sorted(buildable, key=lambda n: (_load(budget, costs[n]), costs[n]["multiplications"], n))
+    buildable = [n for n in range(len(fitted)) if np.isfinite(budget.load_of(costs[n]))]
+    order = sorted(buildable, key=lambda n: (budget.load_of(costs[n]), costs[n]["multiplications"], n))
     loss_error = np.sqrt(np.diag(comparison.loss_covariance))
     score_error = np.sqrt(np.diag(comparison.score_covariance))
     points = tuple(
@@ -183,24 +189,13 @@ def _count(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
 
 def _measure(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
     """Figures of the estimate that an export of the estimator would print."""
-    from sk_shadownet.fpga import FPGAConfig
     from sk_shadownet.fpga._costs import hardware_costs
 
-    config = estimator.fpga or FPGAConfig()
-    if hasattr(estimator, "fixed_point_plan_"):
-        config = replace(config, precision="auto")  # its own formats, as `to_fpga` takes them
-    elif estimator.quantization is not None:
+    config = _configuration(estimator)
+    if estimator.quantization is not None and not hasattr(estimator, "fixed_point_plan_"):
         config = replace(config, precision=estimator.quantization)
     costs = hardware_costs(estimator, config)
     return {name: costs[name] for name in names}
-
-
-def _load(budget: Budget, costs: dict[str, float]) -> float:
-    return budget.load_of(costs)
-
-
-def _keeps(budget: Budget, costs: dict[str, float]) -> bool:
-    return budget.load_of(costs) <= 1.0
 
 
 def _tighter(budget: Budget, frontier: Frontier) -> Budget:
