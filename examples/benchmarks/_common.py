@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,3 +135,28 @@ SELECTORS: dict[str, Callable[[Split, int], np.ndarray]] = {
 def spread(values: list[float], digits: int = 3) -> str:
     """Mean and, in brackets, smallest and largest."""
     return f"{np.mean(values):.{digits}f} [{min(values):.{digits}f} {max(values):.{digits}f}]"
+
+
+def parser_of(doc: str | None, tasks: Iterable[str] = (), seeds: int = 5) -> argparse.ArgumentParser:
+    """What benchmarks take: tasks, where there are any, and seeds."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    listed = ", ".join(tasks)
+    if listed:
+        parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {listed}; all by default")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    return parser
+
+
+def seeds_of(options: argparse.Namespace) -> range:
+    """The seeds that were asked for."""
+    return range(options.first_seed, options.first_seed + options.seeds)
+
+
+def print_selections(rows: dict[str, list[tuple[float, float, float]]], score_name: str) -> None:
+    """A line for each way to select: score, share of true inputs and CPU time of every seed."""
+    print(f"{'':40s}{score_name:24s}{'true share':24s}CPU s")
+    for label, cells in rows.items():
+        score, share, seconds = zip(*cells, strict=True)
+        shares = "" if np.isnan(share).any() else spread(list(share), 2)
+        print(f"{label:40s}{spread(list(score)):24s}{shares:24s}{np.mean(seconds):5.1f}", flush=True)

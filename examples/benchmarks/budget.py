@@ -17,10 +17,8 @@ For every budget the same split gives
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from _common import FIRST_SEED, cpu_seconds, digits, mc100, small_network, split, spread
+from _common import cpu_seconds, digits, mc100, parser_of, seeds_of, small_network, split, spread
 from grid import HIDDEN, best_within, candidates, jets
 from sklearn.base import clone
 from sklearn.feature_selection import SelectKBest
@@ -76,12 +74,7 @@ def grid_score(part, search: GridSearchCV, limit: int, n_classes: int) -> float:
 
 def main() -> None:
     """Print a block for each data set, a line for each budget."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
+    parser = parser_of(__doc__, TASKS)
     parser.add_argument("--no-grid", action="store_true", help="leave out the slow rival")
     parser.add_argument("--grid-seeds", type=int, default=1, help="seeds on which the grid runs, too")
     options = parser.parse_args()
@@ -91,7 +84,7 @@ def main() -> None:
         n_classes = len(np.unique(y))
         table: dict[int, dict[str, list[float]]] = {limit: {} for limit in budgets}
         ratios = []
-        for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for seed in seeds_of(options):
             part = split(X, y, seed)
             with_grid = not options.no_grid and seed < options.first_seed + options.grid_seeds
             search, grid_cpu = search_grid(part, k, seed) if with_grid else (None, 0.0)

@@ -19,7 +19,6 @@ chose. A cell is the mean over seeds [smallest largest].
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _common import FIRST_SEED, digits, split, spread
+from _common import digits, parser_of, seeds_of, split, spread
 from torch import Tensor, nn
 
 from sk_shadownet import ShadowNetwork
@@ -183,16 +182,10 @@ def epochs_to(goal: float, lengths: tuple[int, ...], means: list[float]) -> str:
 
 def main() -> None:
     """Run the tasks named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; both by default")
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
+    options = parser_of(__doc__, TASKS, seeds=10).parse_args()
     torch.set_num_threads(1)
     for name in options.tasks or TASKS:
-        run(name, range(options.first_seed, options.first_seed + options.seeds))
+        run(name, seeds_of(options))
 
 
 if __name__ == "__main__":

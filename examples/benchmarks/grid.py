@@ -10,12 +10,11 @@ that needs no more multiplications than the network asked of us is refitted. Bot
 
 from __future__ import annotations
 
-import argparse
 import itertools
 from collections.abc import Callable
 
 import numpy as np
-from _common import FIRST_SEED, breast_cancer, cpu_seconds, digits, mc100, split, spread
+from _common import breast_cancer, cpu_seconds, digits, mc100, parser_of, seeds_of, split, spread
 from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
@@ -60,18 +59,12 @@ def best_within(limit: int, n_classes: int) -> Callable[[dict], int]:
 
 def main() -> None:
     """Print a line a data set."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
+    options = parser_of(__doc__, TASKS, seeds=3).parse_args()
     for name in options.tasks or TASKS:
         load, k = TASKS[name]
         X, y, _ = load()
         ours, theirs, ratios = [], [], []
-        for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for seed in seeds_of(options):
             part = split(X, y, seed)
             rows, labels = np.vstack([part.X, part.X_val]), np.concatenate([part.y, part.y_val])
             clf = ShadowMLPClassifier(

@@ -9,10 +9,8 @@ the same rows are less noisy). A cell is the mean over seeds [smallest largest].
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from _common import FIRST_SEED, cpu_seconds, spread, trees
+from _common import cpu_seconds, parser_of, seeds_of, spread, trees
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
@@ -22,12 +20,7 @@ HIDDEN, TARGET, K = (64, 32, 32), (16, 8, 8), 8
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
+    options = parser_of(__doc__).parse_args()
     jets = load_lhc_jets()
     rows: dict[str, list[tuple[float, float]]] = {}
 
@@ -39,7 +32,7 @@ def main() -> None:
         return clf
 
     chosen: dict[str, int] = {}
-    for seed in range(options.first_seed, options.first_seed + options.seeds):
+    for seed in seeds_of(options):
         fit("dense 16-64-32-32-5", slice(None), HIDDEN, seed)
         sizes = {"n_features_to_select": K, "target_hidden_layer_sizes": TARGET}
         pruned = fit("shadow network 8-16-8-8-5", slice(None), HIDDEN, seed, **sizes)

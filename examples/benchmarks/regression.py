@@ -12,10 +12,8 @@ over seeds [smallest largest]. Tree selectors are followed by our own training o
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from _common import FIRST_SEED, Split, cpu_seconds, spread
+from _common import Split, cpu_seconds, parser_of, print_selections, seeds_of
 from sklearn.datasets import make_friedman1
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.feature_selection import RFE, SelectFromModel
@@ -162,24 +160,14 @@ def run(name: str, seeds: range) -> None:
             score = sklearns(part, slice(None), HIDDEN, seed)
         note("MLPRegressor 64-32-32, all inputs", score, None, cpu[0])
     print(f"\n{name}: k={k} of {X.shape[1]} inputs, final widths {TARGET}, {len(seeds)} seeds")
-    print(f"{'':40s}{'test R²':24s}{'true share':24s}CPU s")
-    for label, cells in rows.items():
-        score, share, seconds = zip(*cells, strict=True)
-        shares = "" if np.isnan(share).any() else spread(list(share), 2)
-        print(f"{label:40s}{spread(list(score)):24s}{shares:24s}{np.mean(seconds):5.1f}", flush=True)
+    print_selections(rows, "test R²")
 
 
 def main() -> None:
     """Run the tasks named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
+    options = parser_of(__doc__, TASKS).parse_args()
     for name in options.tasks or TASKS:
-        run(name, range(options.first_seed, options.first_seed + options.seeds))
+        run(name, seeds_of(options))
 
 
 if __name__ == "__main__":

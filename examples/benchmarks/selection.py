@@ -10,20 +10,19 @@ differs. A cell is the mean over seeds [smallest largest].
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
 from _common import (
-    FIRST_SEED,
     SELECTORS,
     breast_cancer,
     cpu_seconds,
     digits,
     madelon,
     mc100,
+    parser_of,
+    print_selections,
+    seeds_of,
     small_network,
     split,
-    spread,
 )
 
 from sk_shadownet import ShadowMLPClassifier
@@ -78,24 +77,14 @@ def run(name: str, seeds: range) -> None:
         note("dense 64-32-32, all inputs", accuracy, None, cpu[0])
     changed = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "defaults"
     print(f"\n{name}: k={k} of {X.shape[1]}, {len(seeds)} seeds, {changed}")
-    print(f"{'':40s}{'test accuracy':24s}{'true share':24s}CPU s")
-    for label, cells in rows.items():
-        accuracy, share, seconds = zip(*cells, strict=True)
-        shares = "" if np.isnan(share).any() else spread(list(share), 2)
-        print(f"{label:40s}{spread(list(accuracy)):24s}{shares:24s}{np.mean(seconds):5.1f}", flush=True)
+    print_selections(rows, "test accuracy")
 
 
 def main() -> None:
     """Run the tasks named on the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
+    options = parser_of(__doc__, TASKS).parse_args()
     for name in options.tasks or TASKS:
-        run(name, range(options.first_seed, options.first_seed + options.seeds))
+        run(name, seeds_of(options))
 
 
 if __name__ == "__main__":
