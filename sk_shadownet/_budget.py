@@ -23,8 +23,9 @@ __all__ = ["Budget", "Limit", "Widths", "allocate", "kept_worth", "share"]
 FloatArray = npt.NDArray[np.float64]
 Widths = tuple[int, ...]
 
-# Units given up at once, as a share of the layer: far from the budget one at a time changes nothing.
-_FAR, _SHARE_FAR, _SHARE_NEAR = 1.3, 1 / 6, 1 / 24
+# Units given up at once, as a share of the layer: far from the budget one at a time changes nothing. Bites of
+# a sixth there save CPU time, but on digits at 1,200 multiplications cost 2.7 points.
+_SHARE = 1 / 16
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _cheapest_loss(
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
     now = load(tuple(widths))
-    bite = _SHARE_FAR if now > _FAR else _SHARE_NEAR
+    bite = _SHARE
     while True:
         smaller = [
             max(low, width - max(1, int(width * bite))) for low, width in zip(lowest, widths, strict=True)
