@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, combinations
 
 import numpy as np
@@ -53,10 +53,16 @@ class Allotment:
     final_load: float
     closing: Closing
     may_lose_layers: bool = False
+    _loads: dict[Widths, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def load(self, widths: Widths) -> float:
         """Share of the budget that inputs and hidden layers of these widths use; of width 0 is no layer."""
-        return self.budget.load((*(width for width in widths if width), self.n_outputs))
+        known = self._loads.get(widths)
+        if known is None:
+            # One look at the gates asks for much the same widths as the one before.
+            known = self.budget.load((*(width for width in widths if width), self.n_outputs))
+            self._loads[widths] = known
+        return known
 
     def load_at(self, progress: float, layers: Sequence[LayerShadow]) -> float:
         """B(t), the share of the budget that may be open at `progress`."""

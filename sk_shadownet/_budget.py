@@ -12,6 +12,7 @@ giving up the units with the least worth for what they cost until the budget is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -120,14 +121,17 @@ def allocate(
     >>> allocate([[5, 4, 3, 2], [3, 1, 1, 1]], (1, 1), (4, 4), lambda widths: sum(widths) / 5)
     (4, 1)
     """
-    kept = [np.concatenate([[0.0], np.cumsum(np.sort(np.asarray(w))[::-1])]) for w in worth]
-    widths = list(highest)
-    while load(tuple(widths)) > 1.0 and tuple(widths) != tuple(lowest):
-        layer, width = _cheapest_loss(kept, widths, lowest, load)
-        widths[layer] = width
-    while (winner := _best_gain(kept, widths, highest, load)) is not None:
-        widths[winner] += 1
-    return tuple(widths)
+    # Lists: numbers are taken one by one, many thousands of times in a run.
+    kept = [[0.0, *np.cumsum(np.sort(np.asarray(w))[::-1]).tolist()] for w in worth]
+    widths = tuple(highest)
+    now = load(widths)
+    while now > 1.0 and widths != lowest:
+        widths = _cheapest_loss(kept, widths, now, lowest, load)
+        now = load(widths)
+    while (more := _best_gain(kept, widths, now, highest, load)) is not None:
+        widths = more
+        now = load(widths)
+    return widths
 
 
 def kept_worth(worth: Sequence[FloatArray], widths: Widths) -> float:
@@ -136,45 +140,43 @@ def kept_worth(worth: Sequence[FloatArray], widths: Widths) -> float:
 
 
 def _cheapest_loss(
-    kept: list[FloatArray], widths: list[int], lowest: Widths, load: Callable[[Widths], float]
-) -> tuple[int, int]:
-    """The layer that loses the least worth for the cost it saves, and its new width.
+    kept: list[list[float]], widths: Widths, now: float, lowest: Widths, load: Callable[[Widths], float]
+) -> Widths:
+    """The widths after the layer that loses the least worth for the cost it saves gave units up.
 
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
-    now = load(tuple(widths))
     bite = _SHARE
     while True:
-        smaller = [
-            max(low, width - max(1, int(width * bite))) for low, width in zip(lowest, widths, strict=True)
-        ]
-        prices = []
-        for layer, width in enumerate(smaller):
-            saved = now - load((*widths[:layer], width, *widths[layer + 1 :]))
-            lost = kept[layer][widths[layer]] - kept[layer][width]
-            prices.append(lost / saved if width < widths[layer] and saved > 0 else np.inf)
-        if np.isfinite(prices).any():
-            layer = int(np.argmin(prices))
-            return layer, smaller[layer]
+        least, best = math.inf, None
+        for layer, width in enumerate(widths):
+            smaller = max(lowest[layer], width - max(1, int(width * bite)))
+            if smaller == width:
+                continue
+            fewer = (*widths[:layer], smaller, *widths[layer + 1 :])
+            saved = now - load(fewer)
+            if saved > 0 and (price := (kept[layer][width] - kept[layer][smaller]) / saved) < least:
+                least, best = price, fewer
+        if best is not None:
+            return best
         if bite >= 1:
             # Only together do the layers save anything: the one with the most room gives.
             layer = int(np.argmax(np.asarray(widths) / np.asarray(lowest)))
-            return layer, max(lowest[layer], widths[layer] // 2)
+            return (*widths[:layer], max(lowest[layer], widths[layer] // 2), *widths[layer + 1 :])
         bite *= 2
 
 
 def _best_gain(
-    kept: list[FloatArray], widths: list[int], highest: Widths, load: Callable[[Widths], float]
-) -> int | None:
-    """The layer that gains the most worth for one more unit's cost; None where no gain fits any more."""
-    now = load(tuple(widths))
-    best = 0.0
-    layer: int | None = None
-    for n, width in enumerate(widths):
-        if width == highest[n]:
+    kept: list[list[float]], widths: Widths, now: float, highest: Widths, load: Callable[[Widths], float]
+) -> Widths | None:
+    """The widths with one more unit where it gains the most worth for its cost; None where none fits."""
+    best, chosen = 0.0, None
+    for layer, width in enumerate(widths):
+        if width == highest[layer]:
             continue
-        after = load((*widths[:n], width + 1, *widths[n + 1 :]))
-        gain = (kept[n][width + 1] - kept[n][width]) / max(after - now, 1e-12)
+        more = (*widths[:layer], width + 1, *widths[layer + 1 :])
+        after = load(more)
+        gain = (kept[layer][width + 1] - kept[layer][width]) / max(after - now, 1e-12)
         if after <= 1.0 and gain > best:
-            best, layer = gain, n
-    return layer
+            best, chosen = gain, more
+    return chosen
