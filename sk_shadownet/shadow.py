@@ -135,6 +135,9 @@ class ShadowNetwork(nn.Module):
     Where the optimizer is passed to `step`, tensors are cut down at half of the run, so that the second
     half costs what the small network costs; else gates of 0 stand in for the cut until `prune`.
 
+    A loss that is nearly 0 tells of a few rows only. Where your module knows the training rows by heart, add
+    its own softened answers to your loss; the how-to on existing PyTorch networks has the two lines.
+
     To stop and go on another day, pickle the whole of it (``torch.save(shadow, file)``); a
     ``state_dict`` holds the weights alone.
 
