@@ -20,6 +20,9 @@ RANKING_INTERVAL = 8
 
 # Inputs that know nothing, against which real ones must hold: of fewer the best is too easily beaten.
 N_PROBES = 16
+# The best of them is worth two to six times the middle one. Far more it is by one row only, of a column that
+# is nearly constant; no real input could hold against that.
+MOST_OF_A_PROBE = 4.0
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -81,7 +84,7 @@ class LayerShadow:
         """Worth of shape (n_members, n_units), at least 0, on the scale that all layers share.
 
         A unit that is worth no more than the best of the probes is worth nothing: what it seems to
-        contribute is what any noise would.
+        contribute is what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
         """
         worth = np.asarray(self.rule.worth(), dtype=np.float64)  # type: ignore[attr-defined]
         if worth.shape != self.gates.shape or not (np.isfinite(worth) & (worth >= 0)).all():
@@ -93,7 +96,9 @@ class LayerShadow:
             worth = np.broadcast_to(worth.mean(axis=0), worth.shape)
         if self.probes is None:
             return worth
-        return np.where(worth > self.probes.worth().mean(axis=0).max(), worth, 0.0)
+        probes = self.probes.worth().mean(axis=0)
+        bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
+        return np.where(worth > bar, worth, 0.0)
 
     def close(self, progress: float, count: float | None = None) -> None:
         """Move the gates to where they should be at `progress`, `count` of them open where that is given."""

@@ -102,7 +102,9 @@ def plan_run(
         sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
-    closing = HIDDEN_CLOSING if sizes.allotment is None else sizes.allotment.closing
+    closings = (INPUT_CLOSING, HIDDEN_CLOSING)
+    if sizes.allotment is not None:
+        closings = (sizes.allotment.closing, sizes.allotment.closing)
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
@@ -113,8 +115,8 @@ def plan_run(
         targets=targets,
         loss=loss,
         rule=resolve_rule(e.score_rule),
-        input_closing=INPUT_CLOSING,
-        hidden_closing=closing,
+        input_closing=closings[0],
+        hidden_closing=closings[1],
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members,
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),

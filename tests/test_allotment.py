@@ -109,8 +109,7 @@ def test_a_share_of_the_budget_buys_what_that_budget_would(situation, share):
 def test_inputs_are_let_go_no_faster_than_by_the_law_of_exact_counts(situation, p):
     layers, rule = situation
     inputs = rule.open_widths(p, layers)[0]
-    last = rule.open_widths(1.0, layers)[0]
-    assert inputs >= min(last, round(CLOSING.open_count(p, layers[0].n_units, last)))
+    assert inputs >= round(CLOSING.open_count(p, layers[0].n_units, 1))
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,5 +1,7 @@
 """Cutting changes no output, and takes the optimiser's state along."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -48,13 +50,23 @@ def test_cut_network_equals_gated_network(seed, hidden, n_inputs, n_outputs, n_m
     x = torch.randn(20, n_inputs)
     with torch.no_grad():
         before = gated(network, masks)(x)
+        exact = in_double(network)(x.double())
         cut(network, masks)
         after = network(x)
     assert network.widths == (*(int(m[0].sum()) for m in masks), n_outputs)
-    assert (after - before).abs().max() <= 1e-5 * before.abs().max()
+    # Outputs that nearly cancel are rounded to fewer digits, cut or not: measure it.
+    tolerance = max(1e-5 * before.abs().max(), 10 * (before - exact).abs().max())
+    assert (after - before).abs().max() <= tolerance
     # The plain network that a user gets away with says the same, standardisation folded in.
     plain = torch.stack([network.to_sequential(m)(x[:, network.columns]) for m in range(n_members)])
-    assert (plain - before).abs().max() <= 1e-5 * before.abs().max() + 1e-6
+    assert (plain - before).abs().max() <= tolerance + 1e-6
+
+
+def in_double(network):
+    """The same network in float64."""
+    double = deepcopy(network).double()
+    double.gates = [None if gate is None else gate.double() for gate in network.gates]
+    return double
 
 
 @pytest.mark.parametrize("n_members", [1, 3])

@@ -18,7 +18,7 @@ For every budget the same split gives
 from __future__ import annotations
 
 import numpy as np
-from _common import cpu_seconds, digits, mc100, parser_of, seeds_of, small_network, split, spread
+from _common import cpu_seconds, digits, mc100, parser_of, seeds_of, small_network, split, spread, warm_up
 from grid import HIDDEN, best_within, candidates, jets
 from sklearn.base import clone
 from sklearn.feature_selection import SelectKBest
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--no-grid", action="store_true", help="leave out the slow rival")
     parser.add_argument("--grid-seeds", type=int, default=1, help="seeds on which the grid runs, too")
     options = parser.parse_args()
+    warm_up()
     for name in options.tasks or TASKS:
         load, k, budgets = TASKS[name]
         X, y, _ = load()

@@ -17,7 +17,7 @@ from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
 from sk_shadownet._start import Chain
-from sk_shadownet._training._branching import Branching
+from sk_shadownet._training._branching import FRESH, Branching
 from sk_shadownet._training._callbacks import (
     BestEpoch,
     BestOfEach,
@@ -103,7 +103,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run)
-        branching = None if run.allotment is None else Branching(run.allotment, run.loads, valid or rows)
+        branching = _branching(run, valid or rows)
         shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
         best: BestEpoch | BestOfEach = (BestOfEach if run.loads else BestEpoch)(shrinking, run.patience)
         probes = _probes(run, rows) if shadows[0].probes is not None else None
@@ -120,6 +120,14 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         points = _points(net, branching, best)
         comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
         return _collect(net, shadows, points, comparison)
+
+
+def _branching(run: Run, judge: Rows) -> Branching | None:
+    if run.allotment is None:
+        return None
+    # What the user trained is kept.
+    fresh = FRESH if run.loads and run.chain is None else 0.0
+    return Branching(run.allotment, run.loads, judge, fresh)
 
 
 def _shadows(run: Run) -> list[LayerShadow]:

@@ -20,6 +20,9 @@ __all__ = ["Shrinking"]
 
 FloatArray = npt.NDArray[np.float64]
 
+# Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
+LOOK_BEFORE = 0.1
+
 
 class Shrinking(Callback):  # type: ignore[misc]
     """Train, close, freeze, cut: the shadow's part in every batch.
@@ -80,12 +83,11 @@ class Shrinking(Callback):  # type: ignore[misc]
             self.conclude(net, due)
         if net.step % self.refresh == 0:
             self._close(net)
-        inputs = self.layers[0]
-        net.module_.watch_inputs = inputs.mask is None and net.step % inputs.every == 0
+        net.module_.watch_inputs = self._sees(self.layers[0], net)
 
     def on_grad_computed(self, net: Any, **_: Any) -> None:
         for n, layer in enumerate(self.layers):
-            if layer.mask is None and net.step % layer.every == 0:
+            if self._sees(layer, net):
                 saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
                 if n and self.allotment is not None:
                     # A mean over a batch is smaller by the root of its rows than what the inputs show.
@@ -97,6 +99,11 @@ class Shrinking(Callback):  # type: ignore[misc]
         net.history.record("open_counts", tuple(layer.n_open for layer in self.layers))
         waiting = [layer.temperature for layer in self.layers if layer.mask is None]
         net.history.record("temperature", max(waiting, default=0.0))
+
+    def _sees(self, layer: LayerShadow, net: Any) -> bool:
+        """Whether this batch tells of the layer's units: rules forget what was long before the closing."""
+        in_time = net.progress >= layer.closing.start - LOOK_BEFORE or self.allotment is None
+        return layer.mask is None and in_time and net.step % layer.every == 0
 
     def _close(self, net: Any) -> None:
         progress = net.progress
