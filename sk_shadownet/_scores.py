@@ -9,7 +9,7 @@ methods of `ScoreRule`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -55,9 +55,9 @@ class LayeredScoreRule(ScoreRule, Protocol):
 
 
 class _Averaged:
-    """Exponential average of some power of the saliency; the scores are its logarithm."""
+    """Exponential average of the saliency's size or of its square; the scores are its logarithm."""
 
-    power: int
+    power: Literal[1, 2]
 
     def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
         self._beta = beta
@@ -66,7 +66,9 @@ class _Averaged:
     def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
         del gates, temperature
         self._average = self._average.to(saliency.device)
-        self._average.mul_(self._beta).add_(saliency.abs().pow_(self.power).mean(dim=1), alpha=1 - self._beta)
+        looks = saliency.square() if self.power == 2 else saliency.abs()
+        mean = looks.mean(dim=1) if looks.shape[1] > 1 else looks[:, 0]
+        self._average.mul_(self._beta).add_(mean, alpha=1 - self._beta)
 
     def worth(self) -> FloatArray:
         return np.asarray(self._average.cpu().double().numpy())
@@ -86,7 +88,7 @@ class LogFisher(_Averaged):
     (Theis et al. 2018, equation 8, with a running average in place of a sum over rows).
     """
 
-    power = 2
+    power: Literal[1, 2] = 2
 
 
 class Taylor(_Averaged):
@@ -96,7 +98,7 @@ class Taylor(_Averaged):
     equation 8, with a running average over batches).
     """
 
-    power = 1
+    power: Literal[1, 2] = 1
 
 
 class GateGradient:
