@@ -7,7 +7,6 @@ import sk_shadownet._training._branching as branching
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._mlp import ShadowedMLP
 
-
 X = torch.randn(300, 6, generator=torch.Generator().manual_seed(0)).numpy()
 y = [0, 1, 2] * 100
 
