@@ -51,7 +51,7 @@ class Probes:
 
     def take(self, features: Tensor, where: Tensor) -> Tensor:
         """Probes of the rows at `where` in the table, shape (n_rows, n_probes)."""
-        return features[self.order[where][:, None], self.columns]
+        return features.index_select(0, self.order.index_select(0, where)).index_select(1, self.columns)
 
 
 @dataclass(frozen=True, eq=False)
