@@ -6,7 +6,7 @@ import argparse
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,6 +108,16 @@ def cpu_seconds():
         used[0] = time.process_time() - start
 
 
+def timed_fit(
+    part: Split, hidden: tuple[int, ...], seed: int, **parameters
+) -> tuple[ShadowMLPClassifier, float]:
+    """A shadow network fitted to a split, and the CPU time of the fit."""
+    network = ShadowMLPClassifier(hidden, random_state=seed, **parameters)
+    with cpu_seconds() as used:
+        network.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
+    return network, used[0]
+
+
 def small_network(part: Split, columns: np.ndarray | slice, hidden: tuple[int, ...], seed: int) -> float:
     """Test accuracy of a network of the final widths trained from scratch on some columns."""
     network = ShadowMLPClassifier(hidden, random_state=seed)
@@ -143,9 +153,13 @@ def spread(values: list[float], digits: int = 3) -> str:
     return f"{np.mean(values):.{digits}f} [{min(values):.{digits}f} {max(values):.{digits}f}]"
 
 
-def parser_of(doc: str | None, tasks: Iterable[str] = (), seeds: int = 5) -> argparse.ArgumentParser:
-    """What benchmarks take: tasks, where there are any, and seeds."""
+def parser_of(
+    doc: str | None, tasks: Iterable[str] = (), seeds: int = 5, parts: Sequence[str] = ()
+) -> argparse.ArgumentParser:
+    """What benchmarks take: one of their parts and tasks, where there are any, and seeds."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    if parts:
+        parser.add_argument("part", choices=parts)
     listed = ", ".join(tasks)
     if listed:
         parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {listed}; all by default")

@@ -18,7 +18,18 @@ For every budget the same split gives
 from __future__ import annotations
 
 import numpy as np
-from _common import cpu_seconds, digits, mc100, parser_of, seeds_of, small_network, split, spread, warm_up
+from _common import (
+    cpu_seconds,
+    digits,
+    mc100,
+    parser_of,
+    seeds_of,
+    small_network,
+    split,
+    spread,
+    timed_fit,
+    warm_up,
+)
 from grid import HIDDEN, best_within, candidates, jets
 from sklearn.base import clone
 from sklearn.feature_selection import SelectKBest
@@ -26,7 +37,6 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
-from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.architecture import count_multiplications
 
 #: Data, features around which the grid looks, budgets.
@@ -45,14 +55,6 @@ def uniform_widths(n_inputs: int, n_outputs: int, limit: int) -> tuple[int, ...]
         if count_multiplications((*widths, n_outputs)) <= limit:
             best = widths
     return best
-
-
-def fit(part, seed: int, **sizes) -> tuple[ShadowMLPClassifier, float]:
-    """One of our fits and its CPU time."""
-    network = ShadowMLPClassifier(HIDDEN, random_state=seed, **sizes)
-    with cpu_seconds() as used:
-        network.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
-    return network, used[0]
 
 
 def search_grid(part, k: int, seed: int) -> tuple[GridSearchCV, float]:
@@ -91,12 +93,11 @@ def main() -> None:
             search, grid_cpu = search_grid(part, k, seed) if with_grid else (None, 0.0)
             for limit in budgets:
                 row = table[limit]
-                ours, cpu = fit(part, seed, budget={"multiplications": limit})
+                ours, cpu = timed_fit(part, HIDDEN, seed, budget={"multiplications": limit})
                 assert ours.architecture_.n_multiplications <= limit
                 widths = uniform_widths(X.shape[1], n_classes, limit)
-                other, _ = fit(
-                    part, seed, n_features_to_select=widths[0], target_hidden_layer_sizes=widths[1:]
-                )
+                sizes = {"n_features_to_select": widths[0], "target_hidden_layer_sizes": widths[1:]}
+                other, _ = timed_fit(part, HIDDEN, seed, **sizes)
                 hidden = ours.architecture_.widths[1:-1]
                 scores = {
                     "ours": ours.score(part.X_test, part.y_test),

@@ -11,20 +11,20 @@ median of these fits, and with one fit from the same start to 16-8-8 units and t
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 
 import numpy as np
 from _common import (
-    FIRST_SEED,
     Split,
-    cpu_seconds,
     digits,
     madelon,
     mc100,
+    parser_of,
+    seeds_of,
     small_network,
     split,
     spread,
+    timed_fit,
     warm_up,
 )
 
@@ -45,17 +45,9 @@ def all_jets() -> tuple[np.ndarray, np.ndarray, None]:
 TASKS = {"jets": all_jets, "digits": digits, "mc100": mc100, "madelon": madelon}
 
 
-def fit(part: Split, seed: int, **parameters) -> tuple[ShadowMLPClassifier, float]:
-    """A fit and its CPU time."""
-    network = ShadowMLPClassifier(HIDDEN, random_state=seed, **parameters)
-    with cpu_seconds() as used:
-        network.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
-    return network, used[0]
-
-
 def auto(part: Split, seed: int) -> tuple[ShadowMLPClassifier, float]:
     """A fit that chooses its size."""
-    return fit(part, seed, n_features_to_select="auto", target_hidden_layer_sizes="auto")
+    return timed_fit(part, HIDDEN, seed, n_features_to_select="auto", target_hidden_layer_sizes="auto")
 
 
 def compare_points(name: str, seeds: range) -> None:
@@ -67,22 +59,20 @@ def compare_points(name: str, seeds: range) -> None:
         part = split(X, y, seed)
         frontier, frontier_cpu = auto(part, seed)
         middle = frontier.frontier_[len(frontier.frontier_) // 2].n_features
-        _, one_cpu = fit(part, seed, n_features_to_select=middle, target_hidden_layer_sizes=ONE_TARGET)
+        sizes = {"n_features_to_select": middle, "target_hidden_layer_sizes": ONE_TARGET}
+        _, one_cpu = timed_fit(part, HIDDEN, seed, **sizes)
         differences, times = [], []
         for n, point in enumerate(frontier.frontier_):
             # A layer that went as a whole has to be left out of the separate fit from the start.
-            kept = [width for width, mask in zip(HIDDEN, point.masks[1:], strict=True) if mask.any()]
-            rival = ShadowMLPClassifier(
-                tuple(kept),
-                n_features_to_select=point.n_features,
-                target_hidden_layer_sizes=point.widths[1:-1],
-                random_state=seed,
-            )
-            with cpu_seconds() as used:
-                rival.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
+            kept = tuple(width for width, mask in zip(HIDDEN, point.masks[1:], strict=True) if mask.any())
+            sizes = {
+                "n_features_to_select": point.n_features,
+                "target_hidden_layer_sizes": point.widths[1:-1],
+            }
+            rival, cpu = timed_fit(part, kept, seed, **sizes)
             ours = frontier.at(n).score(part.X_test, part.y_test)
             differences.append(100 * (ours - rival.score(part.X_test, part.y_test)))
-            times.append(used[0])
+            times.append(cpu)
         rows.append(differences)
         ratios["median separate fit"].append(frontier_cpu / float(np.median(times)))
         ratios["one target, same start"].append(frontier_cpu / one_cpu)
@@ -134,7 +124,7 @@ def count_luts(seeds: range) -> None:
         part = split(X, y, seed)
         for limit in (1500, 3000, 6000):
             config = FPGAConfig(backend="verilog", precision=6)
-            network, _ = fit(part, seed, budget={"lut": limit}, fpga=config, quantization=6)
+            network, _ = timed_fit(part, HIDDEN, seed, budget={"lut": limit}, fpga=config, quantization=6)
             with tempfile.TemporaryDirectory() as folder:
                 hardware = network.to_fpga(f"{folder}/firmware")
                 counted = hardware.synthesize("xcup").lut
@@ -146,15 +136,8 @@ def count_luts(seeds: range) -> None:
 
 def main() -> None:
     """Run one part."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("part", choices=("points", "auto", "lut"))
-    parser.add_argument("tasks", nargs="*", metavar="TASK", help=f"of {', '.join(TASKS)}; all by default")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--first-seed", type=int, default=FIRST_SEED)
-    options = parser.parse_args()
-    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    options = parser_of(__doc__, TASKS, seeds=3, parts=("points", "auto", "lut")).parse_args()
+    seeds = seeds_of(options)
     warm_up()
     if options.part == "lut":
         count_luts(seeds)

@@ -14,13 +14,12 @@ import itertools
 from collections.abc import Callable
 
 import numpy as np
-from _common import breast_cancer, cpu_seconds, digits, mc100, parser_of, seeds_of, split, spread
+from _common import breast_cancer, cpu_seconds, digits, mc100, parser_of, seeds_of, split, spread, timed_fit
 from sklearn.feature_selection import SelectKBest
 from sklearn.model_selection import GridSearchCV
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 
-from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.datasets import load_lhc_jets
 
@@ -67,11 +66,8 @@ def main() -> None:
         for seed in seeds_of(options):
             part = split(X, y, seed)
             rows, labels = np.vstack([part.X, part.X_val]), np.concatenate([part.y, part.y_val])
-            clf = ShadowMLPClassifier(
-                HIDDEN, n_features_to_select=k, target_hidden_layer_sizes=TARGET, random_state=seed
-            )
-            with cpu_seconds() as mine:
-                clf.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
+            sizes = {"n_features_to_select": k, "target_hidden_layer_sizes": TARGET}
+            clf, mine = timed_fit(part, HIDDEN, seed, **sizes)
             ours.append(clf.score(part.X_test, part.y_test))
             model = make_pipeline(SelectKBest(), MLPClassifier(early_stopping=True, random_state=seed))
             refit = best_within(clf.architecture_.n_multiplications, len(clf.classes_))
@@ -79,7 +75,7 @@ def main() -> None:
             with cpu_seconds() as his:
                 search.fit(rows, labels)
             theirs.append(search.best_estimator_.score(part.X_test, part.y_test))
-            ratios.append(his[0] / mine[0])
+            ratios.append(his[0] / mine)
         print(
             f"{name:15s} ours {spread(ours)}   grid of 81, best within budget, {spread(theirs)}   "
             f"CPU grid / ours {spread(ratios, 0)}",

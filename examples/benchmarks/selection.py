@@ -23,9 +23,8 @@ from _common import (
     seeds_of,
     small_network,
     split,
+    timed_fit,
 )
-
-from sk_shadownet import ShadowMLPClassifier
 
 HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
 
@@ -54,12 +53,9 @@ def run(name: str, seeds: range) -> None:
             share = np.nan if true is None or columns is None else np.isin(columns, true).mean()
             rows.setdefault(label, []).append((accuracy, share, cpu))
 
-        clf = ShadowMLPClassifier(
-            HIDDEN, n_features_to_select=k, target_hidden_layer_sizes=TARGET, random_state=seed, **parameters
-        )
-        with cpu_seconds() as cpu:
-            clf.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
-        note("shadow network", clf.score(part.X_test, part.y_test), clf.selected_features_, cpu[0])
+        sizes = {"n_features_to_select": k, "target_hidden_layer_sizes": TARGET}
+        clf, fit_cpu = timed_fit(part, HIDDEN, seed, **sizes, **parameters)
+        note("shadow network", clf.score(part.X_test, part.y_test), clf.selected_features_, fit_cpu)
         with cpu_seconds() as cpu:
             accuracy = small_network(part, clf.selected_features_, TARGET, seed)
         note("  same inputs and widths from scratch", accuracy, clf.selected_features_, cpu[0])
