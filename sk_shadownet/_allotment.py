@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,10 @@ class Allotment:
     closing: Closing
     may_lose_layers: bool = False
     _loads: dict[Widths, float] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is remembered, which can be had again."""
+        return {**self.__dict__, "_loads": {}}
 
     def load(self, widths: Widths) -> float:
         """Share of the budget that inputs and hidden layers of these widths use; of width 0 is no layer."""
