@@ -64,14 +64,14 @@ class Branching:
         empty where the run ends in one network.
     judge : Rows
         Rows that decide which member of a committee a branch is taken from, and what bends are worth.
-    fresh : float, default=0
-        Share of new weights that branches are split with, 0 to 1.
+    fresh : float
+        Share of new weights that networks of a frontier start with, 0 to 1.
     """
 
     allotment: Allotment
     loads: tuple[float, ...]
     judge: Rows
-    fresh: float = 0.0
+    fresh: float
     branches: list[Branch] = field(init=False, default_factory=list)
     _n_taken: int = field(init=False, default=0)
 

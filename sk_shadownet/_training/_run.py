@@ -126,8 +126,7 @@ def _branching(run: Run, judge: Rows) -> Branching | None:
     if run.allotment is None:
         return None
     # What the user trained is kept.
-    fresh = FRESH if run.loads and run.chain is None else 0.0
-    return Branching(run.allotment, run.loads, judge, fresh)
+    return Branching(run.allotment, run.loads, judge, FRESH if run.chain is None else 0.0)
 
 
 def _shadows(run: Run) -> list[LayerShadow]:
