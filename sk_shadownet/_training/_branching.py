@@ -18,6 +18,7 @@ from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._pruning import cut, member
 from sk_shadownet._training._rows import Rows
+from sk_shadownet._training._teaching import equal_say
 
 __all__ = ["FRESH", "Branch", "Branching"]
 
@@ -90,7 +91,9 @@ class Branching:
         if self.fresh:
             for branch in self.branches:
                 _refresh(branch.network, self.fresh)
-        self._continue_with(net, layers, Fleet([branch.network for branch in self.branches]))
+        fleet = Fleet([branch.network for branch in self.branches])
+        self._continue_with(net, layers, fleet)
+        net.say = equal_say(fleet.n_members, fleet.weights[0].device)
 
     def shorten(self, net: Any, layers: list[LayerShadow]) -> bool:
         """Go on with a network of fewer layers where that is worth more; False where it is not."""

@@ -109,7 +109,7 @@ class BestOfEach(Callback):  # type: ignore[misc]
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.best: dict[int, tuple[float, int, ShadowedMLP]] = {}
+        self.best: dict[int, tuple[float, int, dict[str, Tensor]]] = {}
 
     @property
     def epoch(self) -> int:
@@ -119,16 +119,20 @@ class BestOfEach(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
         if dataset_valid is None or not self.shrinking.finished:
             return
-        for index, loss in enumerate(net.history[-1, "member_valid_loss"]):
-            if index not in self.best or loss < self.best[index][0]:
-                self.best[index] = loss, len(net.history), net.module_.alone(index)
+        losses = net.history[-1, "member_valid_loss"]
+        better = [n for n, loss in enumerate(losses) if n not in self.best or loss < self.best[n][0]]
+        state = deepcopy(net.module_.state_dict()) if better else {}
+        self.best.update({n: (losses[n], len(net.history), state) for n in better})
         if self.patience is not None and len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 
     def networks(self, net: Any) -> list[tuple[int, ShadowedMLP]]:
         """Best epoch and network of each; where none was looked for, the last epoch's."""
-        last = len(net.history)
-        return [
-            self.best[n][1:] if n in self.best else (last, net.module_.alone(n))
-            for n in range(net.module_.n_members)
-        ]
+        fleet, last = net.module_, (0.0, len(net.history), deepcopy(net.module_.state_dict()))
+        networks = []
+        for n in range(fleet.n_members):
+            _, epoch, state = self.best.get(n, last)
+            fleet.load_state_dict(state)
+            networks.append((epoch, fleet.alone(n)))
+        self.best = {}
+        return networks

@@ -52,12 +52,15 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         Gradient steps done and planned.
     probes : Probes or None
         Columns that training batches have besides the features.
+    say : Tensor of shape (n_members,) or None
+        Share of each member in what all of them learn besides the targets; None where each learns alone.
     """
 
     generator: torch.Generator | None = None
     step = 0
     n_steps = 1
     probes: Probes | None = None
+    say: Tensor | None = None
 
     @property
     def progress(self) -> float:
@@ -125,7 +128,10 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
             for parameter in group["params"]:
                 parameter.grad = None
         outputs = self.module_(x)
-        loss = self.criterion_(outputs, y, weight)
+        if self.say is None:
+            loss = self.criterion_(outputs, y, weight)
+        else:
+            loss = self.criterion_.taught(outputs, y, weight, self.say)
         loss.backward()
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()

@@ -32,6 +32,7 @@ from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._progress import PhaseLog, Progress
 from sk_shadownet._training._rows import Probes, Rows
 from sk_shadownet._training._shrinking import Shrinking
+from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
@@ -159,12 +160,15 @@ def _shadowed_net(
     run: Run, shrinking: Shrinking, best: BestEpoch | BestOfEach, shift: Tensor, scale: Tensor, n_rows: int
 ) -> ShadowNet:
     closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
-    rate = LearningRate(restart=max(closing, default=0.0))
+    is_taught = run.loads and run.chain is None
+    peak = TAUGHT_RATE if is_taught else 1.0
+    rate = LearningRate(restart=max(closing, default=0.0), second_peak=peak)
     own: list[tuple[str, Any]] = [
         ("shadow_learning_rate", LearningRateSetter(rate)),
         ("shadow_shrinking", shrinking),
         ("shadow_weight_decay", WeightDecay(run.weight_decay)),
         ("shadow_guard", DivergenceGuard()),
+        ("shadow_teaching", Teaching()),
         ("shadow_log", PhaseLog(shrinking, best)),
         ("shadow_best_epoch", best),
     ]
@@ -259,7 +263,7 @@ def _collect(
 ) -> Trained:
     rows = net.history.to_list()
     history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
-    net.generator = None
+    net.generator = net.say = None
     return Trained(
         points=tuple(points),
         comparison=comparison,

@@ -1,0 +1,53 @@
+"""Networks of a fleet teach each other: the good ones together say half of what each of them learns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+__all__ = ["TAUGHT_RATE", "Teaching", "equal_say", "say_of"]
+
+# A network whose loss is above the least by this share of it has 1/e of the best one's say.
+PATIENCE_WITH_LOSS = 0.1
+# Targets of a fleet are less noisy than labels, so that it bears larger steps. Of .6, 1, 1.5 and 2 times the
+# usual rate 1.5 was the best for small networks on mc100, and no worse on jets, digits and madelon.
+TAUGHT_RATE = 1.5
+
+
+class Teaching(Callback):  # type: ignore[misc]
+    """Decide after every epoch whose word counts, by the losses on the validation rows.
+
+    Notes
+    -----
+    The networks of a frontier stand side by side at every step, so what they say together costs next to
+    nothing, and it is better than what any one of them says (Zhang et al. 2018, "Deep mutual learning").
+    Networks that are too large for the rows have learnt them by heart, networks that are too small know
+    little; rows that nobody has learnt tell which is which. Without such rows all have the same say.
+    """
+
+    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
+        if net.say is not None and dataset_valid is not None:
+            net.say = say_of(net.history[-1, "member_valid_loss"]).to(net.say)
+
+
+def equal_say(n_networks: int, device: torch.device) -> Tensor | None:
+    """The same say for all; None for one network alone, which nobody can teach."""
+    return torch.full((n_networks,), 1.0 / n_networks, device=device) if n_networks > 1 else None
+
+
+def say_of(losses: Sequence[float]) -> Tensor:
+    """Share of the say of networks of these losses, summing to 1.
+
+    Examples
+    --------
+    >>> [round(float(share), 3) for share in say_of([0.50, 0.50, 0.55, 1.00])]
+    [0.422, 0.422, 0.155, 0.0]
+    """
+    loss = torch.tensor(losses, dtype=torch.float64)
+    least = loss.min()
+    scale = (PATIENCE_WITH_LOSS * least.abs()).clamp(min=torch.finfo(torch.float64).tiny)
+    return ((least - loss) / scale).softmax(dim=0).float()
