@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy, deepcopy
 from dataclasses import replace
@@ -25,7 +25,7 @@ from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
 from sk_shadownet._settling import export_options, other_point, settle
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Loss, Rows, Run, as_tensor, finish, train
+from sk_shadownet._training import Comparison, Loss, Rows, Run, as_tensor, finish, thin, train
 from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -103,6 +103,10 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
         sample = rng.permutation(len(table) if train_rows is None else len(train_rows))[:SAMPLE_ROWS]
+
+        def known(module: nn.Sequential, shape: Architecture) -> npt.NDArray[np.float32]:
+            return calibration_rows(module, table.X, train_rows, np.flatnonzero(shape.masks[0]), sample)
+
         for _ in range(ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
             self.net_ = trained.net
@@ -110,12 +114,13 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             fitted = []
             for n, point in enumerate(trained.points):
                 shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
-                columns = np.flatnonzero(shape.masks[0])
-                known = calibration_rows(point.module, table.X, train_rows, columns, sample)
-                history = trained.history_of(n)
-                fitted.append(Fitted(shape, point.module, point.network, known, point.best_epoch, history))
+                calibration, history = known(point.module, shape), trained.history_of(n)
+                fitted.append(
+                    Fitted(shape, point.module, point.network, calibration, point.best_epoch, history)
+                )
             quantize = partial(self._quantize, run, rows, checks)
-            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize)
+            thinning = partial(self._thin, run, rows, checks, known)
+            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning)
             if tighter is None:
                 return
             run = replace(run, allotment=tighter)
@@ -140,6 +145,31 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         columns = np.flatnonzero(self.support_)
         names = getattr(self, "feature_names_in_", None)
         self.selected_features_ = columns if names is None else names[columns]
+
+    def _thin(
+        self,
+        run: Run,
+        rows: Rows,
+        checks: Rows | None,
+        known: Callable[[nn.Sequential, Architecture], npt.NDArray[np.float32]],
+        before: Fitted,
+        others: Sequence[Fitted],
+    ) -> tuple[list[Fitted], Comparison] | None:
+        """Networks with fewer inputs than `before`, compared with each other and then with `others`."""
+        if self.net_.interrupted_:
+            return None
+        masks, networks = before.architecture.masks, [other.network for other in others]
+        found = thin(run, masks, before.network, networks, rows, checks)
+        if found is None:
+            return None
+        n_before = len(before.history["epoch"])
+        fitted = []
+        for point, history in zip(found.points, found.histories, strict=True):
+            shape = Architecture(run.widths, point.masks)
+            whole = _joined(before.history, history)
+            calibration, epoch = known(point.module, shape), n_before + point.best_epoch
+            fitted.append(Fitted(shape, point.module, point.network, calibration, epoch, whole))
+        return fitted, found.comparison
 
     def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         """Continue the small network's training through the hardware's own arithmetic."""
@@ -234,6 +264,13 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
 
 def _is_fitted_name(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
+
+
+def _joined(history: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    """One history after the other; None where the second does not know what the first has recorded."""
+    n = len(more["epoch"])
+    joined = {key: values + more.get(key, [None] * n) for key, values in history.items()}
+    return {**joined, "epoch": list(range(1, len(joined["epoch"]) + 1))}
 
 
 def as_numpy(X: Any) -> Any:

@@ -189,6 +189,11 @@ class Frontier:
         """The same frontier with another choice."""
         return replace(self, chosen=index, reason=reason)
 
+    def with_chosen(self, position: int, point: FrontierPoint, reason: str) -> Frontier:
+        """The same frontier with one more point, at `position`, which is the choice."""
+        points = (*self.points[:position], point, *self.points[position:])
+        return replace(self, points=points, chosen=position, reason=reason)
+
     def to_frame(self) -> Any:
         """The frontier as a pandas DataFrame, a row for each point."""
         import pandas as pd
@@ -242,7 +247,13 @@ def _keeps(point: FrontierPoint, limits: dict[str, float]) -> bool:
 
 
 def choose(
-    comparison: Comparison, order: Sequence[int], allowed: Sequence[int], tolerance: str | float | None
+    comparison: Comparison,
+    order: Sequence[int],
+    allowed: Sequence[int],
+    tolerance: str | float | None,
+    *,
+    share: float = 1.0,
+    what: str = "cheapest",
 ) -> tuple[int, str]:
     """Choose among points that are sorted by cost, cheapest first.
 
@@ -262,6 +273,10 @@ def choose(
           either, and this asks for more;
         - a float: the cheapest whose score is below the best by no more than that;
         - None: the least loss, whatever it costs.
+    share : float, default=1.0
+        Share of the tolerance that may be used.
+    what : str, default="cheapest"
+        What comes first in the order, in words.
 
     Returns
     -------
@@ -288,12 +303,13 @@ def choose(
     least = min(allowed, key=lambda n: loss[n])
     if tolerance is None:
         return least, f"least loss, {loss[least]:.4f}"
+    part = "" if share == 1.0 else f"{share:g} of "
     if tolerance == "1-se-paired":
         error = _error_of_difference(comparison.loss_covariance[np.ix_(order, order)], least)
-        index = next(n for n in allowed if n == least or loss[n] <= loss[least] + error[n])
+        index = next(n for n in allowed if n == least or loss[n] <= loss[least] + share * error[n])
         return index, (
-            f"cheapest whose loss, {loss[index]:.4f}, is above the least, {loss[least]:.4f}, by no more than "
-            f"the standard error of the difference, {error[index]:.4f}"
+            f"{what} whose loss, {loss[index]:.4f}, is above the least, {loss[least]:.4f}, by no more than "
+            f"{part}the standard error of the difference, {error[index]:.4f}"
         )
     best = max(allowed, key=lambda n: (score[n], -loss[n]))
     if tolerance == "1-se":
@@ -301,11 +317,11 @@ def choose(
         # Where every row is right the error comes out 0, but no score is known better than to one row.
         least_error = 1.0 / comparison.n_rows if comparison.n_rows else 0.0
         within = max(float(error[best]), least_error)
-        words = f"one standard error, {within:.4f},"
+        words = f"{part}one standard error, {within:.4f},"
     else:
-        within, words = float(tolerance), f"{float(tolerance):g}"
-    index = next(n for n in allowed if score[n] >= score[best] - within)
-    return index, f"cheapest with a score, {score[index]:.4f}, within {words} of the best, {score[best]:.4f}"
+        within, words = float(tolerance), f"{part}{float(tolerance):g}"
+    index = next(n for n in allowed if score[n] >= score[best] - share * within)
+    return index, f"{what} with a score, {score[index]:.4f}, within {words} of the best, {score[best]:.4f}"
 
 
 def _error_of_difference(covariance: FloatArray, index: int) -> FloatArray:

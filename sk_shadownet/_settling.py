@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, replace
 from numbers import Integral
@@ -22,7 +22,13 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAConfig
 
-__all__ = ["export_options", "other_point", "settle"]
+__all__ = ["Thin", "export_options", "other_point", "settle"]
+
+# Trains networks with fewer inputs than the first, fewest first; compares them and then all of the sequence.
+Thin = Callable[[Fitted, Sequence[Fitted]], tuple[list[Fitted], Comparison] | None]
+
+# Share of the tolerance that hidden widths may use where inputs are thinned out after them.
+WIDTHS_SHARE = 0.5
 
 
 def settle(
@@ -31,6 +37,7 @@ def settle(
     comparison: Comparison | None,
     fitted: list[Fitted],
     quantize: Callable[[], None],
+    thin: Thin,
 ) -> Allotment | None:
     """Make the estimator the network that sizes, budget and tolerance ask for.
 
@@ -45,6 +52,8 @@ def settle(
         Networks of the run.
     quantize : callable
         Finishes in fixed point what the estimator is.
+    thin : callable
+        Finds networks of the same hidden widths with fewer inputs; None where there are none.
 
     Returns
     -------
@@ -66,14 +75,19 @@ def settle(
     frontier, order = _frontier(fitted, costs, comparison, budget)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
+    thins = thins_inputs(estimator, allotment)
     while allowed:
-        index, reason = choose(comparison, order, allowed, tolerance)
-        estimator._adopt(frontier[index].fitted)
-        estimator.frontier_ = frontier.choosing(index, reason)
+        index, reason = choose(comparison, order, allowed, tolerance, share=WIDTHS_SHARE if thins else 1.0)
+        chosen = frontier.choosing(index, reason)
+        if thins:
+            chosen = _with_fewer_inputs(estimator, chosen, budget, thin)
+        point = chosen[chosen.chosen]
+        estimator._adopt(point.fitted)
+        estimator.frontier_ = chosen
         if not quantized:
             return None
         quantize()
-        measured = {**frontier[index].costs, **_count(estimator, names)}
+        measured = {**point.costs, **_count(estimator, names)}
         if budget.keeps(measured):
             return None
         allowed.remove(index)
@@ -148,20 +162,46 @@ def _frontier(
     """The frontier of networks that can be built, cheapest first, and that order."""
     buildable = [n for n in range(len(fitted)) if np.isfinite(budget.load_of(costs[n]))]
     order = sorted(buildable, key=lambda n: (budget.load_of(costs[n]), costs[n]["multiplications"], n))
-    loss_error = np.sqrt(np.diag(comparison.loss_covariance))
-    score_error = np.sqrt(np.diag(comparison.score_covariance))
-    points = tuple(
-        FrontierPoint(
-            fitted=fitted[n],
-            costs=costs[n],
-            loss=float(comparison.loss[n]),
-            loss_std_error=float(loss_error[n]),
-            score=float(comparison.score[n]),
-            score_std_error=float(score_error[n]),
-        )
-        for n in order
-    )
+    points = tuple(_point(fitted[n], costs[n], comparison, n) for n in order)
     return Frontier(points, 0, "", comparison.held_out), order
+
+
+def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:
+    return FrontierPoint(
+        fitted=fitted,
+        costs=costs,
+        loss=float(comparison.loss[n]),
+        loss_std_error=float(comparison.loss_covariance[n, n] ** 0.5),
+        score=float(comparison.score[n]),
+        score_std_error=float(comparison.score_covariance[n, n] ** 0.5),
+    )
+
+
+def thins_inputs(estimator: Any, allotment: Allotment) -> bool:
+    """Whether the chosen network's inputs are asked about once more: cheap ones may be there for little."""
+    asked = isinstance(estimator.n_features_to_select, str)
+    return asked and allotment.exact[0] is None and None in allotment.exact[1:]
+
+
+def _with_fewer_inputs(estimator: Any, frontier: Frontier, budget: Budget, thin: Thin) -> Frontier:
+    """The frontier with one more network, of the chosen hidden widths and fewer inputs, if that will do."""
+    before = frontier[frontier.chosen]
+    found = thin(before.fitted, [point.fitted for point in frontier]) if before.n_features > 1 else None
+    if found is None:
+        return frontier
+    fitted, comparison = found
+    costs = [*(_costs(estimator, one, budget) for one in fitted), *(point.costs for point in frontier)]
+    n = len(fitted)
+    # The chosen one comes after those with fewer inputs; all others only say what the best is.
+    order = [*range(n), n + frontier.chosen, *(n + k for k in range(len(frontier)) if k != frontier.chosen)]
+    allowed = [place for place, k in enumerate(order) if budget.keeps(costs[k])]
+    place, reason = choose(comparison, order, allowed, estimator.tolerance, what="fewest inputs")
+    if place >= n:
+        return frontier
+    load = budget.load_of(costs[place])
+    position = sum(budget.load_of(point.costs) < load for point in frontier)
+    point = _point(fitted[place], costs[place], comparison, place)
+    return frontier.with_chosen(position, point, f"{frontier.reason}; of its hidden widths {reason}")
 
 
 def _costs(estimator: Any, fitted: Fitted, budget: Budget) -> dict[str, float]:
