@@ -5,8 +5,9 @@
     python examples/benchmarks/frontier.py lut         # a budget of LUTs, counted by yosys (needs yosys)
 
 The separate fit has the same epochs, of which it finishes as many on the small network as a frontier does.
-Where a layer of a point went as a whole, the separate fit starts without it. CPU time is compared with the
-median of these fits, and with one fit from the same start to 16-8-8 units and the middle point's inputs.
+Where a layer of a point went as a whole, the separate fit starts without it. The network that was given fewer
+inputs after the choice has a row of its own. CPU time is compared with the median of these fits, and with one
+fit from the same start to 16-8-8 units and the middle point's inputs.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from _common import (
     warm_up,
 )
 
-from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet import Frontier, ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.fpga import FPGAConfig
 
@@ -50,10 +51,17 @@ def auto(part: Split, seed: int) -> tuple[ShadowMLPClassifier, float]:
     return timed_fit(part, HIDDEN, seed, n_features_to_select="auto", target_hidden_layer_sizes="auto")
 
 
+def has_fewer_inputs(frontier: Frontier, n: int) -> bool:
+    """Whether a point is another one's network after that was given fewer inputs."""
+    hidden = [tuple(map(bytes, point.masks[1:])) for point in frontier]
+    return n == frontier.chosen and hidden.count(hidden[n]) > 1
+
+
 def compare_points(name: str, seeds: range) -> None:
     """Every point of a frontier against a separate fit of its exact widths."""
     X, y, _ = TASKS[name]()
     rows: list[list[float]] = []
+    thinned: list[float] = []
     ratios: dict[str, list[float]] = {"median separate fit": [], "one target, same start": []}
     for seed in seeds:
         part = split(X, y, seed)
@@ -71,7 +79,8 @@ def compare_points(name: str, seeds: range) -> None:
             }
             rival, cpu = timed_fit(part, kept, seed, **sizes)
             ours = frontier.at(n).score(part.X_test, part.y_test)
-            differences.append(100 * (ours - rival.score(part.X_test, part.y_test)))
+            difference = 100 * (ours - rival.score(part.X_test, part.y_test))
+            (thinned if has_fewer_inputs(frontier.frontier_, n) else differences).append(difference)
             times.append(cpu)
         rows.append(differences)
         ratios["median separate fit"].append(frontier_cpu / float(np.median(times)))
@@ -79,6 +88,8 @@ def compare_points(name: str, seeds: range) -> None:
     print(f"{name}, {len(rows)} seeds: frontier less separate fit, in points, cheapest first")
     for n in range(max(map(len, rows))):
         print(f"  {spread([row[n] for row in rows if n < len(row)], 2)}")
+    if thinned:
+        print(f"  {spread(thinned, 2)} with fewer inputs, {len(thinned)} times")
     everything = [value for row in rows for value in row]
     print(f"  all points: mean {np.mean(everything):+.2f}, standard deviation {np.std(everything):.2f}")
     for rival, values in ratios.items():
