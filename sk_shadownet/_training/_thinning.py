@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,6 +24,7 @@ from sk_shadownet._training._rows import Rows, iterate
 from sk_shadownet._training._run import Run, build_net, own_state
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching, equal_say
 from sk_shadownet._training._threads import thread_limit
+from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 __all__ = ["Thinned", "thin"]
 
@@ -104,6 +106,12 @@ def thin(
         net.fit(rows, valid)
         net.say = net.generator = None
         if net.interrupted_:
+            warnings.warn(
+                "Training was interrupted while the chosen network was asked for fewer inputs; it keeps all "
+                f"{len(worth)}.",
+                TrainingInterruptedWarning,
+                stacklevel=6,
+            )
             return None
         points = []
         for mask, (epoch, thinner) in zip(kept, best.networks(net), strict=False):

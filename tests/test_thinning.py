@@ -1,0 +1,194 @@
+"""The chosen network is asked for fewer inputs."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skorch.callbacks import Callback
+
+import sk_shadownet._training._thinning as thinning
+from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._checks import resolve_rule
+from sk_shadownet._frontier import choose
+from sk_shadownet._mlp import ShadowedMLP
+from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._training import Comparison, CrossEntropy, Rows, Run, thin
+from sk_shadownet.exceptions import TrainingInterruptedWarning
+
+RNG = np.random.default_rng(0)
+# Three numbers that matter, each measured three times.
+SIGNALS = RNG.normal(size=(1000, 3))
+X = (np.repeat(SIGNALS, 3, axis=1) + 0.05 * RNG.normal(size=(1000, 9))).astype(np.float32)
+Y = SIGNALS.argmax(axis=1)
+
+EPOCHS = 70
+
+
+def run(widths, epochs=20):
+    rule = resolve_rule("fisher")
+    return Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_CLOSING, HIDDEN_CLOSING, max_epochs=epochs)
+
+
+def rows(n_rows, n_inputs, n_outputs, seed):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(n_rows, n_inputs, generator=generator)
+    return Rows(features, torch.randint(n_outputs, (n_rows,), generator=generator))
+
+
+def network(widths, columns, seed):
+    torch.manual_seed(seed)
+    net = ShadowedMLP(widths)
+    net.columns = torch.as_tensor(columns)
+    return net
+
+
+@given(st.integers(2, 600))
+def test_numbers_of_inputs_rise_and_are_fewer(n_inputs):
+    counts = thinning._counts(n_inputs)
+    assert counts == sorted(set(counts))
+    assert 1 <= counts[0] <= counts[-1] < n_inputs
+    assert len(counts) <= thinning.N_SIZES
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(2, 12), st.lists(st.integers(1, 6), max_size=3), st.integers(0, 2**31), st.booleans())
+def test_thinner_networks_differ_in_their_inputs_only(n_inputs, hidden, seed, with_valid):
+    n_table = n_inputs + 3
+    columns = np.sort(np.random.default_rng(seed).permutation(n_table)[:n_inputs])
+    before = network((n_inputs, *hidden, 3), columns, seed)
+    state = {name: value.clone() for name, value in before.state_dict().items()}
+    masks = (np.isin(np.arange(n_table), columns), *(np.ones(width, dtype=bool) for width in hidden))
+    table, valid = rows(80, n_table, 3, seed), rows(40, n_table, 3, seed + 1)
+    found = thin(run(before.widths, 10), masks, before, [before], table, valid if with_valid else None)
+    kept = [set(np.flatnonzero(point.masks[0])) for point in found.points]
+    assert [len(inputs) for inputs in kept] == thinning._counts(n_inputs)
+    # The ones with more inputs have all that those with fewer have.
+    assert all(few < more for few, more in zip(kept, [*kept[1:], set(columns)], strict=True))
+    for point in found.points:
+        assert point.widths == (len(set(np.flatnonzero(point.masks[0]))), *hidden)
+        x = valid.features[:, torch.as_tensor(point.masks[0])]
+        torch.testing.assert_close(point.module(x), point.network(valid.features)[0], rtol=1e-4, atol=1e-5)
+    assert found.comparison.held_out is with_valid
+    judged = valid if with_valid else table
+    expected = [p.network for p in found.points] + [before]
+    losses = [float(CrossEntropy()(net(judged.features), judged.targets)) for net in expected]
+    np.testing.assert_allclose(found.comparison.loss, losses, rtol=1e-4)
+    assert all(torch.equal(value, state[name]) for name, value in before.state_dict().items())
+
+
+def test_inputs_that_the_network_does_not_use_go_first():
+    net = network((6, 4, 3), np.arange(6), 0)
+    with torch.no_grad():
+        net.weights[0][[1, 4]] = 0.0
+    masks = (np.ones(6, dtype=bool), np.ones(4, dtype=bool))
+    found = thin(run((6, 4, 3), 10), masks, net, [], rows(200, 6, 3, 0), None)
+    four = next(point for point in found.points if point.widths[0] <= 4)
+    assert not four.masks[0][[1, 4]].any()
+
+
+def auto(kind=ShadowMLPClassifier, **parameters):
+    defaults = {
+        "hidden_layer_sizes": (12, 8),
+        "n_features_to_select": "auto",
+        "target_hidden_layer_sizes": "auto",
+        "max_epochs": EPOCHS,
+        "random_state": 0,
+    }
+    return kind(**{**defaults, **parameters})
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return auto(tolerance=0.06).fit(X, Y)
+
+
+def test_of_inputs_that_say_the_same_few_stay(fitted):
+    assert fitted.support_.sum() <= 4
+    assert len(set(np.flatnonzero(fitted.support_) // 3)) == 3
+    assert "fewest inputs" in fitted.frontier_.reason
+
+
+def test_the_choice_stays_within_the_tolerance(fitted):
+    point = fitted.frontier_[fitted.frontier_.chosen]
+    assert point.score >= max(other.score for other in fitted.frontier_) - 0.06
+
+
+def test_its_history_ends_with_the_thinning(fitted):
+    history = fitted.history_
+    n_before = EPOCHS
+    assert history["epoch"] == list(range(1, n_before + round(EPOCHS * thinning.EPOCHS) + 1))
+    assert {len(values) for values in history.values()} == {len(history["epoch"])}
+    assert history["open_counts"][n_before - 1][0] > fitted.support_.sum()
+    own = tuple(float(mask.sum()) for mask in fitted.architecture_.masks)
+    assert set(history["open_counts"][n_before:]) == {own}
+    assert n_before < fitted.best_epoch_ <= len(history["epoch"])
+    losses = history["valid_loss"]
+    assert losses[fitted.best_epoch_ - 1] == min(losses[n_before:])
+    point = fitted.frontier_[fitted.frontier_.chosen]
+    assert point.loss == pytest.approx(min(losses[n_before:]), rel=1e-4)
+
+
+def test_the_other_networks_stay_as_the_run_gave_them(fitted):
+    others = [point for n, point in enumerate(fitted.frontier_) if n != fitted.frontier_.chosen]
+    assert {len(point.fitted.history["epoch"]) for point in others} == {EPOCHS}
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"n_features_to_select": None},
+        {"n_features_to_select": 7},
+        {"target_hidden_layer_sizes": None},
+        {"target_hidden_layer_sizes": (6, 4)},
+        {"n_features_to_select": None, "target_hidden_layer_sizes": None, "budget": {"multiplications": 60}},
+    ],
+)
+def test_nothing_is_thinned_out_where_inputs_or_all_widths_are_fixed(sizes, monkeypatch):
+    monkeypatch.setattr(thinning, "Fleet", None)
+    clf = auto(max_epochs=10, **sizes).fit(X, Y)
+    assert "fewest inputs" not in getattr(getattr(clf, "frontier_", None), "reason", "")
+
+
+def test_a_budget_is_kept_by_the_thinner_network(fitted):
+    clf = auto(tolerance=0.06, budget={"multiplications": 100}).fit(X, Y)
+    assert max(point.costs["multiplications"] for point in clf.frontier_) <= 100
+    assert clf.frontier_[clf.frontier_.chosen].costs["multiplications"] == clf.architecture_.n_multiplications
+
+
+def test_a_regressors_thinner_network_answers_in_the_units_of_y():
+    y = 1000 + 50 * SIGNALS[:, 0] ** 2
+    reg = auto(ShadowMLPRegressor, tolerance=0.1).fit(X, y)
+    assert reg.support_.sum() <= 3
+    assert reg.score(X, y) > 0.8
+
+
+class Stop(Callback):
+    """Ctrl-C at the first batch."""
+
+    def on_batch_end(self, net, training=False, **_):
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_thinning_leaves_the_network_that_was_chosen(monkeypatch, fitted):
+    monkeypatch.setattr(thinning, "Teaching", Stop)
+    with pytest.warns(TrainingInterruptedWarning, match="it keeps all"):
+        clf = auto(tolerance=0.06).fit(X, Y)
+    assert clf.n_iter_ == EPOCHS
+    assert clf.architecture_.widths[1:] == fitted.architecture_.widths[1:]
+    assert clf.support_.sum() > fitted.support_.sum()
+
+
+@pytest.mark.parametrize(
+    "tolerance, share, expected", [(0.05, 1.0, 0), (0.05, 0.5, 1), ("1-se", 1.0, 0), ("1-se", 0.6, 1)]
+)
+def test_a_share_of_the_tolerance_by_hand(tolerance, share, expected):
+    # Scores .76, .78 and .80, the last with a standard error of .04.
+    covariance = np.diag([0.0016] * 3)
+    comparison = Comparison(
+        np.array([0.3, 0.2, 0.1]), np.array([0.76, 0.78, 0.80]), covariance, covariance, True
+    )
+    index, reason = choose(comparison, [0, 1, 2], [0, 1, 2], tolerance, share=share, what="smallest")
+    assert index == expected
+    assert reason.startswith("smallest with a score")
+    assert (f"within {share:g} of" in reason) is (share < 1)
