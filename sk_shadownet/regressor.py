@@ -58,8 +58,10 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         What "auto" may give up for a smaller network. "1-se": the cheapest whose score is below the best one
         by no more than the best one's standard error [2]_. "1-se-paired": the cheapest whose loss is above
         the least one by no more than the standard error of their difference, which asks for more. A float,
-        at least 0: the cheapest whose score is below the best one by no more than that. Scores and losses
-        are those of the validation rows, or of the training rows where there are none.
+        at least 0: the cheapest whose score is below the best one by no more than that. Where both inputs and
+        hidden widths are "auto", half of it goes into hidden widths; then the fewest inputs within all of it
+        are taken. Scores and losses are those of the validation rows, or of the training rows where there are
+        none.
     fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
         Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
         the defaults of `FPGAConfig`.
@@ -149,7 +151,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         Widths before and after, and the masks between them; False throughout for a hidden layer that went.
     frontier_ : Frontier
         The networks of all sizes that the run gave, cheapest first, each trained to the end, with costs,
-        scores and standard errors; which one was chosen, and why. `at` gives another one. Only where a size
+        scores and standard errors; which one was chosen, and why. It may be one of fewer inputs, trained
+        after the run. `at` gives another one. Only where a size
         is "auto", and with a `budget` of hardware.
     module_ : torch.nn.Sequential
         The small network, float32, on the CPU. It takes the selected features as they are in ``X`` and gives

@@ -72,7 +72,7 @@ def test_thinner_networks_differ_in_their_inputs_only(n_inputs, hidden, seed, wi
     assert found.comparison.held_out is with_valid
     judged = valid if with_valid else table
     expected = [p.network for p in found.points] + [before]
-    losses = [float(CrossEntropy()(net(judged.features), judged.targets)) for net in expected]
+    losses = [CrossEntropy()(net(judged.features), judged.targets).item() for net in expected]
     np.testing.assert_allclose(found.comparison.loss, losses, rtol=1e-4)
     assert all(torch.equal(value, state[name]) for name, value in before.state_dict().items())
 
