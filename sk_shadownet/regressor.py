@@ -162,7 +162,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         and each hidden layer), "temperature" of the gates (0 after the cut), "train_loss", "learning_rate",
         "dur" (seconds); with validation rows "valid_loss" and "valid_score" (R², averaged over outputs),
         means over the members, and both member by member; and what callbacks record. Losses are those of
-        standardised targets.
+        standardised targets. Networks of a frontier have their "train_loss" against what they teach each
+        other. Epochs with fewer inputs, after the run, are the last.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int
