@@ -153,7 +153,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         and each hidden layer), "temperature" of the gates (0 after the cut), "train_loss", "learning_rate",
         "dur" (seconds); with validation rows "valid_loss" and "valid_score" (accuracy), means over the
         members, and both member by member; and what callbacks record. Networks of a frontier have their
-        "train_loss" against what they teach each other. Epochs with fewer inputs, after the run, are the last.
+        "train_loss" against what they teach each other. Epochs with fewer inputs, after the run, come last.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

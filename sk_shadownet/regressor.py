@@ -163,7 +163,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         "dur" (seconds); with validation rows "valid_loss" and "valid_score" (R², averaged over outputs),
         means over the members, and both member by member; and what callbacks record. Losses are those of
         standardised targets. Networks of a frontier have their "train_loss" against what they teach each
-        other. Epochs with fewer inputs, after the run, are the last.
+        other. Epochs with fewer inputs, after the run, come last.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

@@ -183,5 +183,5 @@ class ShrinkageDisplay:
         if ax is self.ax_:
             # A run through many sizes closes down to the smallest; the one that was chosen left on the way.
             through = (self.open_counts[first] > self.open_counts[first - 1]).any()
-            text = "vertical line: last cut" + ("; from there on, the chosen size" if through else "")
+            text = "vertical line: the cut" + ("; from there on, the chosen network" if through else "")
             ax.set_title(text, fontsize="small", loc="right")

@@ -84,5 +84,5 @@ def test_a_run_through_many_sizes_says_where_the_chosen_one_begins():
         phases=("closing", "closing", "closing", "finishing"),
         best_epoch=4,
     ).plot()
-    assert display.ax_.get_title(loc="right") == "vertical line: last cut; from there on, the chosen size"
+    assert display.ax_.get_title(loc="right") == "vertical line: the cut; from there on, the chosen network"
     assert display.ax_.get_legend().get_texts()[0].get_text() == "inputs: 8 to 5"
