@@ -75,7 +75,7 @@ def settle(
     frontier, order = _frontier(fitted, costs, comparison, budget)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
-    thins = thins_inputs(estimator, allotment)
+    thins = _thins_inputs(estimator, allotment)
     while allowed:
         index, reason = choose(comparison, order, allowed, tolerance, share=WIDTHS_SHARE if thins else 1.0)
         chosen = frontier.choosing(index, reason)
@@ -177,7 +177,7 @@ def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: i
     )
 
 
-def thins_inputs(estimator: Any, allotment: Allotment) -> bool:
+def _thins_inputs(estimator: Any, allotment: Allotment) -> bool:
     """Whether the chosen network's inputs are asked about once more: cheap ones may be there for little."""
     asked = isinstance(estimator.n_features_to_select, str)
     return asked and allotment.exact[0] is None and None in allotment.exact[1:]
