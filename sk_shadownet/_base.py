@@ -25,7 +25,7 @@ from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
 from sk_shadownet._settling import export_options, other_point, settle
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Comparison, Loss, Rows, Run, as_tensor, finish, thin, train
+from sk_shadownet._training import Comparison, Loss, Rows, Run, Trained, as_tensor, finish, thin, train
 from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -104,22 +104,21 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
         sample = rng.permutation(len(table) if train_rows is None else len(train_rows))[:SAMPLE_ROWS]
 
-        def known(module: nn.Sequential, shape: Architecture) -> npt.NDArray[np.float32]:
-            return calibration_rows(module, table.X, train_rows, np.flatnonzero(shape.masks[0]), sample)
+        def describe(trained: Trained, n: int) -> Fitted:
+            point = trained.points[n]
+            shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
+            columns = np.flatnonzero(shape.masks[0])
+            known = calibration_rows(point.module, table.X, train_rows, columns, sample)
+            history = trained.history_of(n)
+            return Fitted(shape, point.module, point.network, known, point.best_epoch, history)
 
         for _ in range(ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
             self.net_ = trained.net
             self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
-            fitted = []
-            for n, point in enumerate(trained.points):
-                shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
-                calibration, history = known(point.module, shape), trained.history_of(n)
-                fitted.append(
-                    Fitted(shape, point.module, point.network, calibration, point.best_epoch, history)
-                )
+            fitted = [describe(trained, n) for n in range(len(trained.points))]
             quantize = partial(self._quantize, run, rows, checks)
-            thinning = partial(self._thin, run, rows, checks, known)
+            thinning = partial(self._thin, run, rows, checks, describe)
             tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning)
             if tighter is None:
                 return
@@ -151,7 +150,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         run: Run,
         rows: Rows,
         checks: Rows | None,
-        known: Callable[[nn.Sequential, Architecture], npt.NDArray[np.float32]],
+        describe: Callable[[Trained, int], Fitted],
         before: Fitted,
         others: Sequence[Fitted],
     ) -> tuple[list[Fitted], Comparison] | None:
@@ -162,14 +161,9 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         found = thin(run, masks, before.network, networks, rows, checks)
         if found is None:
             return None
-        n_before = len(before.history["epoch"])
-        fitted = []
-        for point, history in zip(found.points, found.histories, strict=True):
-            shape = Architecture(run.widths, point.masks)
-            whole = _joined(before.history, history)
-            calibration, epoch = known(point.module, shape), n_before + point.best_epoch
-            fitted.append(Fitted(shape, point.module, point.network, calibration, epoch, whole))
-        return fitted, found.comparison
+        assert found.comparison is not None
+        thinned = [describe(found, n) for n in range(len(found.points))]
+        return [_after(before, one) for one in thinned], found.comparison
 
     def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         """Continue the small network's training through the hardware's own arithmetic."""
@@ -266,11 +260,12 @@ def _is_fitted_name(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def _joined(history: dict[str, list[Any]], more: dict[str, list[Any]]) -> dict[str, list[Any]]:
-    """One history after the other; None where the second does not know what the first has recorded."""
-    n = len(more["epoch"])
-    joined = {key: values + more.get(key, [None] * n) for key, values in history.items()}
-    return {**joined, "epoch": list(range(1, len(joined["epoch"]) + 1))}
+def _after(first: Fitted, then: Fitted) -> Fitted:
+    """The second network with the history of both; None for what only the first one's training recorded."""
+    n_before, n_after = len(first.history["epoch"]), len(then.history["epoch"])
+    history = {key: past + then.history.get(key, [None] * n_after) for key, past in first.history.items()}
+    history["epoch"] = list(range(1, n_before + n_after + 1))
+    return replace(then, best_epoch=n_before + then.best_epoch, history=history)
 
 
 def as_numpy(X: Any) -> Any:

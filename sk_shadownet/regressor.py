@@ -152,8 +152,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
     frontier_ : Frontier
         The networks of all sizes that the run gave, cheapest first, each trained to the end, with costs,
         scores and standard errors; which one was chosen, and why. It may be one of fewer inputs, trained
-        after the run. `at` gives another one. Only where a size
-        is "auto", and with a `budget` of hardware.
+        after the run. `at` gives another one. Only where a size is "auto", and with a `budget` of hardware.
     module_ : torch.nn.Sequential
         The small network, float32, on the CPU. It takes the selected features as they are in ``X`` and gives
         numbers in the units of ``y``, one for each output.

@@ -5,7 +5,7 @@ from sk_shadownet._training._loss import LOSSES, CrossEntropy, Loss, PointLoss
 from sk_shadownet._training._points import Comparison, Point, Trained
 from sk_shadownet._training._rows import Rows, as_tensor
 from sk_shadownet._training._run import Run, train
-from sk_shadownet._training._thinning import Thinned, thin
+from sk_shadownet._training._thinning import thin
 from sk_shadownet._training._threads import thread_limit
 
 __all__ = [
@@ -17,7 +17,6 @@ __all__ = [
     "PointLoss",
     "Rows",
     "Run",
-    "Thinned",
     "Trained",
     "as_tensor",
     "finish",

@@ -13,11 +13,10 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sk_shadownet._schedule import LearningRate
-from sk_shadownet._training._callbacks import BestEpoch, DivergenceGuard, LearningRateSetter
+from sk_shadownet._training._callbacks import BestEpoch
 from sk_shadownet._training._net import ShadowNet
-from sk_shadownet._training._progress import PhaseLog, Progress
 from sk_shadownet._training._rows import Rows
-from sk_shadownet._training._run import Run, build_net, own_state
+from sk_shadownet._training._run import Run, build_net, hooks, own_state
 from sk_shadownet._training._threads import thread_limit
 
 __all__ = ["finish"]
@@ -92,18 +91,11 @@ def finish(
     """
     replanning = _Replanning(epochs)
     best = BestEpoch(replanning)
-    hooks: list[Any] = [
-        ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
-        ("shadow_replanning", replanning),
-        ("shadow_guard", DivergenceGuard()),
-        ("shadow_log", PhaseLog(replanning, best)),
-        ("shadow_best_epoch", best),
-    ]
-    if run.verbose:
-        hooks.insert(-1, ("shadow_progress", Progress(replanning)))
+    own = [("shadow_replanning", replanning)]
+    callbacks = hooks(run, LearningRate(restart=0.0), own, replanning, best)
     with thread_limit(0), own_state(run):
         net = build_net(
-            run, _Alone(network, torch.as_tensor(columns)), hooks, epochs, learning_rate, len(rows)
+            run, _Alone(network, torch.as_tensor(columns)), callbacks, epochs, learning_rate, len(rows)
         )
         before, loss_before = _start(net, valid)
         net.fit(rows, valid)

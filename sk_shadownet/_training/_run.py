@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -29,14 +31,16 @@ from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._points import Comparison, Point, Trained, compare
-from sk_shadownet._training._progress import PhaseLog, Progress
+from sk_shadownet._training._progress import Phased, PhaseLog, Progress
 from sk_shadownet._training._rows import Probes, Rows
 from sk_shadownet._training._shrinking import Shrinking
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
-__all__ = ["Run", "build_net", "own_state", "train"]
+__all__ = ["Run", "build_net", "collect", "hooks", "own_state", "train"]
+
+FloatArray = npt.NDArray[np.float64]
 
 # Gates are looked at this often while they close; more often changes no figure.
 REFRESHES = 250
@@ -117,10 +121,10 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         net.fit(rows, valid)
         _finish(net, shrinking)
         if branching is None or isinstance(best, BestEpoch):
-            return _collect(net, shadows, [_one_point(net, shadows, best, rows)], None)
+            return collect(net, shadows[0].scores()[0], [_one_point(net, shadows, best, rows)], None)
         points = _points(net, branching, best)
         comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
-        return _collect(net, shadows, points, comparison)
+        return collect(net, shadows[0].scores()[0], points, comparison)
 
 
 def _branching(run: Run, judge: Rows) -> Branching | None:
@@ -160,28 +164,55 @@ def _shadowed_net(
     run: Run, shrinking: Shrinking, best: BestEpoch | BestOfEach, shift: Tensor, scale: Tensor, n_rows: int
 ) -> ShadowNet:
     closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
-    is_taught = run.loads and run.chain is None
-    peak = TAUGHT_RATE if is_taught else 1.0
+    peak = TAUGHT_RATE if run.loads and run.chain is None else 1.0
     rate = LearningRate(restart=max(closing, default=0.0), second_peak=peak)
     own: list[tuple[str, Any]] = [
-        ("shadow_learning_rate", LearningRateSetter(rate)),
         ("shadow_shrinking", shrinking),
         ("shadow_weight_decay", WeightDecay(run.weight_decay)),
-        ("shadow_guard", DivergenceGuard()),
         ("shadow_teaching", Teaching()),
-        ("shadow_log", PhaseLog(shrinking, best)),
-        ("shadow_best_epoch", best),
     ]
-    if run.verbose:
-        own.insert(4, ("shadow_progress", Progress(shrinking)))
     widths = (len(shift), *run.widths[1:])
     network = run.start
     if network is None and run.chain is not None:
         network = run.chain.network(run.n_shadows, shift, scale)
     if network is None:
         network = ShadowedMLP(widths, run.n_shadows, run.activation, shift, scale)
-    callbacks = own[:-1] + list(run.callbacks) + own[-1:]
+    callbacks = hooks(run, rate, own, shrinking, best, run.callbacks)
     return build_net(run, network, callbacks, run.max_epochs, run.learning_rate_init, n_rows)
+
+
+def hooks(
+    run: Run,
+    rate: LearningRate,
+    own: Sequence[tuple[str, Any]],
+    phased: Phased,
+    best: BestEpoch | BestOfEach,
+    others: Sequence[Any] = (),
+) -> list[Any]:
+    """Callbacks of a training, in the order in which they are called.
+
+    Parameters
+    ----------
+    run : Run
+    rate : LearningRate
+    own : sequence of (str, Callback)
+        What this training does besides.
+    phased : Phased
+        What log and bar call it.
+    best : BestEpoch or BestOfEach
+        Comes last: it may end the training.
+    others : sequence of Callback
+        The user's.
+    """
+    return [
+        ("shadow_learning_rate", LearningRateSetter(rate)),
+        *own,
+        ("shadow_guard", DivergenceGuard()),
+        *([("shadow_progress", Progress(phased))] if run.verbose else []),
+        ("shadow_log", PhaseLog(phased, best)),
+        *others,
+        ("shadow_best_epoch", best),
+    ]
 
 
 def build_net(
@@ -258,16 +289,17 @@ def _points(net: ShadowNet, branching: Branching, best: BestOfEach) -> list[Poin
     ]
 
 
-def _collect(
-    net: ShadowNet, shadows: list[LayerShadow], points: list[Point], comparison: Comparison | None
+def collect(
+    net: ShadowNet, input_scores: FloatArray, points: list[Point], comparison: Comparison | None
 ) -> Trained:
+    """What a training ends with; the net lets go of what only training needs."""
     rows = net.history.to_list()
     history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
     net.generator = net.say = None
     return Trained(
         points=tuple(points),
         comparison=comparison,
-        input_scores=shadows[0].scores()[0],
+        input_scores=input_scores,
         history={"epoch": list(range(1, len(rows) + 1)), **history},
         net=net,
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
 from sk_shadownet._fleet import Fleet
@@ -16,17 +17,15 @@ from sk_shadownet._gates import hard_mask
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._pruning import cut, member
 from sk_shadownet._schedule import LearningRate
-from sk_shadownet._training._callbacks import BestOfEach, DivergenceGuard, LearningRateSetter, WeightDecay
-from sk_shadownet._training._net import ShadowNet
-from sk_shadownet._training._points import Comparison, Point, compare
-from sk_shadownet._training._progress import PhaseLog, Progress
-from sk_shadownet._training._rows import Rows, iterate
-from sk_shadownet._training._run import Run, build_net, own_state
+from sk_shadownet._training._callbacks import BestOfEach, WeightDecay
+from sk_shadownet._training._points import Point, Trained, compare
+from sk_shadownet._training._rows import EVALUATION_ROWS, Rows, iterate
+from sk_shadownet._training._run import Run, build_net, collect, hooks, own_state
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching, equal_say
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
-__all__ = ["Thinned", "thin"]
+__all__ = ["thin"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -35,34 +34,27 @@ STEP, N_SIZES = 0.8, 6
 # Epochs as a share of the run's: weights are trained, only inputs have to be made up for. Twice as many found
 # networks no smaller on jets; at a third of a fleet's rate they had two inputs more.
 EPOCHS = 0.1
-# Rows that say what inputs are worth.
-WORTH_ROWS = 4096
 
 
-class Thinned:
-    """What thinning found.
+class _Thinning(Callback):  # type: ignore[misc]
+    """Tells log and history where the training is: nothing is searched for any more.
 
-    Attributes
+    Parameters
     ----------
-    points : list of Point
-        Fewest inputs first; best epochs are counted from the start of the thinning.
-    comparison : Comparison
-        Of these and then of the networks that `thin` was told to compare them with.
-    histories : list of dict of lists
-        An entry for each epoch of the thinning.
+    masks : tuple of ndarray of bool
+        Units of the widest network.
     """
-
-    def __init__(self, points: list[Point], comparison: Comparison, net: ShadowNet) -> None:
-        self.points = points
-        self.comparison = comparison
-        self.histories = [_history(net, n, point) for n, point in enumerate(points)]
-
-
-class _Phase:
-    """What callbacks ask about a run: nothing is searched for any more."""
 
     phase = "thinning"
     finished = True
+
+    def __init__(self, masks: tuple[BoolArray, ...]) -> None:
+        self.open_counts = tuple(float(mask.sum()) for mask in masks)
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        net.history.record("phase", "finishing")
+        net.history.record("open_counts", self.open_counts)
+        net.history.record("temperature", 0.0)
 
 
 def thin(
@@ -72,7 +64,7 @@ def thin(
     others: Sequence[nn.Module],
     rows: Rows,
     valid: Rows | None,
-) -> Thinned | None:
+) -> Trained | None:
     """Networks of the same hidden widths that read fewer and fewer of a network's inputs.
 
     Those inputs stay that are worth the most, by the squared derivative of the loss with respect to their
@@ -92,19 +84,28 @@ def thin(
 
     Returns
     -------
-    thinned : Thinned or None
-        None where Ctrl-C ended the training: what there was before is still there.
+    thinned : Trained or None
+        Points with the fewest inputs first, compared with each other and then with `others`. Epochs are
+        counted from the start of the thinning, and scores are of the network's inputs. None where Ctrl-C
+        ended the training: what there was before is still there.
     """
     assert isinstance(network, ShadowedMLP)
     with thread_limit(0), own_state(run):
         worth = _worth(run, network, rows)
         kept = [hard_mask(worth[None], count)[0] for count in _counts(len(worth))]
         fleet = Fleet([_with_inputs(network, mask) for mask in (*kept, np.ones_like(kept[0]))])
-        best = BestOfEach(_Phase())
-        net = build_net(run, fleet, _callbacks(run, best), *_lengths(run), len(rows))
+        thinning = _Thinning(masks)
+        best = BestOfEach(thinning)
+        own: list[tuple[str, Any]] = [
+            ("shadow_thinning", thinning),
+            ("shadow_weight_decay", WeightDecay(run.weight_decay)),
+            ("shadow_teaching", Teaching()),
+        ]
+        callbacks = hooks(run, LearningRate(restart=0.0), own, thinning, best)
+        epochs, rate = max(1, round(EPOCHS * run.max_epochs)), TAUGHT_RATE * run.learning_rate_init
+        net = build_net(run, fleet, callbacks, epochs, rate, len(rows))
         net.say = equal_say(fleet.n_members, fleet.weights[0].device)
         net.fit(rows, valid)
-        net.say = net.generator = None
         if net.interrupted_:
             warnings.warn(
                 "Training was interrupted while the chosen network was asked for fewer inputs; it keeps all "
@@ -120,7 +121,7 @@ def thin(
             module = net.criterion_.in_units(thinner.to_sequential()).cpu()
             points.append(Point((inputs, *masks[1:]), module, thinner, epoch))
         networks = [point.network for point in points] + list(others)
-        return Thinned(points, compare(net, networks, valid or rows, valid is not None), net)
+        return collect(net, worth, points, compare(net, networks, valid or rows, valid is not None))
 
 
 def _counts(n_inputs: int) -> list[int]:
@@ -129,32 +130,13 @@ def _counts(n_inputs: int) -> list[int]:
     return sorted(count for count in counts if 0 < count < n_inputs)
 
 
-def _lengths(run: Run) -> tuple[int, float]:
-    """Epochs and the learning rate at its peak."""
-    return max(1, round(EPOCHS * run.max_epochs)), TAUGHT_RATE * run.learning_rate_init
-
-
-def _callbacks(run: Run, best: BestOfEach) -> list[tuple[str, Any]]:
-    hooks: list[tuple[str, Any]] = [
-        ("shadow_learning_rate", LearningRateSetter(LearningRate(restart=0.0))),
-        ("shadow_weight_decay", WeightDecay(run.weight_decay)),
-        ("shadow_guard", DivergenceGuard()),
-        ("shadow_teaching", Teaching()),
-        ("shadow_log", PhaseLog(_Phase(), best)),
-        ("shadow_best_epoch", best),
-    ]
-    if run.verbose:
-        hooks.insert(-1, ("shadow_progress", Progress(_Phase())))
-    return hooks
-
-
 def _worth(run: Run, network: ShadowedMLP, rows: Rows) -> npt.NDArray[np.float64]:
     """Mean squared derivative of the loss with respect to each input's gate."""
     watched = member(network, 0)
     watched.watch_inputs = True
     total = torch.zeros(watched.widths[0], dtype=torch.float64)
     loss = run.loss.to(watched.weights[0].device)
-    for positions in iterate(len(rows), WORTH_ROWS, None):
+    for positions in iterate(len(rows), EVALUATION_ROWS, None):
         x, y, weight = rows.take(positions)
         loss(watched(x), y, weight).backward()
         total += watched.row_saliency()[0].double().square().sum(dim=0).cpu()
@@ -167,17 +149,3 @@ def _with_inputs(network: ShadowedMLP, mask: BoolArray) -> ShadowedMLP:
     inputs = torch.as_tensor(mask[None], device=thinner.weights[0].device)
     cut(thinner, [inputs, *[None] * (len(thinner.weights) - 1)])
     return thinner
-
-
-def _history(net: ShadowNet, index: int, point: Point) -> dict[str, list[Any]]:
-    """The thinning as the last epochs of one network's run."""
-    rows = net.history.to_list()
-    history = {key: [row.get(key) for row in rows] for key in rows[0] if key != "batches"}
-    for key in ("loss", "score"):
-        if f"member_valid_{key}" in history:
-            history[f"valid_{key}"] = [members[index] for members in history[f"member_valid_{key}"]]
-            history[f"member_valid_{key}"] = [[value] for value in history[f"valid_{key}"]]
-    history["phase"] = ["finishing"] * len(rows)
-    history["temperature"] = [0.0] * len(rows)
-    history["open_counts"] = [tuple(map(float, point.widths))] * len(rows)
-    return history
