@@ -126,15 +126,21 @@ def test_each_points_history_ends_in_its_own_widths(fitted):
     for point in of_the_run(fitted):
         phases = point.fitted.history["phase"]
         assert phases == fitted.history_["phase"][:EPOCHS]
-        first = phases.index("finishing")
         expected = tuple(float(mask.sum()) for mask in point.masks)
-        assert set(point.fitted.history["open_counts"][first:]) == {expected}
+        assert set(point.fitted.history["open_counts"][narrow_from(point) :]) == {expected}
+
+
+def narrow_from(point):
+    """The first epoch, from 0, that a network ended with its final widths."""
+    history = point.fitted.history
+    finishing = history["phase"].index("finishing")
+    final = tuple(float(mask.sum()) for mask in point.masks)
+    return finishing + history["open_counts"][finishing:].index(final)
 
 
 def test_the_kept_epoch_is_the_points_own_best(fitted):
     for point in of_the_run(fitted):
-        history = point.fitted.history
-        first = history["phase"].index("finishing")
+        history, first = point.fitted.history, narrow_from(point)
         assert point.fitted.best_epoch == first + int(np.argmin(history["valid_loss"][first:])) + 1
         assert point.loss == pytest.approx(min(history["valid_loss"][first:]), rel=1e-4)
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
 
 from sk_shadownet._allotment import Allotment
 from sk_shadownet._depth import bend_worth, without_layer
-from sk_shadownet._fleet import Fleet
 from sk_shadownet._gates import hard_mask
 from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._pruning import cut, member
-from sk_shadownet._training._rows import Rows
+from sk_shadownet._training._branch import Branch
+from sk_shadownet._training._narrowing import Narrowing
+from sk_shadownet._training._rows import Rows, some_rows
 from sk_shadownet._training._teaching import equal_say
+from sk_shadownet.architecture import count_multiplications
 
-__all__ = ["FRESH", "Branch", "Branching"]
+__all__ = ["FRESH", "Branching"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -28,29 +30,11 @@ BoolArray = npt.NDArray[np.bool_]
 # 0, a half and 1: mc100 .897 .901 .902, madelon .735 .737 .724, digits .953 .954 .952; jets .744 .744, and
 # nearly two points less at 1. A run that ends in one network is better off without (madelon -1.5 points).
 FRESH = 0.5
-# Rows that bends and straight lines are measured on.
-JUDGE_ROWS = 2048
-
-
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """A network of one size on its way out of the run.
-
-    Parameters
-    ----------
-    masks : tuple of ndarray of bool
-        Units kept, inputs first.
-    network : ShadowedMLP
-        Cut down to them.
-    """
-
-    masks: tuple[BoolArray, ...]
-    network: ShadowedMLP
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Inputs and hidden layers, 0 where a layer has gone."""
-        return tuple(int(mask.sum()) for mask in self.masks)
+# How much wider than they shall end networks of a frontier start to train, if that takes at most so many
+# multiplications. Mean gain of the smallest three, in points, if they start twice as wide: mc100 .5, digits
+# .9. Three times was no better (mc100 .4), twice for those of up to 1000 multiplications worse (mc100 .1).
+WIDER = 2
+MOST_WIDENED = 3000
 
 
 @dataclass(eq=False)
@@ -67,12 +51,15 @@ class Branching:
         Rows that decide which member of a committee a branch is taken from, and what bends are worth.
     fresh : float
         Share of new weights that networks of a frontier start with, 0 to 1.
+    narrowing : Narrowing
+        Trains networks of a frontier from the split on.
     """
 
     allotment: Allotment
     loads: tuple[float, ...]
     judge: Rows
     fresh: float
+    narrowing: Narrowing
     branches: list[Branch] = field(init=False, default_factory=list)
     _n_taken: int = field(init=False, default=0)
 
@@ -91,41 +78,44 @@ class Branching:
         if self.fresh:
             for branch in self.branches:
                 _refresh(branch.network, self.fresh)
-        fleet = Fleet([branch.network for branch in self.branches])
-        self._continue_with(net, layers, fleet)
-        net.say = equal_say(fleet.n_members, fleet.weights[0].device)
+        self.narrowing.begin(net, self.branches)
+        self._freeze(layers)
+        net.say = equal_say(net.module_.n_members, net.module_.weights[0].device)
 
     def shorten(self, net: Any, layers: list[LayerShadow]) -> bool:
         """Go on with a network of fewer layers where that is worth more; False where it is not."""
-        branch = self._branch(net, layers, self.allotment.final_load)
+        branch = self._branch(net, layers, self.allotment.final_load, wider=1)
         if all(mask.any() for mask in branch.masks):
             return False
         self.branches = [branch]
-        self._continue_with(net, layers, branch.network)
+        net.module_ = branch.network
+        net.initialize_optimizer()
+        self._freeze(layers)
         return True
 
-    def _continue_with(self, net: Any, layers: list[LayerShadow], network: nn.Module) -> None:
-        net.module_ = network
-        net.initialize_optimizer()
+    def _freeze(self, layers: list[LayerShadow]) -> None:
         for layer, mask in zip(layers, self.branches[0].masks, strict=True):
             layer.freeze_as(mask)
 
     def _take(self, net: Any, layers: list[LayerShadow], load: float) -> None:
-        branch = self._branch(net, layers, load)
+        branch = self._branch(net, layers, load, WIDER)
         if self.branches and branch.widths == self.branches[-1].widths:
             self.branches.pop()  # the same size, but less was known about it
         self.branches.append(branch)
 
-    def _branch(self, net: Any, layers: list[LayerShadow], load: float) -> Branch:
+    def _branch(self, net: Any, layers: list[LayerShadow], load: float, wider: int) -> Branch:
         index = 0 if net.module_.n_members == 1 else int(net.evaluate(self.judge)[0].argmin())
         network = member(net.module_, index)
-        x, y, weight = self.judge.take(_some_rows(len(self.judge)))
+        x, y, weight = self.judge.take(some_rows(len(self.judge)))
         bends = None
         if self.allotment.may_lose_layers:
             bends = bend_worth(network, x, y, weight, net.criterion_).tolist()
         widths = self.allotment.final_widths(layers, load, bends)
+        begin = _widened(widths, [layer.n_units for layer in layers], wider)
+        if count_multiplications((*(width for width in begin if width), network.widths[-1])) > MOST_WIDENED:
+            begin = widths
         masks = tuple(
-            hard_mask(layer.scores()[index], width) for layer, width in zip(layers, widths, strict=True)
+            hard_mask(layer.scores()[index], width) for layer, width in zip(layers, begin, strict=True)
         )
         # A layer that goes is joined whole. Probes, which come after the inputs, go.
         own = [mask if mask.any() else ~mask for mask in masks]
@@ -138,7 +128,19 @@ class Branching:
         )
         for n in reversed([n for n, width in enumerate(widths) if width == 0]):
             network = without_layer(network, n, x)
-        return Branch(masks, network)
+        return Branch(masks, network, widths)
+
+
+def _widened(widths: Sequence[int], full: Sequence[int], wider: int) -> tuple[int, ...]:
+    """Hidden layers `wider` times as wide, as far as there are units; without any, as many more inputs.
+
+    Networks that read more inputs for a while than they shall keep are worse where hidden units can learn
+    noise by heart: on mc100 by half a point.
+    """
+    n_inputs, *hidden = widths
+    if not any(hidden):
+        return (min(wider * n_inputs, full[0]), *hidden)
+    return (n_inputs, *(min(wider * width, units) for width, units in zip(hidden, full[1:], strict=True)))
 
 
 def _refresh(network: ShadowedMLP, share: float) -> None:
@@ -147,8 +149,3 @@ def _refresh(network: ShadowedMLP, share: float) -> None:
     with torch.no_grad():
         for old, drawn in zip(network.parameters(), new.parameters(), strict=True):
             old.lerp_(drawn, share)
-
-
-def _some_rows(n_rows: int) -> Tensor:
-    """Positions of up to `JUDGE_ROWS` rows, spread over all of them."""
-    return torch.linspace(0, n_rows - 1, min(n_rows, JUDGE_ROWS)).round().long()

@@ -9,9 +9,11 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from sk_shadownet._fleet import Fleet
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._divergence import require_finite
+from sk_shadownet._training._narrowing import Narrowing
 
 __all__ = ["BestEpoch", "BestOfEach", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
 
@@ -99,39 +101,44 @@ class BestOfEach(Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    shrinking : object with an attribute ``finished``
+    narrowing : Narrowing
+        Each network counts from when it has its final widths.
     patience : int or None
         Stop after so many epochs in which no network became better; None never stops early.
     """
 
-    def __init__(self, shrinking: Any, patience: int | None = None) -> None:
-        self.shrinking = shrinking
+    def __init__(self, narrowing: Narrowing, patience: int | None = None) -> None:
+        self.narrowing = narrowing
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.best: dict[int, tuple[float, int, dict[str, Tensor]]] = {}
+        self.best: dict[int, tuple[float, int, Fleet, dict[str, Tensor]]] = {}
 
     @property
     def epoch(self) -> int:
         """The last epoch in which a network became better; 0 where none was looked for."""
-        return max((epoch for _, epoch, _ in self.best.values()), default=0)
+        return max((epoch for _, epoch, _, _ in self.best.values()), default=0)
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        if dataset_valid is None or not self.shrinking.finished:
+        done = [n for n, branch in enumerate(self.narrowing.branches) if branch.is_done]
+        if dataset_valid is None or not done:
             return
         losses = net.history[-1, "member_valid_loss"]
-        better = [n for n, loss in enumerate(losses) if n not in self.best or loss < self.best[n][0]]
+        better = [n for n in done if n not in self.best or losses[n] < self.best[n][0]]
         state = deepcopy(net.module_.state_dict()) if better else {}
-        self.best.update({n: (losses[n], len(net.history), state) for n in better})
-        if self.patience is not None and len(net.history) - self.epoch >= self.patience:
+        self.best.update({n: (losses[n], len(net.history), net.module_, state) for n in better})
+        if self.patience is None or not self.narrowing.finished:
+            return
+        if len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 
     def networks(self, net: Any) -> list[tuple[int, ShadowedMLP]]:
         """Best epoch and network of each; where none was looked for, the last epoch's."""
-        fleet, last = net.module_, (0.0, len(net.history), deepcopy(net.module_.state_dict()))
+        last = 0.0, len(net.history), net.module_, deepcopy(net.module_.state_dict())
         networks = []
-        for n in range(fleet.n_members):
-            _, epoch, state = self.best.get(n, last)
+        for n in range(net.module_.n_members):
+            # While others got narrower the fleet was another one.
+            _, epoch, fleet, state = self.best.get(n, last)
             fleet.load_state_dict(state)
             networks.append((epoch, fleet.alone(n)))
         self.best = {}

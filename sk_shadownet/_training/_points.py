@@ -20,7 +20,11 @@ BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 # Entries of the history that are a mean over members, and where the members' own values stand.
-OF_MEMBERS = {"valid_loss": "member_valid_loss", "valid_score": "member_valid_score"}
+OF_MEMBERS = {
+    "valid_loss": "member_valid_loss",
+    "valid_score": "member_valid_score",
+    "open_counts": "member_open_counts",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,11 +107,11 @@ class Trained:
         history = {key: list(values) for key, values in self.history.items()}
         finishing = [n for n, phase in enumerate(history["phase"]) if phase == "finishing"]
         for n in finishing:
-            history["open_counts"][n] = tuple(float(width) for width in self.points[index].widths)
             for key, members in OF_MEMBERS.items():
-                if key in history:
+                if members in history:
                     history[key][n] = history[members][n][index]
                     history[members][n] = [history[key][n]]
+        history.pop("member_open_counts", None)  # says no more than "open_counts" does
         return history
 
 
@@ -135,4 +139,7 @@ def compare(net: ShadowNet, networks: Sequence[nn.Module], rows: Rows, held_out:
     cross = mean[:, :, None] * shifts[:, None]
     scatter = products - cross - cross.swapaxes(1, 2) + squares * mean[:, :, None] * mean[:, None]
     covariance = scatter / total**2
+    # Where all rows have the same value rounding may leave a variance below 0.
+    for of_mean in covariance:
+        np.fill_diagonal(of_mean, np.maximum(of_mean.diagonal(), 0.0))
     return Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out, len(rows))

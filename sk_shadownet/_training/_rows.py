@@ -16,12 +16,14 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
-__all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate"]
+__all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate", "some_rows"]
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 # Rows of one evaluation step: activations of a layer stay within a core's cache.
 EVALUATION_ROWS = 4096
+# Rows from which is judged what units, bends and straight lines are worth.
+JUDGE_ROWS = 2048
 
 
 def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
@@ -120,3 +122,8 @@ def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> 
     n_batches = -(-n_rows // batch_size)
     order = torch.arange(n_rows) if generator is None else torch.randperm(n_rows, generator=generator)
     return iter(order.tensor_split(n_batches))
+
+
+def some_rows(n_rows: int) -> Tensor:
+    """Positions of up to `JUDGE_ROWS` rows, spread over all of them."""
+    return torch.linspace(0, n_rows - 1, min(n_rows, JUDGE_ROWS)).round().long()

@@ -29,6 +29,7 @@ from sk_shadownet._training._callbacks import (
 )
 from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._loss import Loss
+from sk_shadownet._training._narrowing import Narrowing
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._progress import Phased, PhaseLog, Progress
@@ -38,7 +39,7 @@ from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
-__all__ = ["Run", "build_net", "collect", "hooks", "own_state", "train"]
+__all__ = ["Run", "build_net", "collect", "hooks", "own_state", "points_of", "train"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -108,30 +109,32 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run)
-        branching = _branching(run, valid or rows)
+        narrowing = Narrowing()
+        branching = _branching(run, valid or rows, narrowing)
         shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
-        best: BestEpoch | BestOfEach = (BestOfEach if run.loads else BestEpoch)(shrinking, run.patience)
+        best: BestEpoch | BestOfEach
+        best = BestOfEach(narrowing, run.patience) if run.loads else BestEpoch(shrinking, run.patience)
         probes = _probes(run, rows) if shadows[0].probes is not None else None
         if probes is not None:
             columns = probes.columns.cpu()
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
-        net = _shadowed_net(run, shrinking, best, shift, scale, len(rows))
+        net = _shadowed_net(run, shrinking, narrowing, best, shift, scale, len(rows))
         net.probes = probes
         shrinking.refresh = max(1, net.n_steps // REFRESHES)
         net.fit(rows, valid)
         _finish(net, shrinking)
         if branching is None or isinstance(best, BestEpoch):
             return collect(net, shadows[0].scores()[0], [_one_point(net, shadows, best, rows)], None)
-        points = _points(net, branching, best)
+        points = points_of(net, narrowing, best, rows)
         comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
         return collect(net, shadows[0].scores()[0], points, comparison)
 
 
-def _branching(run: Run, judge: Rows) -> Branching | None:
+def _branching(run: Run, judge: Rows, narrowing: Narrowing) -> Branching | None:
     if run.allotment is None:
         return None
     # What the user trained is kept.
-    return Branching(run.allotment, run.loads, judge, FRESH if run.chain is None else 0.0)
+    return Branching(run.allotment, run.loads, judge, FRESH if run.chain is None else 0.0, narrowing)
 
 
 def _shadows(run: Run) -> list[LayerShadow]:
@@ -161,7 +164,13 @@ def _probes(run: Run, rows: Rows) -> Probes:
 
 
 def _shadowed_net(
-    run: Run, shrinking: Shrinking, best: BestEpoch | BestOfEach, shift: Tensor, scale: Tensor, n_rows: int
+    run: Run,
+    shrinking: Shrinking,
+    narrowing: Narrowing,
+    best: BestEpoch | BestOfEach,
+    shift: Tensor,
+    scale: Tensor,
+    n_rows: int,
 ) -> ShadowNet:
     closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
     peak = TAUGHT_RATE if run.loads and run.chain is None else 1.0
@@ -170,6 +179,7 @@ def _shadowed_net(
         ("shadow_shrinking", shrinking),
         ("shadow_weight_decay", WeightDecay(run.weight_decay)),
         ("shadow_teaching", Teaching()),
+        *([("shadow_narrowing", narrowing)] if run.loads else []),
     ]
     widths = (len(shift), *run.widths[1:])
     network = run.start
@@ -280,12 +290,14 @@ def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows
     return Point(tuple(masks), module, net.module_, best.epoch or len(net.history))
 
 
-def _points(net: ShadowNet, branching: Branching, best: BestOfEach) -> list[Point]:
+def points_of(net: ShadowNet, narrowing: Narrowing, best: BestOfEach, rows: Rows) -> list[Point]:
     """Every branch at its best epoch."""
     require_finite(net)
+    narrowing.conclude(net, rows)
+    branches, narrowing.branches = narrowing.branches, []
     return [
         Point(branch.masks, net.criterion_.in_units(network.to_sequential()).cpu(), network, epoch)
-        for branch, (epoch, network) in zip(branching.branches, best.networks(net), strict=True)
+        for branch, (epoch, network) in zip(branches, best.networks(net), strict=True)
     ]
 
 

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from skorch.callbacks import Callback
 from torch import nn
 
 from sk_shadownet._fleet import Fleet
-from sk_shadownet._gates import hard_mask
 from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._pruning import cut, member
+from sk_shadownet._pruning import member
 from sk_shadownet._schedule import LearningRate
+from sk_shadownet._training._branch import Branch
 from sk_shadownet._training._callbacks import BestOfEach, WeightDecay
-from sk_shadownet._training._points import Point, Trained, compare
-from sk_shadownet._training._rows import EVALUATION_ROWS, Rows, iterate
-from sk_shadownet._training._run import Run, build_net, collect, hooks, own_state
+from sk_shadownet._training._narrowing import Narrowing, own_worth
+from sk_shadownet._training._points import Trained, compare
+from sk_shadownet._training._rows import Rows
+from sk_shadownet._training._run import Run, build_net, collect, hooks, own_state, points_of
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching, equal_say
 from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import TrainingInterruptedWarning
@@ -41,19 +41,17 @@ class _Thinning(Callback):  # type: ignore[misc]
 
     Parameters
     ----------
-    masks : tuple of ndarray of bool
-        Units of the widest network.
+    narrowing : Narrowing
     """
 
     phase = "thinning"
-    finished = True
 
-    def __init__(self, masks: tuple[BoolArray, ...]) -> None:
-        self.open_counts = tuple(float(mask.sum()) for mask in masks)
+    def __init__(self, narrowing: Narrowing) -> None:
+        self.narrowing = narrowing
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", "finishing")
-        net.history.record("open_counts", self.open_counts)
+        net.history.record("open_counts", tuple(map(float, self.narrowing.branches[-1].open_widths)))
         net.history.record("temperature", 0.0)
 
 
@@ -67,8 +65,7 @@ def thin(
 ) -> Trained | None:
     """Networks of the same hidden widths that read fewer and fewer of a network's inputs.
 
-    Those inputs stay that are worth the most, by the squared derivative of the loss with respect to their
-    gate, averaged over rows. The network itself trains along as a teacher.
+    Those inputs stay that are worth the most to it. The network itself trains along as a teacher.
 
     Parameters
     ----------
@@ -91,61 +88,39 @@ def thin(
     """
     assert isinstance(network, ShadowedMLP)
     with thread_limit(0), own_state(run):
-        worth = _worth(run, network, rows)
-        kept = [hard_mask(worth[None], count)[0] for count in _counts(len(worth))]
-        fleet = Fleet([_with_inputs(network, mask) for mask in (*kept, np.ones_like(kept[0]))])
-        thinning = _Thinning(masks)
-        best = BestOfEach(thinning)
+        n_inputs, *hidden = (int(mask.sum()) for mask in masks)
+        sizes = [(count, *hidden) for count in (*_counts(n_inputs), n_inputs)]
+        worth = own_worth(network, run.loss.to(network.weights[0].device), rows)
+        branches = [Branch(masks, member(network, 0), widths).cut_to(widths, worth) for widths in sizes]
+        narrowing = Narrowing(branches)
+        thinning = _Thinning(narrowing)
+        best = BestOfEach(narrowing)
         own: list[tuple[str, Any]] = [
             ("shadow_thinning", thinning),
+            ("shadow_narrowing", narrowing),
             ("shadow_weight_decay", WeightDecay(run.weight_decay)),
             ("shadow_teaching", Teaching()),
         ]
         callbacks = hooks(run, LearningRate(restart=0.0), own, thinning, best)
         epochs, rate = max(1, round(EPOCHS * run.max_epochs)), TAUGHT_RATE * run.learning_rate_init
+        fleet = Fleet([branch.network for branch in branches])
         net = build_net(run, fleet, callbacks, epochs, rate, len(rows))
         net.say = equal_say(fleet.n_members, fleet.weights[0].device)
         net.fit(rows, valid)
         if net.interrupted_:
             warnings.warn(
                 "Training was interrupted while the chosen network was asked for fewer inputs; it keeps all "
-                f"{len(worth)}.",
+                f"{n_inputs}.",
                 TrainingInterruptedWarning,
                 stacklevel=6,
             )
             return None
-        points = []
-        for mask, (epoch, thinner) in zip(kept, best.networks(net), strict=False):
-            inputs = masks[0].copy()
-            inputs[np.flatnonzero(inputs)[~mask]] = False
-            module = net.criterion_.in_units(thinner.to_sequential()).cpu()
-            points.append(Point((inputs, *masks[1:]), module, thinner, epoch))
+        points = points_of(net, narrowing, best, rows)[:-1]
         networks = [point.network for point in points] + list(others)
-        return collect(net, worth, points, compare(net, networks, valid or rows, valid is not None))
+        return collect(net, worth[0], points, compare(net, networks, valid or rows, valid is not None))
 
 
 def _counts(n_inputs: int) -> list[int]:
     """Numbers of inputs to try, rising, all below `n_inputs`."""
     counts = {int(n_inputs * STEP**n) for n in range(1, N_SIZES + 1)}
     return sorted(count for count in counts if 0 < count < n_inputs)
-
-
-def _worth(run: Run, network: ShadowedMLP, rows: Rows) -> npt.NDArray[np.float64]:
-    """Mean squared derivative of the loss with respect to each input's gate."""
-    watched = member(network, 0)
-    watched.watch_inputs = True
-    total = torch.zeros(watched.widths[0], dtype=torch.float64)
-    loss = run.loss.to(watched.weights[0].device)
-    for positions in iterate(len(rows), EVALUATION_ROWS, None):
-        x, y, weight = rows.take(positions)
-        loss(watched(x), y, weight).backward()
-        total += watched.row_saliency()[0].double().square().sum(dim=0).cpu()
-    return (total / len(rows)).numpy()
-
-
-def _with_inputs(network: ShadowedMLP, mask: BoolArray) -> ShadowedMLP:
-    """A copy that reads only the inputs of the mask; the others are at their mean."""
-    thinner = member(network, 0)
-    inputs = torch.as_tensor(mask[None], device=thinner.weights[0].device)
-    cut(thinner, [inputs, *[None] * (len(thinner.weights) - 1)])
-    return thinner
