@@ -100,6 +100,8 @@ class Rows(Dataset):  # type: ignore[misc]
 
     def take(self, positions: Tensor) -> Batch:
         """Batch ``(X, y, weight)`` of the rows at `positions` among these rows."""
+        # Orders are drawn on the CPU, for all devices alike; index_select takes none from elsewhere.
+        positions = positions.to(self.features.device)
         # index_select copies whole rows: on wide tables five times faster than indexing.
         where = positions if self.index is None else self.index.index_select(0, positions)
         weight = None if self.weight is None else self.weight.index_select(0, where)
