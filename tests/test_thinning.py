@@ -88,6 +88,18 @@ def test_inputs_that_the_network_does_not_use_go_first():
     assert not four.masks[0][[1, 4]].any()
 
 
+def test_of_copies_one_stays():
+    # All are worth the same, but of each signal one is needed.
+    net = network((9, 3), np.arange(9), 0)
+    signals = torch.randn(500, 3, generator=torch.Generator().manual_seed(0))
+    table = Rows(signals.repeat_interleave(3, dim=1), signals.argmax(dim=1))
+    with torch.no_grad():
+        net.weights[0].copy_(2.0 * torch.eye(3).repeat_interleave(3, dim=0))
+    found = thin(run((9, 3), 10), (np.ones(9, dtype=bool),), net, [], table, None)
+    three = next(point for point in found.points if point.widths[0] == 3)
+    assert set(np.flatnonzero(three.masks[0]) // 3) == {0, 1, 2}
+
+
 def auto(kind=ShadowMLPClassifier, **parameters):
     defaults = {
         "hidden_layer_sizes": (12, 8),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from sk_shadownet._pruning import member
 from sk_shadownet._schedule import LearningRate
 from sk_shadownet._training._branch import Branch
 from sk_shadownet._training._callbacks import BestOfEach, WeightDecay
+from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._narrowing import Narrowing, own_worth
 from sk_shadownet._training._points import Trained, compare
 from sk_shadownet._training._rows import Rows
@@ -65,7 +67,7 @@ def thin(
 ) -> Trained | None:
     """Networks of the same hidden widths that read fewer and fewer of a network's inputs.
 
-    Those inputs stay that are worth the most to it. The network itself trains along as a teacher.
+    The network itself trains along as a teacher.
 
     Parameters
     ----------
@@ -88,10 +90,8 @@ def thin(
     """
     assert isinstance(network, ShadowedMLP)
     with thread_limit(0), own_state(run):
-        n_inputs, *hidden = (int(mask.sum()) for mask in masks)
-        sizes = [(count, *hidden) for count in (*_counts(n_inputs), n_inputs)]
-        worth = own_worth(network, run.loss.to(network.weights[0].device), rows)
-        branches = [Branch(masks, member(network, 0), widths).cut_to(widths, worth) for widths in sizes]
+        loss = run.loss.to(network.weights[0].device)
+        branches = _thinner(Branch(masks, network, tuple(int(mask.sum()) for mask in masks)), loss, rows)
         narrowing = Narrowing(branches)
         thinning = _Thinning(narrowing)
         best = BestOfEach(narrowing)
@@ -110,14 +110,29 @@ def thin(
         if net.interrupted_:
             warnings.warn(
                 "Training was interrupted while the chosen network was asked for fewer inputs; it keeps all "
-                f"{n_inputs}.",
+                f"{branches[-1].widths[0]}.",
                 TrainingInterruptedWarning,
                 stacklevel=6,
             )
             return None
         points = points_of(net, narrowing, best, rows)[:-1]
         networks = [point.network for point in points] + list(others)
-        return collect(net, worth[0], points, compare(net, networks, valid or rows, valid is not None))
+        scores = own_worth(network, loss, rows)[0]
+        return collect(net, scores, points, compare(net, networks, valid or rows, valid is not None))
+
+
+def _thinner(branch: Branch, loss: Loss, rows: Rows) -> list[Branch]:
+    """The branch with fewer and fewer inputs, fewest first, and then as it is.
+
+    What an input is worth is asked for anew after every cut, as recursive feature elimination does, though
+    nothing is trained in between: of many that say the same each is worth little until others have gone.
+    """
+    branches = [replace(branch, network=member(branch.network, 0))]
+    for count in reversed(_counts(branch.widths[0])):
+        more = branches[0]
+        fewer = replace(more, network=member(more.network, 0), widths=(count, *branch.widths[1:]))
+        branches.insert(0, fewer.cut_to(fewer.widths, own_worth(more.network, loss, rows)))
+    return branches
 
 
 def _counts(n_inputs: int) -> list[int]:
