@@ -193,3 +193,18 @@ def test_histories_show_networks_getting_narrower(fitted):
 def test_nothing_of_it_stays_with_the_estimator(fitted):
     narrowing = dict(fitted.net_.callbacks_)["shadow_narrowing"]
     assert narrowing.branches == []
+
+
+@pytest.mark.parametrize("hidden", [(), (1,)])
+def test_where_nothing_can_be_left_out_there_is_one_network(hidden):
+    table = rows(100, 1, 2, 0)
+    clf = ShadowMLPClassifier(
+        hidden,
+        n_features_to_select="auto",
+        target_hidden_layer_sizes="auto" if hidden else (),
+        max_epochs=3,
+        random_state=0,
+    ).fit(table.features.numpy(), (table.features[:, 0] > 0).numpy())
+    assert clf.history_["phase"] == ["finishing"] * 3
+    assert clf.history_["open_counts"][-1] == tuple(float(mask.sum()) for mask in clf.architecture_.masks)
+    assert "member_open_counts" not in clf.history_

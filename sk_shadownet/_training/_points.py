@@ -105,13 +105,13 @@ class Trained:
         if self.comparison is None:
             return self.history
         history = {key: list(values) for key, values in self.history.items()}
-        finishing = [n for n, phase in enumerate(history["phase"]) if phase == "finishing"]
-        for n in finishing:
+        # Layers that end as they began make a run "finishing" before there are members of its own.
+        for n in (n for n, widths in enumerate(history["member_open_counts"]) if widths):
             for key, members in OF_MEMBERS.items():
                 if members in history:
                     history[key][n] = history[members][n][index]
                     history[members][n] = [history[key][n]]
-        history.pop("member_open_counts", None)  # says no more than "open_counts" does
+        del history["member_open_counts"]  # says no more than "open_counts" does
         return history
 
 
