@@ -115,6 +115,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         for _ in range(ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
             self.net_ = trained.net
+            assert trained.input_scores is not None
             self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
             fitted = [describe(trained, n) for n in range(len(trained.points))]
             quantize = partial(self._quantize, run, rows, checks)

@@ -76,7 +76,7 @@ def test_a_cut_branch_is_the_network_whose_other_units_are_closed(widths, seed, 
 
 @settings(deadline=None)
 @given(sizes, st.integers(0, 2**31))
-def test_worth_is_the_mean_square_of_what_gates_do_to_the_loss(widths, seed):
+def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
     network, table = branch(widths, widths[0], (), seed).network, rows(40, widths[0], widths[-1], seed)
     state = {name: value.clone() for name, value in network.state_dict().items()}
     worth = own_worth(network, CrossEntropy(), table)
@@ -107,7 +107,7 @@ def test_only_hidden_layers_start_wider_unless_there_is_none(hidden, n_inputs, w
 
 
 def train(branches, table, epochs=EPOCHS, callbacks=()):
-    """Widths of every branch at the end of every epoch."""
+    """Train branches side by side, narrowing them on the way."""
     widths = (table.features.shape[1], 4, 3)
     narrowing = Narrowing(branches)
     rule = resolve_rule("fisher")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from sk_shadownet._allotment import Allotment
 from sk_shadownet._depth import bend_worth, without_layer
@@ -79,7 +80,7 @@ class Branching:
             for branch in self.branches:
                 _refresh(branch.network, self.fresh)
         self.narrowing.begin(net, self.branches)
-        self._freeze(layers)
+        _freeze(layers, self.branches[0].masks)
         net.say = equal_say(net.module_.n_members, net.module_.weights[0].device)
 
     def shorten(self, net: Any, layers: list[LayerShadow]) -> bool:
@@ -87,15 +88,10 @@ class Branching:
         branch = self._branch(net, layers, self.allotment.final_load, wider=1)
         if all(mask.any() for mask in branch.masks):
             return False
-        self.branches = [branch]
         net.module_ = branch.network
         net.initialize_optimizer()
-        self._freeze(layers)
+        _freeze(layers, branch.masks)
         return True
-
-    def _freeze(self, layers: list[LayerShadow]) -> None:
-        for layer, mask in zip(layers, self.branches[0].masks, strict=True):
-            layer.freeze_as(mask)
 
     def _take(self, net: Any, layers: list[LayerShadow], load: float) -> None:
         branch = self._branch(net, layers, load, WIDER)
@@ -117,18 +113,28 @@ class Branching:
         masks = tuple(
             hard_mask(layer.scores()[index], width) for layer, width in zip(layers, begin, strict=True)
         )
-        # A layer that goes is joined whole. Probes, which come after the inputs, go.
-        own = [mask if mask.any() else ~mask for mask in masks]
-        cut(
-            network,
-            [
-                torch.as_tensor(np.pad(mask, (0, n - len(mask)))[None], device=x.device)
-                for n, mask in zip(network.widths, own, strict=False)
-            ],
-        )
-        for n in reversed([n for n, width in enumerate(widths) if width == 0]):
-            network = without_layer(network, n, x)
-        return Branch(masks, network, widths)
+        return Branch(masks, _cut_out(network, masks, x), widths)
+
+
+def _freeze(layers: Sequence[LayerShadow], masks: Sequence[BoolArray]) -> None:
+    for layer, mask in zip(layers, masks, strict=True):
+        layer.freeze_as(mask)
+
+
+def _cut_out(network: ShadowedMLP, masks: Sequence[BoolArray], x: Tensor) -> ShadowedMLP:
+    """The network of these units; layers without any go as a whole, by straight lines over the rows x."""
+    # A layer that goes is joined whole. Probes, which come after the inputs, go.
+    own = [mask if mask.any() else ~mask for mask in masks]
+    cut(
+        network,
+        [
+            torch.as_tensor(np.pad(mask, (0, n - len(mask)))[None], device=x.device)
+            for n, mask in zip(network.widths, own, strict=False)
+        ],
+    )
+    for n in reversed([n for n, mask in enumerate(masks) if not mask.any()]):
+        network = without_layer(network, n, x)
+    return network
 
 
 def _widened(widths: Sequence[int], full: Sequence[int], wider: int) -> tuple[int, ...]:

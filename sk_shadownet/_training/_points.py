@@ -88,7 +88,8 @@ class Trained:
         One network, or one for each size that was asked for, largest first.
     comparison : Comparison or None
         Where there are several points.
-    input_scores : ndarray of shape (n_inputs,)
+    input_scores : ndarray of shape (n_inputs,) or None
+        None after a thinning, which ranks inputs anew for every size.
     history : dict of lists
         One entry an epoch.
     net : ShadowNet
@@ -96,7 +97,7 @@ class Trained:
 
     points: tuple[Point, ...]
     comparison: Comparison | None
-    input_scores: FloatArray
+    input_scores: FloatArray | None
     history: dict[str, list[Any]]
     net: ShadowNet
 

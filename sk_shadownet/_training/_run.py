@@ -302,7 +302,7 @@ def points_of(net: ShadowNet, narrowing: Narrowing, best: BestOfEach, rows: Rows
 
 
 def collect(
-    net: ShadowNet, input_scores: FloatArray, points: list[Point], comparison: Comparison | None
+    net: ShadowNet, input_scores: FloatArray | None, points: list[Point], comparison: Comparison | None
 ) -> Trained:
     """What a training ends with; the net lets go of what only training needs."""
     rows = net.history.to_list()

@@ -85,8 +85,8 @@ def thin(
     -------
     thinned : Trained or None
         Points with the fewest inputs first, compared with each other and then with `others`. Epochs are
-        counted from the start of the thinning, and scores are of the network's inputs. None where Ctrl-C
-        ended the training: what there was before is still there.
+        counted from the start of the thinning. None where Ctrl-C ended the training: what there was before
+        is still there.
     """
     assert isinstance(network, ShadowedMLP)
     with thread_limit(0), own_state(run):
@@ -117,8 +117,7 @@ def thin(
             return None
         points = points_of(net, narrowing, best, rows)[:-1]
         networks = [point.network for point in points] + list(others)
-        scores = own_worth(network, loss, rows)[0]
-        return collect(net, scores, points, compare(net, networks, valid or rows, valid is not None))
+        return collect(net, None, points, compare(net, networks, valid or rows, valid is not None))
 
 
 def _thinner(branch: Branch, loss: Loss, rows: Rows) -> list[Branch]:
