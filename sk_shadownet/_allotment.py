@@ -20,6 +20,12 @@ FloatArray = npt.NDArray[np.float64]
 
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
 MOST_LAYERS_GONE = 3
+# Hidden units stand in for one another when one goes, if there are others: beyond the first five of a layer
+# they count for half. Points of test accuracy on digits with budgets of 100, 170, 300, 600 and 1,200
+# multiplications: -.6, +2.4, +1.6, +1.0, +.2 (16 seeds; standard errors .6, .8, .4, .2, .3). Half from the
+# first on: -3.6 at 100, where few are left.
+IRREPLACEABLE = 5
+STAND_IN = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Allotment:
     closing : Closing
     may_lose_layers : bool
         Whether a hidden layer may go as a whole.
+    has_stand_ins : bool
+        Whether hidden units beyond the first of a layer count for less than inputs.
 
     Notes
     -----
@@ -54,6 +62,7 @@ class Allotment:
     final_load: float
     closing: Closing
     may_lose_layers: bool = False
+    has_stand_ins: bool = True
     _loads: dict[Widths, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -124,6 +133,8 @@ class Allotment:
         return round(self.closing.open_count(progress, layer.n_units, width))
 
     def _allocate(self, worth: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
+        if self.has_stand_ins:
+            worth = [worth[0], *map(_beside_others, worth[1:])]
         there = [n for n, width in enumerate(fixed) if width != 0]
         lowest = tuple(fixed[n] or 1 for n in there)
         highest = tuple(fixed[n] or len(worth[n]) for n in there)
@@ -133,6 +144,11 @@ class Allotment:
             )
         )
         return tuple(0 if width == 0 else next(own) for width in fixed)
+
+
+def _beside_others(worth: FloatArray) -> FloatArray:
+    """Worth of a hidden layer's units, the best first, where those beyond the first have stand-ins."""
+    return np.where(np.arange(len(worth)) < IRREPLACEABLE, 1.0, STAND_IN) * worth
 
 
 def _ranked(layers: Sequence[LayerShadow]) -> list[FloatArray]:

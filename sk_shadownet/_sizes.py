@@ -199,7 +199,8 @@ def plan_sizes(
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0
     closing = SPREAD_CLOSING if loads else INPUT_CLOSING
-    allotment = Allotment(limits, exact, widths[-1], final, closing, may_lose_layers)
+    # Networks of a frontier choose their hidden units themselves, from more than they end with.
+    allotment = Allotment(limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads)
     return Sizes(widths, tuple(1 if width is None else width for width in exact), allotment, loads)
 
 

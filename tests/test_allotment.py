@@ -1,6 +1,7 @@
 """A budget that closes: how much is open when, and what it buys in the end."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,7 +62,8 @@ def situations(draw):
     least = cost((*(n or 1 for n in exact), N_OUTPUTS))
     most = cost((*widths, N_OUTPUTS))
     limit = least + draw(st.floats(0, 1.1)) * (most - least)
-    return layers, allotment(limit, exact, cost=cost)
+    rule = replace(allotment(limit, exact, cost=cost), has_stand_ins=draw(st.booleans()))
+    return layers, rule
 
 
 # ------------------------------------------------------------------ laws
@@ -168,3 +170,14 @@ def test_members_that_keep_other_units_stand_for_one_another():
     inputs = [[2, 2, 2], [2, 2, 2]]
     rule = allotment(6, (None, None))
     assert rule.final_widths([layer(inputs, pooled=True), layer(members)], 1.0) == (3, 1)
+
+
+def test_hidden_units_beyond_five_of_a_layer_count_for_half():
+    # What all widths add up to is limited, and a hidden unit seems to be worth more than an input.
+    layers = [layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]
+    rule = allotment(N_OUTPUTS + 10, (None, None), cost=sum)
+    assert rule.final_widths(layers, 1.0) == (5, 5)
+    assert replace(rule, has_stand_ins=False).final_widths(layers, 1.0) == (2, 8)
+    # Worth more than twice an input they are taken all the same.
+    layers = [layer(np.full(8, 1.0)), layer(np.full(8, 2.1))]
+    assert rule.final_widths(layers, 1.0) == (2, 8)

@@ -42,9 +42,13 @@ class Split:
     y_test: np.ndarray
 
 
-def split(X: np.ndarray, y: np.ndarray, seed: int) -> Split:
-    """Divide and standardise."""
+def split(
+    X: np.ndarray, y: np.ndarray, seed: int, more: tuple[np.ndarray, np.ndarray] | None = None
+) -> Split:
+    """Divide and standardise; `more` rows, of features and classes, are test rows besides."""
     A, test, a, b = train_test_split(X, y, test_size=0.2, stratify=y, random_state=seed)
+    if more is not None:
+        test, b = np.vstack([test, more[0]]), np.concatenate([b, more[1]])
     A, val, a, v = train_test_split(A, a, test_size=0.25, stratify=a, random_state=seed)
     scale = StandardScaler().fit(A)
     A, val, test = (scale.transform(part).astype(np.float32) for part in (A, val, test))
