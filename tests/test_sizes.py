@@ -292,6 +292,12 @@ def test_a_frontier_closes_from_the_budget_or_the_wide_network_downwards(limit, 
     assert sizes.loads[-1] >= sizes.allotment.load(tuple(n or 1 for n in exact)) * (1 - 1e-9)
 
 
+def test_only_one_network_alone_counts_on_stand_ins():
+    # Networks of a frontier choose their hidden units themselves.
+    assert plan((None,) * 3, {"multiplications": 40}).allotment.has_stand_ins
+    assert not plan((None,) * 3, {"multiplications": 40}, is_auto=True).allotment.has_stand_ins
+
+
 # ------------------------------------------------------------------ in scikit-learn's hands
 
 
