@@ -9,6 +9,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from sk_shadownet._gates import exact_budget_sigmoid, hard_mask
+from sk_shadownet._novelty import novelty
 from sk_shadownet._schedule import Closing
 from sk_shadownet._scores import LayeredScoreRule, ScoreRule
 from sk_shadownet.exceptions import InvalidParameterError
@@ -42,6 +43,9 @@ class LayerShadow:
         Whether members share their evidence and keep the same units (the inputs do).
     probes : ScoreRule or None
         Rule of units that know nothing, which come after the real ones in what `see` is shown.
+    overlap : ndarray of shape (n_units, n_units) or None
+        Correlations of pooled units, of which a good one makes the others less needed; None where each
+        counts for itself.
     """
 
     n_units: int
@@ -50,10 +54,12 @@ class LayerShadow:
     rule: ScoreRule
     pooled: bool
     probes: LayeredScoreRule | None = None
+    overlap: FloatArray | None = None
     gates: FloatArray = field(init=False)
     temperature: float = field(init=False)
     mask: BoolArray | None = field(init=False, default=None)
     frozen_scores: FloatArray | None = field(init=False, default=None)
+    novelty: FloatArray | None = field(init=False, default=None)
 
     def start(self, n_members: int) -> None:
         """Open every gate."""
@@ -100,6 +106,13 @@ class LayerShadow:
         bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
         return np.where(worth > bar, worth, 0.0)
 
+    def compare(self) -> None:
+        """Find out how much of each unit is new by the worth of today."""
+        if self.overlap is not None:
+            order = np.argsort(-self.worth()[0], kind="stable")
+            self.novelty = np.empty(self.n_units)
+            self.novelty[order] = novelty(self.overlap[np.ix_(order, order)])
+
     def close(self, progress: float, count: float | None = None) -> None:
         """Move the gates to where they should be at `progress`, `count` of them open where that is given."""
         self.temperature = self.closing.temperature(progress)
@@ -111,6 +124,7 @@ class LayerShadow:
         """Keep the `target` best units for good; the mask also closes the probes."""
         self.frozen_scores = np.array(self.scores())
         self.mask = hard_mask(self.frozen_scores, self.target)
+        self.overlap = None
         n_probes = 0 if self.probes is None else N_PROBES
         return np.pad(self.mask, ((0, 0), (0, n_probes)))
 
@@ -119,6 +133,7 @@ class LayerShadow:
         self.frozen_scores = np.array(self.scores())
         self.target = int(mask.sum())
         self.mask = mask[None]
+        self.overlap = None
 
     @property
     def every(self) -> int:

@@ -172,6 +172,19 @@ def test_members_that_keep_other_units_stand_for_one_another():
     assert rule.final_widths([layer(inputs, pooled=True), layer(members)], 1.0) == (3, 1)
 
 
+def test_inputs_beyond_five_count_for_what_is_new_in_them():
+    inputs, hidden = layer(np.arange(12, 0, -1), pooled=True), layer(np.full(12, 3.5))
+    rule = replace(allotment(N_OUTPUTS + 12, (None, None), cost=sum), has_stand_ins=False)
+    assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
+    inputs.novelty = np.full(12, 0.5)
+    assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
+    # The sixth is worth 7, of which a little less than half is new.
+    inputs.novelty[5] = 0.499
+    assert rule.final_widths([inputs, hidden], 1.0) == (8, 4)
+    inputs.novelty[:] = 0.01
+    assert rule.final_widths([inputs, hidden], 1.0) == (5, 7)
+
+
 def test_hidden_units_beyond_five_of_a_layer_count_for_half():
     # What all widths add up to is limited, and a hidden unit seems to be worth more than an input.
     layers = [layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]

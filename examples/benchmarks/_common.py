@@ -77,6 +77,21 @@ def mc100() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X, y, np.arange(10)
 
 
+def redundant() -> tuple[np.ndarray, np.ndarray, None]:
+    """40 features, 5 classes in 10 clusters; 8 features are true, 20 sums of those, 12 noise."""
+    X, y = make_classification(
+        12000,
+        40,
+        n_informative=8,
+        n_redundant=20,
+        n_classes=5,
+        n_clusters_per_class=2,
+        shuffle=False,
+        random_state=0,
+    )
+    return X, y, None
+
+
 def digits() -> tuple[np.ndarray, np.ndarray, None]:
     """8 x 8 pixels of handwritten digits."""
     return *load_digits(return_X_y=True), None

@@ -1,6 +1,6 @@
 """A budget of multiplications: against a grid of 81, against scaling every layer alike, and in CPU time.
 
-    python examples/benchmarks/budget.py                        # jets, digits, mc100; some budgets each
+    python examples/benchmarks/budget.py                        # four tables, some budgets each
     python examples/benchmarks/budget.py digits --seeds 3 --no-grid
 
 For every budget the same split gives
@@ -26,6 +26,7 @@ from _common import (
     digits,
     mc100,
     parser_of,
+    redundant,
     seeds_of,
     small_network,
     split,
@@ -48,6 +49,7 @@ TASKS = {
     "jets": (jets, 8, (150, 300, 600)),
     "digits": (digits, 16, (100, 300, 600, 1200)),
     "mc100": (mc100, 10, (200, 400, 800)),
+    "redundant": (redundant, 8, (200, 400, 800)),
 }
 
 

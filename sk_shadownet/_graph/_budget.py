@@ -28,6 +28,7 @@ class _Whole:
     """A layer that keeps its width."""
 
     n_units: int
+    novelty: None = None
 
     def worth(self) -> FloatArray:
         """Nothing that would ever be weighed."""

@@ -126,6 +126,6 @@ def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> 
     return iter(order.tensor_split(n_batches))
 
 
-def some_rows(n_rows: int) -> Tensor:
-    """Positions of up to `JUDGE_ROWS` rows, spread over all of them."""
-    return torch.linspace(0, n_rows - 1, min(n_rows, JUDGE_ROWS)).round().long()
+def some_rows(n_rows: int, n_wanted: int = JUDGE_ROWS) -> Tensor:
+    """Positions of up to `n_wanted` rows, spread over all of them."""
+    return torch.linspace(0, n_rows - 1, min(n_rows, n_wanted), dtype=torch.float64).round().long()

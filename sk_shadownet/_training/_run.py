@@ -31,6 +31,7 @@ from sk_shadownet._training._divergence import require_finite
 from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._narrowing import Narrowing
 from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._training._overlap import input_overlap
 from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._progress import Phased, PhaseLog, Progress
 from sk_shadownet._training._rows import Probes, Rows
@@ -108,7 +109,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     """
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
-        shadows = _shadows(run)
+        shadows = _shadows(run, rows)
         narrowing = Narrowing()
         branching = _branching(run, valid or rows, narrowing)
         shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
@@ -137,7 +138,7 @@ def _branching(run: Run, judge: Rows, narrowing: Narrowing) -> Branching | None:
     return Branching(run.allotment, run.loads, judge, FRESH if run.chain is None else 0.0, narrowing)
 
 
-def _shadows(run: Run) -> list[LayerShadow]:
+def _shadows(run: Run, rows: Rows) -> list[LayerShadow]:
     shadows = []
     for n, (width, target) in enumerate(zip(run.widths[:-1], run.targets, strict=True)):
         closing = run.input_closing if n == 0 else run.hidden_closing
@@ -149,8 +150,11 @@ def _shadows(run: Run) -> list[LayerShadow]:
                 f"and worth where a budget or 'auto' leaves widths to the data; got {rule!r}."
             )
         free = run.allotment is not None and run.allotment.exact[n] is None
-        probes: Any = run.rule(run.n_shadows, N_PROBES) if n == 0 and free else None
-        shadows.append(LayerShadow(width, target, closing, rule, n == 0, probes))
+        shadow = LayerShadow(width, target, closing, rule, pooled=n == 0)
+        if n == 0 and free:
+            probes: Any = run.rule(run.n_shadows, N_PROBES)
+            shadow.probes, shadow.overlap = probes, input_overlap(rows, run.input_noise)
+        shadows.append(shadow)
     return shadows
 
 

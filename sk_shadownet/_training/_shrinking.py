@@ -22,6 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 
 # Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
 LOOK_BEFORE = 0.1
+# Looks at the scores from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
+COMPARE_EVERY = 10
 
 
 class Shrinking(Callback):  # type: ignore[misc]
@@ -54,6 +56,7 @@ class Shrinking(Callback):  # type: ignore[misc]
         self.input_noise = input_noise
         self.allotment = allotment
         self.branching = branching
+        self._n_looks = 0
 
     @property
     def finished(self) -> bool:
@@ -115,6 +118,9 @@ class Shrinking(Callback):  # type: ignore[misc]
         if not closing:
             return
         require_finite_weights(net)
+        if self._n_looks % COMPARE_EVERY == 0:
+            self.layers[0].compare()
+        self._n_looks += 1
         if self.branching is not None:
             self.branching.look(net, self.layers, progress)
         counts = None if self.allotment is None else self.allotment.open_widths(progress, self.layers)

@@ -1,0 +1,174 @@
+"""What inputs tell that better ones do not: equal to a regression's, and what a budget makes of it."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet._allotment import NEW_ENOUGH
+from sk_shadownet._layer_shadow import LayerShadow
+from sk_shadownet._novelty import novelty, overlap
+from sk_shadownet._schedule import INPUT_CLOSING
+from sk_shadownet._training import _overlap
+from sk_shadownet._training._rows import Rows
+
+seeds = st.integers(0, 2**31)
+
+
+def table(seed, n_rows=200):
+    """Normal columns, mixed with one another."""
+    rng = np.random.default_rng(seed)
+    n = rng.integers(1, 9)
+    return rng.normal(size=(n_rows, n)) @ (rng.normal(size=(n, n)) + np.eye(n)) + rng.normal(size=n)
+
+
+@given(seeds)
+@settings(max_examples=50, deadline=None)
+def test_novelty_is_what_a_regression_on_the_inputs_before_leaves(seed):
+    x = table(seed)
+    got = novelty(overlap(x))
+    # What keeps the factorisation from dividing by nothing is felt where inputs are nearly sums of others.
+    tolerance = 1e-8 / np.linalg.eigvalsh(overlap(x))[0] + 1e-9
+    for n, column in enumerate(x.T):
+        before = np.column_stack([np.ones(len(x)), x[:, :n]])
+        rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
+        assert got[n] == pytest.approx(rest.var() / column.var(), abs=tolerance)
+
+
+@given(seeds, st.floats(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_noise_makes_every_input_new(seed, noise):
+    x = table(seed)
+    exact, noisy = overlap(x), overlap(x, noise=noise)
+    np.testing.assert_allclose(np.diag(noisy), 1.0)
+    np.testing.assert_allclose(noisy - np.eye(len(noisy)), (exact - np.eye(len(exact))) / (1 + noise**2))
+    assert (novelty(noisy) >= novelty(exact) - 1e-8).all()
+
+
+@given(seeds, st.floats(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_the_unit_of_an_input_does_not_matter(seed, noise):
+    x = table(seed)
+    rng = np.random.default_rng(seed)
+    other = x * 10 ** rng.uniform(-4, 4, x.shape[1]) * rng.choice([-1, 1], x.shape[1]) + rng.normal()
+    np.testing.assert_allclose(
+        np.abs(overlap(other, noise=noise)), np.abs(overlap(x, noise=noise)), atol=1e-9
+    )
+
+
+@given(seeds)
+@settings(max_examples=30, deadline=None)
+def test_weights_count_as_rows_do(seed):
+    x = table(seed, n_rows=30)
+    weight = np.random.default_rng(seed).integers(1, 5, size=len(x))
+    np.testing.assert_allclose(overlap(x, -weight), overlap(np.repeat(x, weight, axis=0)), atol=1e-12)
+
+
+def test_a_copy_is_not_new_and_a_constant_overlaps_with_nothing():
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    x = np.column_stack([x[:, 0], -3 * x[:, 0] + 1, np.full(50, 2.0), x[:, 1]])
+    for noise in (0.0, 0.5):
+        constant = overlap(x, noise=noise)[2]
+        np.testing.assert_array_equal(constant, [0, 0, 1, 0])
+    np.testing.assert_allclose(novelty(overlap(x))[:3], [1, 0, 1], atol=1e-7)
+    assert novelty(overlap(x))[3] > 0.5
+
+
+# ------------------------------------------------------------------ in a layer
+
+
+class Known:
+    """A rule whose mind is made up."""
+
+    def __init__(self, worth):
+        self._worth = np.asarray(worth, dtype=float)
+
+    def update(self, saliency, gates, temperature):
+        pass
+
+    def worth(self):
+        return self._worth
+
+    def scores(self):
+        return np.log(self._worth + 1e-30)
+
+
+@given(seeds, st.integers(1, 3))
+@settings(max_examples=50, deadline=None)
+def test_a_layer_asks_its_units_in_the_order_of_their_worth(seed, n_members):
+    x = table(seed)
+    rng = np.random.default_rng(seed)
+    worth = rng.random((n_members, x.shape[1]))
+    layer = LayerShadow(x.shape[1], 1, INPUT_CLOSING, Known(worth), pooled=True, overlap=overlap(x))
+    layer.start(n_members)
+    layer.compare()
+    order = np.argsort(-worth.mean(axis=0))
+    np.testing.assert_allclose(layer.novelty[order], novelty(overlap(x[:, order])), atol=1e-6)
+    layer.freeze()
+    assert layer.overlap is None
+
+
+def test_a_layer_without_correlations_compares_nothing():
+    layer = LayerShadow(3, 1, INPUT_CLOSING, Known(np.ones((1, 3))), pooled=True)
+    layer.start(1)
+    layer.compare()
+    assert layer.novelty is None
+
+
+# ------------------------------------------------------------------ in a fit
+
+
+def copies(seed, n_rows=3000):
+    """Three signals with six nearly equal columns each; classes need all three."""
+    rng = np.random.default_rng(seed)
+    signals = rng.normal(size=(n_rows, 3))
+    X = np.repeat(signals, 6, axis=1) + 0.05 * rng.normal(size=(n_rows, 18))
+    return X, (signals[:, 0] * signals[:, 1] + signals[:, 2] > 0).astype(int)
+
+
+def fitted(X, y, **parameters):
+    budget = {"multiplications": 120}
+    return ShadowMLPClassifier((24, 12), budget=budget, random_state=0, **parameters).fit(X, y)
+
+
+def test_a_budget_pays_for_fewer_copies(monkeypatch):
+    X, y = copies(0)
+    network = fitted(X, y)
+    assert set(np.flatnonzero(network.support_) // 6) == {0, 1, 2}
+    # Where inputs are too many for their correlations, each counts in full.
+    monkeypatch.setattr(_overlap, "MOST_CORRELATED", 17)
+    assert fitted(X, y).support_.sum() > network.support_.sum()
+
+
+@pytest.mark.parametrize(
+    ("n_rows", "noise", "knows"),
+    [
+        (200, 0.0, True),
+        (200, 0.94, True),
+        (200, 1.0, False),
+        (5, 0.5, True),
+        (4, 0.5, False),
+        (3, 0.0, False),
+    ],
+)
+def test_correlations_are_taken_where_they_can_tell(n_rows, noise, knows):
+    x = 100 * torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(0)) + 7
+    rows = Rows(x, torch.zeros(n_rows))
+    got = _overlap.input_overlap(rows, noise)
+    assert (got is not None) == knows
+    if got is not None:
+        np.testing.assert_allclose(got, overlap(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
+
+
+def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
+    x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 40, axis=1)
+    got = novelty(overlap(x, noise=1.0))
+    assert (got >= NEW_ENOUGH - 1e-6).all()
+    assert got[-1] < NEW_ENOUGH + 0.02
+
+
+def test_the_fitted_net_keeps_no_correlations():
+    network = fitted(*copies(1, n_rows=300), max_epochs=2)
+    assert all(layer.overlap is None for layer in dict(network.net_.callbacks_)["shadow_shrinking"].layers)
