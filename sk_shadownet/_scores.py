@@ -70,11 +70,12 @@ class _Averaged:
         mean = looks.mean(dim=1) if looks.shape[1] > 1 else looks[:, 0]
         self._average.mul_(self._beta).add_(mean, alpha=1 - self._beta)
 
-    def worth(self) -> FloatArray:
-        return np.asarray(self._average.cpu().double().numpy())
+    @staticmethod
+    def _in_double(average: Tensor) -> FloatArray:
+        return np.asarray(average.cpu().double().numpy())
 
     def scores(self) -> FloatArray:
-        average = self.worth()
+        average = self._in_double(self._average)
         # A unit that never mattered (a dead ReLU, a constant input) has average 0: worst, but finite.
         logs = np.log(average + 1e-30)
         return np.asarray(logs - logs.mean(axis=1, keepdims=True))
@@ -90,15 +91,30 @@ class LogFisher(_Averaged):
 
     power: Literal[1, 2] = 2
 
+    def worth(self) -> FloatArray:
+        return self._in_double(self._average)
+
 
 class Taylor(_Averaged):
     """Logarithm of the first-order estimate of what removing a unit does to the loss.
 
     ``T_i = beta T_i + (1 - beta) |g_i dL/dg_i|``, ``s_i = log T_i`` (Molchanov et al. 2019,
-    equation 8, with a running average over batches).
+    equation 8, with a running average over batches). It ranks; what removals cost in sum, and beside those in
+    other layers, is still the average of squares.
     """
 
     power: Literal[1, 2] = 1
+
+    def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
+        super().__init__(n_members, n_units, beta)
+        self._squares = LogFisher(n_members, n_units, beta)
+
+    def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
+        super().update(saliency, gates, temperature)
+        self._squares.update(saliency, gates, temperature)
+
+    def worth(self) -> FloatArray:
+        return self._squares.worth()
 
 
 class GateGradient:

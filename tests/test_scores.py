@@ -126,6 +126,17 @@ def test_taylor_by_hand():
     np.testing.assert_allclose(scores, [[np.log(2) / 2, -np.log(2) / 2]], rtol=1e-6)
 
 
+@averages
+@given(seed=st.integers(0, 1000))
+def test_worth_is_the_average_of_squares_whatever_ranks(rule, seed):
+    batches = [random_saliency(seed + n, 2) for n in range(3)]
+    own = rule(2, 6, beta=0.5)
+    feed(own, batches)
+    weights = torch.tensor([0.125, 0.25, 0.5])
+    expected = sum(w * batch.square().mean(dim=1) for w, batch in zip(weights, batches, strict=True))
+    np.testing.assert_allclose(own.worth(), expected.numpy(), rtol=1e-5)
+
+
 def test_fisher_prefers_rare_large_gradients_where_taylor_prefers_frequent_small_ones():
     batch = torch.tensor([[[4.0, 2.0], [0.0, 2.0], [0.0, 2.0]]])
     assert feed(LogFisher(1, 2), [batch]).argmax() == 0
