@@ -13,7 +13,7 @@ from sk_shadownet._allotment import Allotment
 from sk_shadownet._budget import Budget, Limit, Widths
 from sk_shadownet._checks import check_choice, check_integer, check_real, n_selected
 from sk_shadownet._limits import calibrate, hardware_names, parse_budget
-from sk_shadownet._schedule import INPUT_CLOSING, SPREAD_CLOSING
+from sk_shadownet._schedule import BUDGET_CLOSING, SPREAD_CLOSING
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -198,7 +198,7 @@ def plan_sizes(
     elif full_load <= 1.0:
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0
-    closing = SPREAD_CLOSING if loads else INPUT_CLOSING
+    closing = SPREAD_CLOSING if loads else BUDGET_CLOSING
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
     allotment = Allotment(limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads)
     return Sizes(widths, tuple(1 if width is None else width for width in exact), allotment, loads)
