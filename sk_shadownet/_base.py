@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -140,8 +140,7 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history["epoch"])
         self.best_epoch_ = fitted.best_epoch
-        self.net_ = copy(self.net_)
-        self.net_.module_ = fitted.network
+        self.net_ = self.net_.holding(fitted.network)
         columns = np.flatnonzero(self.support_)
         names = getattr(self, "feature_names_in_", None)
         self.selected_features_ = columns if names is None else names[columns]

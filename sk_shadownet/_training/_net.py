@@ -160,6 +160,16 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
         return sums[0] / len(rows), sums[1] / len(rows)
 
+    def holding(self, network: nn.Module) -> ShadowNet:
+        """Another net that shares everything with this one but has `network`.
+
+        Copying a net as skorch does would pickle every tensor and read the source of every module.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.__dict__["module_"] = network
+        return other
+
     def small_module(self, member: int) -> nn.Sequential:
         """The network as it is now, of one member, on the CPU, in the user's units."""
         plain: nn.Sequential = self.module_.to_sequential(member)
