@@ -331,8 +331,10 @@ def test_at_a_position_is_that_point(fitted):
         assert np.array_equal(other.support_, point.masks[0])
         assert other.n_iter_ == len(point.fitted.history["epoch"])
         assert other.best_epoch_ == point.fitted.best_epoch
+        assert other.net_.module_ is point.fitted.network
         np.testing.assert_allclose(other.decision_function(X), logits(point, X), rtol=1e-4, atol=1e-5)
         assert other.transform(X).shape == (300, point.n_features)
+    assert fitted.net_.module_ is fitted.frontier_[fitted.frontier_.chosen].fitted.network
 
 
 def test_positions_count_from_the_end_too(fitted):

@@ -11,6 +11,7 @@ from sk_shadownet._allotment import NEW_ENOUGH
 from sk_shadownet._layer_shadow import LayerShadow
 from sk_shadownet._novelty import novelty, overlap
 from sk_shadownet._schedule import INPUT_CLOSING
+from sk_shadownet._scores import LogFisher
 from sk_shadownet._training import _overlap
 from sk_shadownet._training._rows import Rows
 
@@ -79,20 +80,11 @@ def test_a_copy_is_not_new_and_a_constant_overlaps_with_nothing():
 # ------------------------------------------------------------------ in a layer
 
 
-class Known:
-    """A rule whose mind is made up."""
-
-    def __init__(self, worth):
-        self._worth = np.asarray(worth, dtype=float)
-
-    def update(self, saliency, gates, temperature):
-        pass
-
-    def worth(self):
-        return self._worth
-
-    def scores(self):
-        return np.log(self._worth + 1e-30)
+def known(worth):
+    """A rule that has seen units of this worth, shape (n_members, n_units)."""
+    rule = LogFisher(*worth.shape, beta=0.0)
+    rule.update(torch.as_tensor(worth, dtype=torch.float32).sqrt()[:, None], np.ones(worth.shape), 1.0)
+    return rule
 
 
 @given(seeds, st.integers(1, 3))
@@ -101,7 +93,7 @@ def test_a_layer_asks_its_units_in_the_order_of_their_worth(seed, n_members):
     x = table(seed)
     rng = np.random.default_rng(seed)
     worth = rng.random((n_members, x.shape[1]))
-    layer = LayerShadow(x.shape[1], 1, INPUT_CLOSING, Known(worth), pooled=True, overlap=overlap(x))
+    layer = LayerShadow(x.shape[1], 1, INPUT_CLOSING, known(worth), pooled=True, overlap=overlap(x))
     layer.start(n_members)
     layer.compare()
     order = np.argsort(-worth.mean(axis=0))
@@ -111,7 +103,7 @@ def test_a_layer_asks_its_units_in_the_order_of_their_worth(seed, n_members):
 
 
 def test_a_layer_without_correlations_compares_nothing():
-    layer = LayerShadow(3, 1, INPUT_CLOSING, Known(np.ones((1, 3))), pooled=True)
+    layer = LayerShadow(3, 1, INPUT_CLOSING, known(np.ones((1, 3))), pooled=True)
     layer.start(1)
     layer.compare()
     assert layer.novelty is None

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._schedule import BUDGET_CLOSING, SPREAD_CLOSING
 from sk_shadownet._settling import settle
 from sk_shadownet._sizes import exact_widths, plan_sizes
 from sk_shadownet.architecture import count_multiplications, count_parameters
@@ -292,10 +293,13 @@ def test_a_frontier_closes_from_the_budget_or_the_wide_network_downwards(limit, 
     assert sizes.loads[-1] >= sizes.allotment.load(tuple(n or 1 for n in exact)) * (1 - 1e-9)
 
 
-def test_only_one_network_alone_counts_on_stand_ins():
+def test_only_one_network_alone_counts_on_stand_ins_and_closes_early():
+    alone = plan((None,) * 3, {"multiplications": 40}).allotment
+    many = plan((None,) * 3, {"multiplications": 40}, is_auto=True).allotment
     # Networks of a frontier choose their hidden units themselves.
-    assert plan((None,) * 3, {"multiplications": 40}).allotment.has_stand_ins
-    assert not plan((None,) * 3, {"multiplications": 40}, is_auto=True).allotment.has_stand_ins
+    assert alone.has_stand_ins
+    assert not many.has_stand_ins
+    assert (alone.closing, many.closing) == (BUDGET_CLOSING, SPREAD_CLOSING)
 
 
 # ------------------------------------------------------------------ in scikit-learn's hands
