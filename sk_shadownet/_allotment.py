@@ -50,7 +50,7 @@ class Allotment:
     may_lose_layers : bool
         Whether a hidden layer may go as a whole.
     has_stand_ins : bool
-        Whether hidden units beyond the first of a layer count for less, as others can take their place.
+        Whether hidden units beyond the first five of a layer count for less, as others can take their place.
 
     Notes
     -----

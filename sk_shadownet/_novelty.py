@@ -32,7 +32,7 @@ def overlap(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float 
     x : array-like of shape (n_rows, n_inputs)
         At least two rows.
     weight : array-like of shape (n_rows,) or None
-        Of the rows; only magnitudes count.
+        Of the rows; only magnitudes count, and all rows alike where all weights are 0.
     noise : float, default=0.0
         Standard deviation, in units of each input's own; a constant column gets none.
 
@@ -49,7 +49,9 @@ def overlap(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float 
     """
     x = np.asarray(x, dtype=np.float64)
     weights = None if weight is None else np.abs(np.asarray(weight, dtype=np.float64))
-    covariance = np.atleast_2d(np.cov(x, rowvar=False, aweights=weights))
+    if weights is not None and not weights.any():
+        weights = None
+    covariance = np.atleast_2d(np.cov(x, rowvar=False, aweights=weights, ddof=0))
     variance = np.diag(covariance)
     alive = variance > 0
     size = np.sqrt(np.where(alive, variance * (1 + noise**2), 1.0))

@@ -67,6 +67,12 @@ def test_weights_count_as_rows_do(seed):
     np.testing.assert_allclose(overlap(x, -weight), overlap(np.repeat(x, weight, axis=0)), atol=1e-12)
 
 
+def test_rows_of_no_weight_count_alike_and_a_single_one_tells_nothing():
+    x = table(0, n_rows=30)
+    np.testing.assert_array_equal(overlap(x, np.zeros(30)), overlap(x))
+    np.testing.assert_array_equal(overlap(x, np.arange(30) == 3), np.eye(x.shape[1]))
+
+
 def test_a_copy_is_not_new_and_a_constant_overlaps_with_nothing():
     x = np.random.default_rng(0).normal(size=(50, 2))
     x = np.column_stack([x[:, 0], -3 * x[:, 0] + 1, np.full(50, 2.0), x[:, 1]])
