@@ -65,7 +65,7 @@ def tensors(network):
 def test_outputs_are_those_of_each_network_alone(networks):
     x, _ = rows()
     with torch.no_grad():
-        together = Fleet(networks)(x)
+        together = Fleet(networks, 16)(x)
         apart = torch.cat([network(x) for network in networks])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
@@ -73,7 +73,7 @@ def test_outputs_are_those_of_each_network_alone(networks):
 @settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_each_network_comes_back_as_it_went_in(networks):
-    fleet = Fleet(networks)
+    fleet = Fleet(networks, 16)
     for n, network in enumerate(networks):
         back = fleet.alone(n)
         assert back.widths == network.widths
@@ -84,7 +84,7 @@ def test_each_network_comes_back_as_it_went_in(networks):
 @settings(max_examples=30, deadline=None)
 @given(fleets())
 def test_what_comes_back_is_a_copy(networks):
-    fleet = Fleet(networks)
+    fleet = Fleet(networks, 16)
     x, _ = rows()
     with torch.no_grad():
         before = fleet(x)
@@ -97,7 +97,7 @@ def test_what_comes_back_is_a_copy(networks):
 @given(fleets())
 def test_networks_that_went_in_stay_as_they_were(networks):
     before = deepcopy(networks)
-    train(Fleet(networks), [rows()])
+    train(Fleet(networks, 16), [rows()])
     for network, as_it_was in zip(networks, before, strict=True):
         for mine, theirs in zip(tensors(network), tensors(as_it_was), strict=True):
             assert torch.equal(mine, theirs)
@@ -118,7 +118,7 @@ def train(module, batches, rate=0.01, decay=0.1):
 @given(fleets())
 def test_gradients_are_those_of_each_network_alone(networks):
     x, y = rows()
-    fleet = Fleet(networks)
+    fleet = Fleet(networks, 16)
     CrossEntropy()(fleet(x), y, None).backward()
     for parameter in fleet.parameters():
         parameter.data, parameter.grad = parameter.grad, None
@@ -134,7 +134,7 @@ def test_gradients_are_those_of_each_network_alone(networks):
 @given(fleets())
 def test_training_the_fleet_trains_each_network_as_alone(networks):
     # In float64: where a gradient is nearly 0, Adam's first steps are rounding divided by rounding.
-    fleet, batches = Fleet(networks).double(), [(x.double(), y) for x, y in (rows() for _ in range(4))]
+    fleet, batches = Fleet(networks, 16).double(), [(x.double(), y) for x, y in (rows() for _ in range(4))]
     for padded in fleet.committees:
         padded.gates = [None if gate is None else gate.double() for gate in padded.gates]
     train(fleet, batches)
@@ -149,7 +149,7 @@ def test_training_the_fleet_trains_each_network_as_alone(networks):
 @settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_padding_stays_empty_in_training(networks):
-    fleet = Fleet(networks)
+    fleet = Fleet(networks, 16)
     train(fleet, [rows() for _ in range(3)])
     used = sum(network.weights[n].numel() for network in networks for n in range(len(network.weights)))
     assert sum(int((weight != 0).sum()) for weight in fleet.weights) <= used
@@ -165,37 +165,40 @@ sizes_of_networks = st.lists(
 @settings(max_examples=200, deadline=None)
 @given(sizes_of_networks)
 def test_groups_are_a_partition_of_networks_of_equal_depth(sizes):
-    groups = group_sizes(sizes)
+    groups = group_sizes(sizes, 128)
     assert sorted(n for group in groups for n in group) == list(range(len(sizes)))
     assert all(len({len(sizes[n]) for n in group}) == 1 for group in groups)
 
 
-def cost_of(groups, sizes):
-    total = 0
+def cost_of(groups, sizes, n_rows):
+    total = 0.0
     for group in groups:
         padded = tuple(max(widths) for widths in zip(*(sizes[n] for n in group), strict=True))
-        total += STARTING_COST + len(group) * count_multiplications(padded)
+        total += STARTING_COST + n_rows * len(group) * count_multiplications(padded)
     return total
 
 
 @settings(max_examples=200, deadline=None)
-@given(sizes_of_networks)
-def test_grouping_costs_no_more_than_each_alone_or_all_of_a_depth_together(sizes):
-    mine = cost_of(group_sizes(sizes), sizes)
+@given(sizes_of_networks, st.integers(1, 2000))
+def test_grouping_costs_no_more_than_each_alone_or_all_of_a_depth_together(sizes, n_rows):
+    mine = cost_of(group_sizes(sizes, n_rows), sizes, n_rows)
     depths = sorted({len(widths) for widths in sizes})
     together = [[n for n, widths in enumerate(sizes) if len(widths) == depth] for depth in depths]
-    assert mine <= cost_of([[n] for n in range(len(sizes))], sizes)
-    assert mine <= cost_of(together, sizes)
+    assert mine <= cost_of([[n] for n in range(len(sizes))], sizes, n_rows)
+    assert mine <= cost_of(together, sizes, n_rows)
 
 
 def test_a_large_network_does_not_pad_small_ones():
-    assert group_sizes([(500, 64, 32, 5), (4, 4, 4, 5), (4, 5, 4, 5)]) == [[0], [2, 1]]
+    sizes = [(500, 64, 32, 5), (4, 4, 4, 5), (4, 5, 4, 5)]
+    assert group_sizes(sizes, batch_size=128) == [[0], [2, 1]]
+    # With a single row everything is over before the next product has been started.
+    assert group_sizes(sizes, batch_size=1) == [[0, 2, 1]]
 
 
 def test_equal_networks_share_one_product_without_gates():
     torch.manual_seed(0)
     networks = [network_of(N_COLUMNS, (5, 4)) for _ in range(3)]
-    fleet = Fleet(networks)
+    fleet = Fleet(networks, 16)
     assert len(fleet.committees) == 1
     assert fleet.committees[0].gates == [None, None, None]
     assert len(fleet.weights) == 3
@@ -205,7 +208,7 @@ def test_equal_networks_share_one_product_without_gates():
 def test_networks_keep_their_places_whatever_their_groups(index):
     torch.manual_seed(0)
     networks = [network_of(3, (40, 40)), network_of(2, ()), network_of(5, (2, 2))]
-    assert Fleet(networks).alone(index).widths == networks[index].widths
+    assert Fleet(networks, 16).alone(index).widths == networks[index].widths
     x = torch.as_tensor(np.eye(N_COLUMNS, dtype=np.float32))
     with torch.no_grad():
-        torch.testing.assert_close(Fleet(networks)(x)[index], networks[index](x)[0])
+        torch.testing.assert_close(Fleet(networks, 16)(x)[index], networks[index](x)[0])

@@ -79,7 +79,7 @@ def test_a_cut_branch_is_the_network_whose_other_units_are_closed(widths, seed, 
 def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
     network, table = branch(widths, widths[0], (), seed).network, rows(40, widths[0], widths[-1], seed)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    worth = own_worth(network, CrossEntropy(), table)
+    (worth,) = own_worth([network], CrossEntropy(), table)
     gates = [torch.ones(width, 1, requires_grad=True) for width in network.widths[:-1]]
     watched = branch(widths, widths[0], (), seed).network
     watched.gates = list(gates)
@@ -92,6 +92,18 @@ def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
     for ours, gradient in zip(worth[1:], hidden, strict=True):
         np.testing.assert_allclose(ours, gradient[:, 0].square(), rtol=1e-3, atol=1e-8)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+@settings(deadline=None)
+@given(st.lists(sizes, min_size=2, max_size=5), st.integers(0, 2**31))
+def test_worth_is_the_same_in_whatever_company(several, seed):
+    table = rows(200, 8, 4, seed)
+    networks = [branch((*widths[:-1], 4), 8, (), seed + n).network for n, widths in enumerate(several)]
+    together = own_worth(networks, CrossEntropy(), table)
+    for network, worth in zip(networks, together, strict=True):
+        (alone,) = own_worth([network], CrossEntropy(), table)
+        for ours, theirs in zip(worth, alone, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(1, 40), st.integers(1, 4))
@@ -112,7 +124,7 @@ def train(branches, table, epochs=EPOCHS, callbacks=()):
     narrowing = Narrowing(branches)
     rule = resolve_rule("fisher")
     run = Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_CLOSING, HIDDEN_CLOSING, batch_size=50)
-    fleet = Fleet([one.network for one in branches])
+    fleet = Fleet([one.network for one in branches], run.batch_size)
     hooks = [("shadow_narrowing", narrowing), *((type(one).__name__, one) for one in callbacks)]
     net = build_net(run, fleet, hooks, epochs, 0.05, len(table))
     net.fit(table, None)

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 __all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
 
@@ -110,27 +110,41 @@ class CrossEntropy(Loss):
             return cross_entropy(outputs[0], y)
         return super().forward(outputs, y, weight)
 
+    def taught(self, outputs: Tensor, y: Tensor, weight: Tensor | None, say: Tensor) -> Tensor:
+        """Loss to minimise by networks that learn from the rows and from each other, by a single softmax."""
+        logs = _log_softmax(outputs)
+        said = (logs.detach().exp() * say[:, None]).sum(dim=1)
+        target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, TAUGHT_SHARE)
+        return _weighted_mean(-(logs * target[:, None]).sum(dim=0), weight).sum()
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities."""
         return outputs.movedim(-1, 0).softmax(dim=0).movedim(0, -1)
 
     def as_numbers(self, y: Tensor, n_outputs: int) -> Tensor:
         """Class probabilities: 1 for the true class."""
-        return y if y.dim() == 2 else one_hot(y, n_outputs).float()
+        return y if y.dim() == 2 else torch.eye(n_outputs, device=y.device).index_select(0, y)
 
     def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index of the likeliest class."""
         return np.asarray(probabilities.argmax(axis=1))
 
     def of_rows(self, outputs: Tensor, y: Tensor) -> Tensor:
-        # Along a short last axis torch takes eight times as long as along the first.
-        logs = outputs.movedim(2, 0).log_softmax(dim=0)
+        logs = _log_softmax(outputs)
         if y.dim() == 2:
             return -(logs * y.T[:, None]).sum(dim=0)
         return -logs.gather(0, y.expand(1, *logs.shape[1:])).squeeze(0)
 
     def row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
         return (outputs.argmax(dim=2) == y).to(outputs.dtype)
+
+
+def _log_softmax(outputs: Tensor) -> Tensor:
+    """Logarithms of class probabilities, shape (n_classes, n_members, n_rows).
+
+    Along a short last axis torch takes eight times as long as along the first.
+    """
+    return outputs.movedim(2, 0).log_softmax(dim=0)
 
 
 class PointLoss(Loss):

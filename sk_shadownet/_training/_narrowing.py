@@ -13,7 +13,6 @@ from skorch.callbacks import Callback
 
 from sk_shadownet._fleet import Fleet
 from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._pruning import member
 from sk_shadownet._training._branch import Branch
 from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._rows import Rows, iterate, some_rows
@@ -78,46 +77,58 @@ class Narrowing(Callback):  # type: ignore[misc]
 
     def _narrow(self, net: Any, rows: Rows, n_left: int) -> None:
         """The next of `n_left` stages, each of which takes the same share of the units that are there."""
-        for n, branch in enumerate(self.branches):
-            alone = replace(branch, network=net.module_.alone(n))
-            if not branch.is_done:
-                pairs = zip(branch.open_widths, branch.widths, strict=True)
-                widths = [round(now * (end / now) ** (1 / n_left)) if now else 0 for now, end in pairs]
-                alone = alone.cut_to(widths, own_worth(alone.network, net.criterion_, rows))
-            self.branches[n] = alone
+        alone = [replace(branch, network=net.module_.alone(n)) for n, branch in enumerate(self.branches)]
+        wide = [branch for branch in alone if not branch.is_done]
+        worth = iter(own_worth([branch.network for branch in wide], net.criterion_, rows))
+        self.branches = [
+            branch if branch.is_done else branch.cut_to(_next_widths(branch, n_left), next(worth))
+            for branch in alone
+        ]
         self._train_on(net)
 
     def _train_on(self, net: Any) -> None:
-        net.module_ = Fleet([branch.network for branch in self.branches])
+        net.module_ = Fleet([branch.network for branch in self.branches], net.batch_size)
         net.initialize_optimizer()
 
 
-def own_worth(network: ShadowedMLP, loss: Loss, rows: Rows) -> list[FloatArray]:
+def _next_widths(branch: Branch, n_left: int) -> list[int]:
+    """What the next of `n_left` stages leaves of each layer."""
+    pairs = zip(branch.open_widths, branch.widths, strict=True)
+    return [round(now * (end / now) ** (1 / n_left)) if now else 0 for now, end in pairs]
+
+
+def own_worth(networks: Sequence[ShadowedMLP], loss: Loss, rows: Rows) -> list[list[FloatArray]]:
     """What the units of each layer are worth: squares of what their gates do to the loss, summed over rows.
 
     Parameters
     ----------
-    network : ShadowedMLP
-        Of one member; left as it is.
+    networks : sequence of ShadowedMLP
+        Of one member; left as they are.
     loss : Loss
     rows : Rows
         As many of them are looked at as `some_rows` takes.
 
     Returns
     -------
-    worth : list of ndarray of shape (n_units,)
-        Of inputs and hidden layers, each on a scale of its own: inputs are looked at row by row, hidden units
-        at `LOOK` rows at once.
+    worth : list of list of ndarray of shape (n_units,)
+        Of each network's inputs and hidden layers, each on a scale of its own: inputs are looked at row by
+        row, hidden units at `LOOK` rows at once.
     """
-    watched = member(network, 0)
-    watched.watch_inputs = True
-    worth = [torch.zeros(width, dtype=torch.float64) for width in watched.widths[:-1]]
+    fleet = Fleet(networks, LOOK)
+    for committee in fleet.committees:
+        committee.watch_inputs = True
+    # Padded units are worth 0: their gates or their weights are.
+    worth = [
+        [torch.zeros(committee.n_members, width, dtype=torch.float64) for width in committee.widths[:-1]]
+        for committee in fleet.committees
+    ]
     chosen = some_rows(len(rows))
     for look in iterate(len(chosen), LOOK, None):
-        watched.zero_grad()
+        fleet.zero_grad()
         x, y, weight = rows.take(chosen[look])
-        loss(watched(x), y, weight).backward()
-        worth[0] += watched.row_saliency()[0].double().square().sum(dim=0).cpu()
-        for n in range(1, len(worth)):
-            worth[n] += watched.saliency(n)[0].double().square().cpu()
-    return [total.numpy() for total in worth]
+        loss(fleet(x), y, weight).backward()
+        for committee, total in zip(fleet.committees, worth, strict=True):
+            total[0] += committee.row_saliency().double().square().sum(dim=1).cpu()
+            for n in range(1, len(total)):
+                total[n] += committee.saliency(n).double().square().cpu()
+    return [[own.numpy() for own in fleet.own(n, worth)] for n in range(len(networks))]

@@ -103,7 +103,7 @@ def thin(
         ]
         callbacks = hooks(run, LearningRate(restart=0.0), own, thinning, best)
         epochs, rate = max(1, round(EPOCHS * run.max_epochs)), TAUGHT_RATE * run.learning_rate_init
-        fleet = Fleet([branch.network for branch in branches])
+        fleet = Fleet([branch.network for branch in branches], run.batch_size)
         net = build_net(run, fleet, callbacks, epochs, rate, len(rows))
         net.say = equal_say(fleet.n_members, fleet.weights[0].device)
         net.fit(rows, valid)
@@ -130,7 +130,8 @@ def _thinner(branch: Branch, loss: Loss, rows: Rows) -> list[Branch]:
     for count in reversed(_counts(branch.widths[0])):
         more = branches[0]
         fewer = replace(more, network=member(more.network, 0), widths=(count, *branch.widths[1:]))
-        branches.insert(0, fewer.cut_to(fewer.widths, own_worth(more.network, loss, rows)))
+        (worth,) = own_worth([more.network], loss, rows)
+        branches.insert(0, fewer.cut_to(fewer.widths, worth))
     return branches
 
 
