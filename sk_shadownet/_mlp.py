@@ -156,11 +156,17 @@ class ShadowedMLP(nn.Module):
         if self.training and self.watch_inputs:
             self._watched = x = x.requires_grad_()
         last = len(self.weights) - 1
-        for n, (w, b, g) in enumerate(zip(self.weights, self.biases, self.gates, strict=True)):
-            x = linear(b, x, w if g is None else w * g)
+        for n in range(last + 1):
+            w, b = self.effective(n)
+            x = linear(b, x, w)
             if n < last:
                 x = self._act(x)
         return x.unsqueeze(0) if self.n_members == 1 else x
+
+    def effective(self, layer: int) -> tuple[Tensor, Tensor]:
+        """Weight and bias of a layer as its gates leave them."""
+        w, g = self.weights[layer], self.gates[layer]
+        return w if g is None else w * g, self.biases[layer]
 
     def activate(self, x: Tensor) -> Tensor:
         """The hidden activation."""

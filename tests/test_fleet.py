@@ -8,8 +8,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._fleet import STARTING_COST, Fleet, group_sizes
+from sk_shadownet._fleet import Fleet
+from sk_shadownet._grouping import STARTING_COST, group_sizes
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._padding import hands_on, lengthened
 from sk_shadownet._pruning import cut
 from sk_shadownet._training import CrossEntropy
 from sk_shadownet.architecture import count_multiplications
@@ -163,17 +165,21 @@ sizes_of_networks = st.lists(
 
 
 @settings(max_examples=200, deadline=None)
-@given(sizes_of_networks)
-def test_groups_are_a_partition_of_networks_of_equal_depth(sizes):
-    groups = group_sizes(sizes, 128)
+@given(sizes_of_networks, st.integers(1, 2000), st.booleans())
+def test_groups_are_a_partition_of_networks_that_can_share_a_product(sizes, n_rows, mixes_depths):
+    groups = group_sizes(sizes, n_rows, mixes_depths=mixes_depths)
     assert sorted(n for group in groups for n in group) == list(range(len(sizes)))
-    assert all(len({len(sizes[n]) for n in group}) == 1 for group in groups)
+    for group in groups:
+        depths = {len(sizes[n]) for n in group}
+        assert len(depths) == 1 or (mixes_depths and min(depths) > 2)
 
 
 def cost_of(groups, sizes, n_rows):
     total = 0.0
     for group in groups:
-        padded = tuple(max(widths) for widths in zip(*(sizes[n] for n in group), strict=True))
+        depth = max(len(sizes[n]) for n in group)
+        same_depth = [lengthened(sizes[n], depth) for n in group]
+        padded = tuple(max(widths) for widths in zip(*same_depth, strict=True))
         total += STARTING_COST + n_rows * len(group) * count_multiplications(padded)
     return total
 
@@ -186,6 +192,10 @@ def test_grouping_costs_no_more_than_each_alone_or_all_of_a_depth_together(sizes
     together = [[n for n, widths in enumerate(sizes) if len(widths) == depth] for depth in depths]
     assert mine <= cost_of([[n] for n in range(len(sizes))], sizes, n_rows)
     assert mine <= cost_of(together, sizes, n_rows)
+    mixed = cost_of(group_sizes(sizes, n_rows, mixes_depths=True), sizes, n_rows)
+    assert mixed <= mine
+    if depths[0] > 2:
+        assert mixed <= cost_of([range(len(sizes))], sizes, n_rows)
 
 
 def test_a_large_network_does_not_pad_small_ones():
@@ -202,6 +212,19 @@ def test_equal_networks_share_one_product_without_gates():
     assert len(fleet.committees) == 1
     assert fleet.committees[0].gates == [None, None, None]
     assert len(fleet.weights) == 3
+
+
+@pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
+def test_depths_share_a_product_where_the_activation_hands_on(activation):
+    torch.manual_seed(0)
+    networks = [network_of(3, hidden, activation) for hidden in ((5, 4, 3), (6,), (4, 2))]
+    shares = activation in ("identity", "relu")
+    assert hands_on(networks[0]) is shares
+    fleet = Fleet(networks, 16)
+    assert len(fleet.committees) == (1 if shares else 3)
+    x, _ = rows()
+    with torch.no_grad():
+        torch.testing.assert_close(fleet(x), torch.cat([network(x) for network in networks]))
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])
