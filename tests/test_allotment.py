@@ -194,3 +194,13 @@ def test_hidden_units_beyond_five_of_a_layer_count_for_half():
     # Worth more than twice an input they are taken all the same.
     layers = [layer(np.full(8, 1.0)), layer(np.full(8, 2.1))]
     assert rule.final_widths(layers, 1.0) == (2, 8)
+
+
+def test_of_hidden_units_beyond_five_the_deeper_count_for_less():
+    layers = [layer(np.ones(1)), layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]
+    rule = allotment(N_OUTPUTS + 1 + 14, (1, None, None), cost=sum)
+    assert rule.final_widths(layers, 1.0) == (1, 8, 6)
+    assert replace(rule, has_stand_ins=False).final_widths(layers, 1.0) == (1, 6, 8)
+    # Worth more than what makes up for that they are taken all the same.
+    layers[2] = layer(np.full(8, 1.7))
+    assert rule.final_widths(layers, 1.0) == (1, 6, 8)
