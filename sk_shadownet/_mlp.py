@@ -203,10 +203,9 @@ class ShadowedMLP(nn.Module):
         It reads the columns of ``columns`` only, in that order.
         """
         modules: list[nn.Module] = []
-        for n, (w, b, g) in enumerate(zip(self.weights, self.biases, self.gates, strict=True)):
-            weight = (
-                (w if g is None else w * g).detach().reshape(self.n_members, *w.shape[-2:])[member].double()
-            )
+        for n in range(len(self.weights)):
+            w, b = self.effective(n)
+            weight = w.detach().reshape(self.n_members, *w.shape[-2:])[member].double()
             bias = b.detach().reshape(self.n_members, -1)[member].double()
             if n == 0 and self.shift is not None and self.scale is not None:
                 weight = weight * self.scale.double()[:, None]

@@ -41,6 +41,11 @@ class Padded(ShadowedMLP):
         columns = [_columns(network) for network in networks]
         union = torch.unique(torch.cat(columns))
         depth = max(len(network.weights) for network in networks)
+        longer = [lengthened(network.widths, depth + 1) for network in networks]
+        widths = [max(of_layer) for of_layer in zip(*(widths[1:] for widths in longer), strict=True)]
+        super().__init__((len(union), *widths), len(networks), first.activation)
+        self.to(device)
+        self.columns = union
         # Which layers are a network's own: the last one, and the first ones.
         self._own = [[*range(len(network.weights) - 1), depth - 1] for network in networks]
         # Where its own units stand in what each of them reads.
@@ -48,11 +53,6 @@ class Padded(ShadowedMLP):
             [torch.searchsorted(union, own), *map(torch.arange, network.widths[1:-1])]
             for own, network in zip(columns, networks, strict=True)
         ]
-        longer = [lengthened(network.widths, depth + 1) for network in networks]
-        hidden = [max(widths) for widths in zip(*(widths[1:] for widths in longer), strict=True)]
-        super().__init__((len(union), *hidden), len(networks), first.activation)
-        self.to(device)
-        self.columns = union
         self._copy_scaling(networks)
         self._copy_weights(networks)
         silent = not self.activate(torch.zeros(1)).any()

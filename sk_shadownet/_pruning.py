@@ -52,9 +52,9 @@ def member(network: ShadowedMLP, index: int) -> ShadowedMLP:
     alone = ShadowedMLP(network.widths, 1, network.activation)
     alone.to(network.weights[0].device)
     with torch.no_grad():
-        for n, (w, b, g) in enumerate(zip(network.weights, network.biases, network.gates, strict=True)):
-            weight = w if g is None else w * g
-            alone.weights[n].copy_(weight.reshape(network.n_members, *w.shape[-2:])[index])
+        for n in range(len(network.weights)):
+            w, b = network.effective(n)
+            alone.weights[n].copy_(w.reshape(network.n_members, *w.shape[-2:])[index])
             alone.biases[n].copy_(b.reshape(network.n_members, 1, -1)[index])
     for name in ("shift", "scale", "columns"):
         value = getattr(network, name)

@@ -12,7 +12,7 @@ from sk_shadownet._fleet import Fleet
 from sk_shadownet._grouping import STARTING_COST, group_sizes
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._padding import hands_on, lengthened
-from sk_shadownet._pruning import cut
+from sk_shadownet._pruning import cut, member
 from sk_shadownet._training import CrossEntropy
 from sk_shadownet.architecture import count_multiplications
 
@@ -224,7 +224,14 @@ def test_depths_share_a_product_where_the_activation_hands_on(activation):
     assert len(fleet.committees) == (1 if shares else 3)
     x, _ = rows()
     with torch.no_grad():
-        torch.testing.assert_close(fleet(x), torch.cat([network(x) for network in networks]))
+        apart = torch.cat([network(x) for network in networks])
+        torch.testing.assert_close(fleet(x), apart)
+        if shares:
+            whole = fleet.committees[0]
+            for m, outputs in enumerate(apart):  # with padding and layers that hand on
+                plain = whole.to_sequential(m)(x[:, whole.columns])
+                torch.testing.assert_close(plain, outputs, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(member(whole, m)(x)[0], outputs, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("index", [0, 1, 2])

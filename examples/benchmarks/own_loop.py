@@ -3,7 +3,7 @@
     python examples/benchmarks/own_loop.py                     # three tables, 10 seeds
     python examples/benchmarks/own_loop.py digits --seeds 20
 
-The loop is the one of ``existing_tagger.py``: 40 epochs from random weights of 64-32-32 hidden units. For each
+The loop is that of ``existing_tagger.py``, 40 epochs from random weights of 64-32-32 hidden units. For every
 budget of multiplications and the same split it trains
 
 - budget: ``ShadowNetwork(budget={"multiplications": ...})``;
