@@ -123,7 +123,9 @@ class CrossEntropy(Loss):
 
     def as_numbers(self, y: Tensor, n_outputs: int) -> Tensor:
         """Class probabilities: 1 for the true class."""
-        return y if y.dim() == 2 else torch.eye(n_outputs, device=y.device).index_select(0, y)
+        if y.dim() == 2:
+            return y
+        return torch.eye(n_outputs, dtype=torch.float32, device=y.device).index_select(0, y)
 
     def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index of the likeliest class."""
