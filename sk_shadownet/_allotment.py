@@ -20,7 +20,10 @@ FloatArray = npt.NDArray[np.float64]
 
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
 MOST_LAYERS_GONE = 3
-# The first five of a layer have nothing to stand in for them, whatever they are.
+# The first five of a layer have nothing to stand in for them, whatever they are. Where every layer stays the
+# first of each layer count alike, the second too, to the fifth: all that is known goes through each layer.
+# In a loop of one's own, points of test accuracy on digits with 100 and 300 multiplications: +19, +.3; where
+# 20 of 40 inputs are sums of 8, with 200, +1.3; jets the same networks. With the first three +7, 0, 0.
 IRREPLACEABLE = 5
 # Inputs of which others tell more than half count for what is new in them, those of which they tell less in
 # full. Points of test accuracy with budgets of 200, 400, 800 where 20 of 40 inputs are sums of 8: +4.9, +7.1,
@@ -146,6 +149,8 @@ class Allotment:
 
     def _allocate(self, worth: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
         if self.has_stand_ins:
+            if not self.may_lose_layers:
+                worth = _level_first(worth, [n for n, width in enumerate(fixed) if width is None])
             worth = [worth[0], *(_beside_others(of_layer, n) for n, of_layer in enumerate(worth[1:]))]
         there = [n for n, width in enumerate(fixed) if width != 0]
         lowest = tuple(fixed[n] or 1 for n in there)
@@ -156,6 +161,20 @@ class Allotment:
             )
         )
         return tuple(0 if width == 0 else next(own) for width in fixed)
+
+
+def _level_first(worth: Sequence[FloatArray], free: Sequence[int]) -> list[FloatArray]:
+    """Worth where the first units of the `free` layers count as in the layer where they are worth most.
+
+    What is worth nothing stays worth nothing.
+    """
+    levelled = [np.array(of_layer) for of_layer in worth]
+    for k in range(IRREPLACEABLE):
+        there = [levelled[n] for n in free if len(levelled[n]) > k and levelled[n][k] > 0]
+        most = max((of_layer[k] for of_layer in there), default=0.0)
+        for of_layer in there:
+            of_layer[k] = most
+    return levelled
 
 
 def _beside_others(worth: FloatArray, n_before: int) -> FloatArray:

@@ -158,7 +158,7 @@ def test_a_network_within_its_budget_stays_open():
 
 def test_the_layer_that_is_worth_more_gets_the_units():
     few, many = [8, 6, 1e-3, 1e-3, 1e-3, 1e-3], [5, 5, 5, 5, 5, 5]
-    rule = allotment(30, (None, None))
+    rule = replace(allotment(30, (None, None)), may_lose_layers=True)
     assert rule.final_widths([layer(few), layer(many)], 1.0) == (2, 6)  # 2*6 + 6*3
     # Turned round, inputs of equal worth: 6*2 + 2*3 = 18 leaves room for 12, and a third unit costs 9.
     assert rule.final_widths([layer(many), layer(few)], 1.0) == (6, 3)
@@ -188,7 +188,7 @@ def test_inputs_beyond_five_count_for_what_is_new_in_them():
 def test_hidden_units_beyond_five_of_a_layer_count_for_half():
     # What all widths add up to is limited, and a hidden unit seems to be worth more than an input.
     layers = [layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]
-    rule = allotment(N_OUTPUTS + 10, (None, None), cost=sum)
+    rule = replace(allotment(N_OUTPUTS + 10, (None, None), cost=sum), may_lose_layers=True)
     assert rule.final_widths(layers, 1.0) == (5, 5)
     assert replace(rule, has_stand_ins=False).final_widths(layers, 1.0) == (2, 8)
     # Worth more than twice an input they are taken all the same.
@@ -204,3 +204,20 @@ def test_of_hidden_units_beyond_five_the_deeper_count_for_less():
     # Worth more than what makes up for that they are taken all the same.
     layers[2] = layer(np.full(8, 1.7))
     assert rule.final_widths(layers, 1.0) == (1, 6, 8)
+
+
+def test_where_every_layer_stays_the_first_five_of_each_count_alike():
+    layers = [layer(np.full(8, 1.0)), layer(np.full(8, 3.0))]
+    stays = allotment(N_OUTPUTS + 10, (None, None), cost=sum)
+    assert stays.final_widths(layers, 1.0) == (5, 5)
+    assert replace(stays, may_lose_layers=True).final_widths(layers, 1.0) == (2, 8)
+    # The others count as they did.
+    assert replace(stays, budget=allotment(N_OUTPUTS + 13, (), cost=sum).budget).final_widths(
+        layers, 1.0
+    ) == (5, 8)
+    # What is worth nothing stays worth nothing, and a width that is given is no layer to learn from.
+    layers = [layer([1.0, 1.0, 0, 0, 0, 0, 0, 0]), layer(np.full(8, 3.0))]
+    assert stays.final_widths(layers, 1.0) == (2, 8)
+    fixed = replace(stays, exact=(None, 4))
+    layers = [layer([1.0, 1.0, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]), layer(np.full(8, 3.0))]
+    assert fixed.final_widths(layers, 1.0) == (6, 4)
