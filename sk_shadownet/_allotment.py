@@ -59,7 +59,8 @@ class Allotment:
     may_lose_layers : bool
         Whether a hidden layer may go as a whole.
     has_stand_ins : bool
-        Whether hidden units beyond the first five of a layer count for less, as others can take their place.
+        Whether hidden units beyond the first five of a layer count for less, as others can take their place,
+        and the first five of all layers alike where no layer may go.
 
     Notes
     -----

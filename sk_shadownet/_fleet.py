@@ -47,10 +47,9 @@ class Fleet(nn.Module):
         self.committees = [Padded([networks[n] for n in group]) for group in self._groups]
         # Listed here, too, so that torch finds their parameters.
         self._registered = nn.ModuleList(self.committees)
-        order = torch.as_tensor([n for group in self._groups for n in group])
+        order = torch.as_tensor([n for group in self._groups for n in group], device=self.weights[0].device)
         back = None if bool((order.diff() > 0).all()) else order.argsort()
         self.register_buffer("_back", back, persistent=False)
-        self.to(networks[0].weights[0].device)
 
     @property
     def weights(self) -> list[nn.Parameter]:

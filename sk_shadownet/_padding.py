@@ -47,7 +47,7 @@ class Padded(ShadowedMLP):
         self.to(device)
         self.columns = union
         # Which layers are a network's own: the last one, and the first ones.
-        self._own = [[*range(len(network.weights) - 1), depth - 1] for network in networks]
+        self._layers = [[*range(len(network.weights) - 1), depth - 1] for network in networks]
         # Where its own units stand in what each of them reads.
         self._places = [
             [torch.searchsorted(union, own), *map(torch.arange, network.widths[1:-1])]
@@ -75,7 +75,7 @@ class Padded(ShadowedMLP):
         network = ShadowedMLP((*map(len, units), self.widths[-1]), 1, self.activation)
         network.to(self.weights[0].device)
         with torch.no_grad():
-            for n, layer in enumerate(self._own[index]):
+            for n, layer in enumerate(self._layers[index]):
                 n_out = network.widths[n + 1]
                 network.weights[n].copy_(self._of_member(self.weights[layer], index)[units[n], :n_out])
                 network.biases[n].copy_(self._of_member(self.biases[layer], index)[:, :n_out])
@@ -93,7 +93,7 @@ class Padded(ShadowedMLP):
         values : sequence of Tensor of shape (n_members, n_units)
             Of what each layer of the committee reads.
         """
-        pairs = zip(self._own[index], self._places[index], strict=True)
+        pairs = zip(self._layers[index], self._places[index], strict=True)
         return [values[layer][index, units.to(values[layer].device)] for layer, units in pairs]
 
     def _copy_scaling(self, networks: Sequence[ShadowedMLP]) -> None:
@@ -111,7 +111,7 @@ class Padded(ShadowedMLP):
             for parameter in self.parameters():
                 parameter.zero_()
             for m, network in enumerate(networks):
-                for n, layer in enumerate(self._own[m]):
+                for n, layer in enumerate(self._layers[m]):
                     w, b = network.weights[n], network.biases[n]
                     self._of_member(self.weights[layer], m)[self._places[m][n], : w.shape[1]] = w
                     self._of_member(self.biases[layer], m)[:, : b.shape[1]] = b
@@ -132,7 +132,7 @@ class Padded(ShadowedMLP):
 
     def _through_layer(self, layer: int) -> tuple[Tensor, Tensor] | None:
         """Which members learn in a layer, and what the others have there; None where all learn."""
-        others = [m for m, own in enumerate(self._own) if layer not in own]
+        others = [m for m, layers in enumerate(self._layers) if layer not in layers]
         if not others:
             return None
         learns = self.weights[layer].new_ones(self.n_members, 1, 1)

@@ -49,22 +49,21 @@ def shrunk(task: Task, seed: int, **sizes: object) -> tuple[np.ndarray, tuple[in
 
 def compare(part: Split, batch_size: int, limit: int, seed: int) -> tuple[dict[str, float], tuple[int, ...]]:
     """Test accuracy of each way to keep one budget, and the widths that the budget chose."""
-    torch.set_num_threads(1)  # the fastest for networks of this size
     rows, labels = torch.as_tensor(part.X), torch.as_tensor(part.y)
-    test = torch.as_tensor(part.X_test), torch.as_tensor(part.y_test)
+    X_test, y_test = torch.as_tensor(part.X_test), torch.as_tensor(part.y_test)
     n_classes = int(labels.max()) + 1
     task = Task(rows, labels, {}, nn.Sequential(), 0, batch_size)
     columns, hidden, ours = shrunk(task, seed, budget={"multiplications": limit})
     widths = (len(columns), *hidden, n_classes)
     assert count_multiplications(widths) <= limit
-    scores = {"budget": accuracy(ours, test[0][:, columns], test[1])}
+    scores = {"budget": accuracy(ours, X_test[:, columns], y_test)}
     n_inputs, *narrow = uniform_widths(part.X.shape[1], n_classes, limit)
     alike = {"n_features_to_select": n_inputs, "target_hidden_layer_sizes": tuple(narrow)}
     theirs, _, uniform = shrunk(task, seed, **alike)
-    scores["uniform"] = accuracy(uniform, test[0][:, theirs], test[1])
+    scores["uniform"] = accuracy(uniform, X_test[:, theirs], y_test)
     torch.manual_seed(seed)
     scratch = train(dense(widths), task, columns, EPOCHS, seed)
-    scores["scratch"] = accuracy(scratch, test[0][:, columns], test[1])
+    scores["scratch"] = accuracy(scratch, X_test[:, columns], y_test)
     estimator, _ = timed_fit(part, HIDDEN, seed, budget={"multiplications": limit})
     scores["estimator"] = estimator.score(part.X_test, part.y_test)
     return scores, widths
@@ -74,6 +73,7 @@ def main() -> None:
     """Print a block for each data set, a line for each budget."""
     options = parser_of(__doc__, TASKS, seeds=10).parse_args()
     warm_up()
+    torch.set_num_threads(1)  # the fastest for networks of this size
     for name in options.tasks or TASKS:
         load, batch_size, budgets = TASKS[name]
         X, y, _ = load()

@@ -115,7 +115,7 @@ class CrossEntropy(Loss):
         logs = _log_softmax(outputs)
         said = (logs.detach().exp() * say[:, None]).sum(dim=1)
         target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, TAUGHT_SHARE)
-        return _weighted_mean(-(logs * target[:, None]).sum(dim=0), weight).sum()
+        return _weighted_mean(_soft(logs, target), weight).sum()
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities."""
@@ -134,7 +134,7 @@ class CrossEntropy(Loss):
     def of_rows(self, outputs: Tensor, y: Tensor) -> Tensor:
         logs = _log_softmax(outputs)
         if y.dim() == 2:
-            return -(logs * y.T[:, None]).sum(dim=0)
+            return _soft(logs, y.T)
         return -logs.gather(0, y.expand(1, *logs.shape[1:])).squeeze(0)
 
     def row_scores(self, outputs: Tensor, y: Tensor, spread: Tensor | None) -> Tensor:
@@ -147,6 +147,11 @@ def _log_softmax(outputs: Tensor) -> Tensor:
     Along a short last axis torch takes eight times as long as along the first.
     """
     return outputs.movedim(2, 0).log_softmax(dim=0)
+
+
+def _soft(logs: Tensor, target: Tensor) -> Tensor:
+    """Cross entropy of every row, shape (n_members, n_rows), to class probabilities (n_classes, n_rows)."""
+    return -(logs * target[:, None]).sum(dim=0)
 
 
 class PointLoss(Loss):
