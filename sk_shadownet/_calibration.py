@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-__all__ = ["SAMPLE_ROWS", "calibration_rows"]
+__all__ = ["SAMPLE_ROWS", "calibration_rows", "sample_rows"]
 
 SAMPLE_ROWS = 4096
 _CHUNK = 8192
+
+
+def sample_rows(y: npt.NDArray[Any], rng: np.random.RandomState, *, stratify: bool) -> npt.NDArray[np.intp]:
+    """Positions of up to `SAMPLE_ROWS` rows at random, sorted.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Targets.
+    rng : RandomState
+    stratify : bool
+        Whether `y` holds classes that shall count the same: then as many rows of each are taken, and of a
+        rare class all there are, with more of the others in their place.
+    """
+    order = rng.permutation(len(y))
+    if len(y) <= SAMPLE_ROWS or not stratify:
+        return np.sort(order[:SAMPLE_ROWS])
+    # Each row's place within its class; the first of every class come first, then the second, and so on.
+    shuffled = y[order]
+    by_class = np.argsort(shuffled, kind="stable")
+    sizes = np.unique(shuffled, return_counts=True)[1]
+    place = np.empty(len(y), dtype=np.intp)
+    place[by_class] = np.concatenate([np.arange(size) for size in sizes])
+    return np.sort(order[np.argsort(place, kind="stable")[:SAMPLE_ROWS]])
 
 
 @torch.no_grad()
@@ -20,7 +46,7 @@ def calibration_rows(
     rows: npt.NDArray[np.intp] | None,
     columns: npt.NDArray[np.intp],
     sample: npt.NDArray[np.intp],
-) -> npt.NDArray[np.float32]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
     """Few rows with the same ranges, of inputs and of every layer's results, as all rows.
 
     Parameters
@@ -33,12 +59,14 @@ def calibration_rows(
     columns : ndarray of int
         Selected inputs.
     sample : ndarray of int
-        Positions among those rows that are taken in any case, such as `SAMPLE_ROWS` at random.
+        Positions among those rows that are taken in any case, such as `sample_rows` draws.
 
     Returns
     -------
     calibration : ndarray of float32 of shape (n_calibration, n_inputs)
         The sample, and the row of each minimum and maximum.
+    where : ndarray of int of shape (n_calibration,)
+        Their positions in the table.
     """
     low: list[npt.NDArray[np.float32]] = []
     high: list[npt.NDArray[np.float32]] = []
@@ -54,7 +82,8 @@ def calibration_rows(
     first, last = np.argmin(low, axis=0), np.argmax(high, axis=0)
     extremes = np.concatenate([np.stack(where)[first, 0, units], np.stack(where)[last, 1, units]])
     chosen = np.union1d(sample, extremes)
-    return np.ascontiguousarray(X[chosen if rows is None else rows[chosen]][:, columns])
+    where_in_table = chosen if rows is None else rows[chosen]
+    return np.ascontiguousarray(X[where_in_table][:, columns]), where_in_table
 
 
 def _results(module: nn.Sequential, x: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet.exceptions import InvalidDataError
+from sk_shadownet.fpga._fidelity import disagreements
 from sk_shadownet.fpga._fixed_point import OverflowCounts
-from sk_shadownet.fpga._search import disagreements
 
 __all__ = ["HardwareComparison", "answers", "compare_outputs"]
 

@@ -14,6 +14,7 @@ from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import make_device
 from sk_shadownet.fpga._export import make_plan
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel, export_model
 
 __all__ = ["costs_of_random_network", "hardware_costs"]
@@ -21,7 +22,7 @@ __all__ = ["costs_of_random_network", "hardware_costs"]
 N_RANDOM_ROWS = 512
 
 
-def hardware_costs(model: Any, config: FPGAConfig) -> dict[str, float]:
+def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
     """Figures of ``to_fpga(model, ...).estimate()``, and the bit operations of its plan.
 
     Parameters
@@ -35,6 +36,8 @@ def hardware_costs(model: Any, config: FPGAConfig) -> dict[str, float]:
     costs : dict
         "bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", and "latency_ns" at the clock
         period that the configuration asks for.
+    plan : FixedPointPlan
+        The rounded network that they are of.
     """
     return _costs(export_model(model, None, None), config)
 
@@ -51,10 +54,10 @@ def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict
             linear.bias.zero_()
         modules += [linear, nn.ReLU()]
     rows = torch.randn(N_RANDOM_ROWS, widths[0], generator=generator).numpy().astype(np.float64)
-    return _costs(export_model(nn.Sequential(*modules[:-1]), rows, None), config)
+    return _costs(export_model(nn.Sequential(*modules[:-1]), rows, None), config)[0]
 
 
-def _costs(model: ExportedModel, config: FPGAConfig) -> dict[str, float]:
+def _costs(model: ExportedModel, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
     with warnings.catch_warnings():
         # Nothing is exported yet: what would be worth a warning then is said then.
         warnings.simplefilter("ignore", HardwareWarning)
@@ -62,9 +65,9 @@ def _costs(model: ExportedModel, config: FPGAConfig) -> dict[str, float]:
         plan, _ = make_plan(model, config)
         figures = make_device(plan, config, Path(config.project_name)).estimate()
     names = ("lut", "ff", "dsp", "bram", "latency_cycles")
-    costs = {name: float(getattr(figures, name)) for name in names}
-    return {
+    costs = {
         "bit_operations": float(plan.bit_operations),
-        **costs,
+        **{name: float(getattr(figures, name)) for name in names},
         "latency_ns": figures.latency_cycles * config.clock_period,
     }
+    return costs, plan

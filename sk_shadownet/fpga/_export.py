@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, make_device
+from sk_shadownet.fpga._fidelity import Fidelity
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel, export_model
 from sk_shadownet.fpga._handle import FPGAModel
@@ -21,7 +22,7 @@ from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
 from sk_shadownet.fpga._project import replacing_folder, require_replaceable
 from sk_shadownet.fpga._readme import write_readme
-from sk_shadownet.fpga._search import Task, output_loss, search_precision
+from sk_shadownet.fpga._search import Loss, Task, judge_of, search_precision
 
 __all__ = ["make_plan", "to_fpga"]
 
@@ -69,8 +70,11 @@ def to_fpga(
         - a dict with the keys "input", "weight", "bias", "activation", "output" (all layers) and "layer1" …
           (a value, or a dict of "weight", "bias", "activation"); what is left out is searched.
     tolerance : float, default=0.01
-        Share of rows that may get another class than from the float network; of a regressor, squared error
-        over the variance of the float outputs.
+        What ``precision="auto"`` may lose against the float network, on the calibration rows. Of a
+        classifier: the share of rows that get another class, of all rows and of no single class more for
+        certain; of the efficiency at fixed background rates, averaged over rates, of the worst class; and
+        twice the share of the information about the class, all classes counting the same. Of a regressor:
+        squared error over the variance of the float outputs.
     reuse_factor : int, default=1
     strategy : str, default="latency"
     io_type : {"io_parallel", "io_stream"}, default="io_parallel"
@@ -154,22 +158,46 @@ def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan,
     """Choose all formats; the plan, and what it loses on the calibration rows."""
     task: Task = "regression" if model.class_labels is None else "classification"
     if model.plan is not None and isinstance(config.precision, str) and config.precision == "auto":
-        outputs = model.plan.forward(model.rows)
-        return model.plan, output_loss(model.network.forward(model.rows), outputs, task)
+        judge = judge_of(task, model.network.forward(model.rows), model.targets)
+        loss = judge.of(model.plan.forward(model.rows))
+        _warn_of_dead_classes(loss, model)
+        return model.plan, loss.changed
     precision = parse_precision(config.precision, len(model.network.layers))
     planner = Planner(model.network, model.rows, separate_outputs=task == "regression")
     result = search_precision(
-        planner, precision, tolerance=config.tolerance, task=task, cost=lambda plan: plan.bit_operations
+        planner,
+        precision,
+        tolerance=config.tolerance,
+        task=task,
+        cost=lambda plan: plan.bit_operations,
+        targets=model.targets,
     )
     if precision.free and not result.within_tolerance:
         warnings.warn(
-            f"even the widest formats tried change {result.loss:.2%} of the calibration rows, more than "
-            "the tolerance "
-            f"of {config.tolerance:.2%} allows for; raise tolerance, or pass more calibration rows.",
+            f"even the widest formats tried lose more than the tolerance of {config.tolerance:.2%} allows "
+            f"for: {result.loss}. Raise tolerance, or pass more calibration rows.",
             HardwareWarning,
             stacklevel=3,
         )
-    return result.plan, result.loss
+    _warn_of_dead_classes(result.loss, model)
+    return result.plan, result.loss.changed
+
+
+def _warn_of_dead_classes(loss: Loss, model: ExportedModel) -> None:
+    """Say so where a class that the float network finds is never the hardware's answer."""
+    if not isinstance(loss, Fidelity) or not len(loss.dead):
+        return
+    labels = model.class_labels
+    found = ", ".join(
+        f"{n if labels is None else labels[n]!s} ({loss.rows_by_class[n]:,} rows)" for n in loss.dead
+    )
+    warnings.warn(
+        f"in these formats the hardware never answers with a class that the float network finds: {found} of "
+        f"{loss.rows_by_class.sum():,} calibration rows; {loss.order:.1%} of its efficiency at fixed "
+        "background rates is lost. Give inputs and activations more bits, or pass precision='auto'.",
+        HardwareWarning,
+        stacklevel=4,
+    )
 
 
 def _record(config: FPGAConfig, plan: FixedPointPlan, model: ExportedModel, loss: float) -> dict[str, Any]:

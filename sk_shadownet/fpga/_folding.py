@@ -48,6 +48,8 @@ class ExportedModel:
     scaling : ColumnMap or None
         Scaling that stays outside the hardware, since such a network's weights cannot be folded into others
         without rounding them again. None where all scaling is folded, which is the rule.
+    targets : ndarray of int of shape (n_rows,) or None
+        Classes of the calibration rows, where they are known.
     """
 
     network: FloatNetwork
@@ -58,6 +60,7 @@ class ExportedModel:
     title: str
     plan: FixedPointPlan | None = None
     scaling: ColumnMap | None = None
+    targets: IntArray | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -112,6 +115,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         title=_title(model, estimator),
         plan=plan,
         scaling=outside,
+        targets=None if X_calibration is not None else getattr(estimator, "calibration_targets_", None),
     )
 
 

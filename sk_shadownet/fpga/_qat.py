@@ -29,9 +29,11 @@ FLOAT32_BITS = 24
 WIDE_WEIGHTS = 16
 #: Integer bits that a bias may grow by before formats are chosen again; they cost no hardware.
 BIAS_HEADROOM = 2
-#: What the formats of inputs and activations may lose before the finishing training: a share of rows with
-#: another class, or squared error over variance, of which the training cannot make up for as much.
-DEFAULT_TOLERANCE: dict[Task, float] = {"classification": 0.02, "regression": 0.005}
+#: What the formats of inputs and activations may lose before the finishing training: see `Fidelity`, or
+#: squared error over variance.
+DEFAULT_TOLERANCE: dict[Task, float] = {"classification": 0.01, "regression": 0.005}
+#: Of decisions twice as many may change: the training makes up for that, but not for scores that tie.
+CHANGED = 2.0
 
 
 class _Grid(NamedTuple):
@@ -257,6 +259,7 @@ def quantized_module(
     *,
     tolerance: float | None = None,
     task: Task = "classification",
+    targets: npt.NDArray[np.int64] | None = None,
 ) -> FixedPointSequential:
     """The fixed-point network from which a quantisation-aware finishing starts.
 
@@ -270,9 +273,12 @@ def quantized_module(
         lose at most ``tolerance`` while the weights are still fine. Everything else as in
         :func:`sk_shadownet.fpga.to_fpga`, "auto" weights being of 8 bits.
     tolerance : float or None, default=None
-        Share of rows whose class these formats may change before the training makes up for it; of numbers,
-        squared error over variance. None takes 0.02 or 0.005.
+        What these formats may lose of information and order before the training, as in
+        :func:`sk_shadownet.fpga.to_fpga`; of decisions twice as many may change, which the training makes up
+        for. Of numbers, squared error over variance. None takes 0.01 or 0.005.
     task : {"classification", "regression"}, default="classification"
+    targets : ndarray of int of shape (n_rows,) or None, default=None
+        Classes of the calibration rows, numbered as the outputs; None takes the network's own word for them.
 
     Returns
     -------
@@ -302,7 +308,15 @@ def quantized_module(
             fine = fine.with_spec(("weights", n), WIDE_WEIGHTS)
     if fine.free:
         planner = Planner(network, rows, rounding="nearest", separate_outputs=task == "regression")
-        found = search_precision(planner, fine, tolerance=tolerance, task=task, cost=_signal_bits)
+        found = search_precision(
+            planner,
+            fine,
+            tolerance=tolerance,
+            task=task,
+            cost=_signal_bits,
+            targets=targets,
+            changed=CHANGED * tolerance,
+        )
         for slot in fine.free:
             wanted = wanted.with_spec(slot, found.precision[slot])  # type: ignore[arg-type]
     separate = task == "regression"

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet.fpga._fidelity import ClassFidelity
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import Precision, Slot
 
-__all__ = ["SearchResult", "Task", "disagreements", "output_loss", "search_precision"]
+__all__ = ["RegressionFidelity", "SearchResult", "Task", "judge_of", "search_precision"]
 
 FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
 #: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
 Task = Literal["classification", "regression"]
 Cost = Callable[[FixedPointPlan], float]
@@ -27,10 +28,65 @@ FIRST_WIDTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20)
 HEADROOM = 2
 #: Fewest bits of a signal or weight.
 FEWEST_BITS = 2
-#: One-sided 99 % point of the normal distribution: the search takes the luckiest of about 60 plans.
-CONFIDENCE = 2.326
 #: Rows on which the next step is chosen; whether it is allowed is decided on all rows.
 RANKING_ROWS = 1024
+
+
+class Loss(Protocol):
+    """What rounding has cost."""
+
+    @property
+    def changed(self) -> float:
+        """The figure that is told."""
+
+    def within(self, tolerance: float, changed: float | None = None) -> bool:
+        """Whether that is allowed; of decisions `changed` may be, where it is given."""
+
+
+class Judge(Protocol):
+    """Compares rounded outputs with the float network's."""
+
+    def of(self, outputs: FloatArray) -> Loss:
+        """What these outputs have lost."""
+
+    def divergence(self, outputs: FloatArray) -> float:
+        """The same as one smooth figure, by which steps of a search are ranked."""
+
+
+@dataclass(frozen=True)
+class _Error:
+    """Squared error over the variance of the float outputs, averaged over outputs."""
+
+    changed: float
+
+    def within(self, tolerance: float, changed: float | None = None) -> bool:
+        return self.changed <= tolerance
+
+    def __str__(self) -> str:
+        return f"a squared error of {self.changed:.3g} of the variance"
+
+
+class RegressionFidelity:
+    """Compares rounded numbers with those of a float network, of shape (n_rows, n_outputs)."""
+
+    def __init__(self, outputs: FloatArray) -> None:
+        self.outputs = outputs
+
+    def of(self, outputs: FloatArray) -> _Error:
+        """What these outputs have lost."""
+        return _Error(self.divergence(outputs))
+
+    def divergence(self, outputs: FloatArray) -> float:
+        """Squared error over variance, averaged over outputs; of a constant one, over its square."""
+        square, variance = self.outputs.mean(axis=0) ** 2, self.outputs.var(axis=0)
+        spread = np.where(variance > SMALLEST_SPREAD * square, variance, square)
+        error = ((outputs - self.outputs) ** 2).mean(axis=0)
+        return float((error / np.maximum(spread, 1e-300)).mean())
+
+
+def judge_of(task: Task, outputs: FloatArray, targets: IntArray | None) -> Judge:
+    """What compares rounded outputs with these of the float network."""
+    return RegressionFidelity(outputs) if task == "regression" else ClassFidelity(outputs, targets)
 
 
 @dataclass(frozen=True)
@@ -41,9 +97,8 @@ class SearchResult:
     ----------
     precision : Precision
     plan : FixedPointPlan
-    loss : float
-        Share of calibration rows with another class than the float network's (classification), or the
-        squared error over the variance of the float outputs, averaged over outputs (regression).
+    loss : Fidelity, or error of a regression
+        On the calibration rows.
     within_tolerance : bool
         False where even the widest formats tried lose more than the tolerance.
     n_plans : int
@@ -52,36 +107,35 @@ class SearchResult:
 
     precision: Precision
     plan: FixedPointPlan
-    loss: float
+    loss: Loss
     within_tolerance: bool
     n_plans: int
 
 
-def disagreements(float_outputs: FloatArray, outputs: FloatArray) -> BoolArray:
-    """True for the rows in which the two give another class; of one output, its sign is the class."""
-    if outputs.shape[1] == 1:
-        result: BoolArray = (float_outputs[:, 0] > 0) != (outputs[:, 0] > 0)
-        return result
-    return np.asarray(float_outputs.argmax(axis=1) != outputs.argmax(axis=1))
-
-
-def allowed_loss(tolerance: float, n_rows: int, task: Task) -> float:
-    """Loss on the calibration rows at which new rows stay within the tolerance, with 99 % confidence.
-
-    Notes
-    -----
-    A true loss of ``t`` is seen on ``n`` rows as ``t`` with a standard deviation of ``sqrt(t (1 - t) / n)``;
-    2.326 of these are kept as a margin, since the search picks the luckiest of many formats.
-    """
-    if task == "regression":
-        return tolerance
-    return max(tolerance - CONFIDENCE * float(np.sqrt(tolerance * (1 - tolerance) / n_rows)), 0.0)
-
-
 def search_precision(
-    planner: Planner, precision: Precision, *, tolerance: float, task: Task, cost: Cost
+    planner: Planner,
+    precision: Precision,
+    *,
+    tolerance: float,
+    task: Task,
+    cost: Cost,
+    targets: IntArray | None = None,
+    changed: float | None = None,
 ) -> SearchResult:
     """Fill the free slots of ``precision`` with the widths of least cost within the tolerance.
+
+    Parameters
+    ----------
+    planner : Planner
+    precision : Precision
+    tolerance : float
+        Of a classifier see `Fidelity`; of a regression squared error over variance.
+    task : {"classification", "regression"}
+    cost : callable on a FixedPointPlan
+    targets : ndarray of int of shape (n_rows,) or None, default=None
+        Classes of the planner's rows, where they are known.
+    changed : float or None, default=None
+        Share of rows that may get another class, where that is not the tolerance.
 
     Notes
     -----
@@ -90,7 +144,7 @@ def search_precision(
        cost saved to divergence added. A slot whose next bit would break the tolerance is left alone.
     3. Pairs of slots exchange a bit as long as that lowers the cost.
     """
-    search = _Search(planner, precision.free, tolerance, task, cost)
+    search = _Search(planner, precision.free, tolerance, task, cost, targets, changed)
     widest = precision.fill(FIRST_WIDTHS[-1])
     start = next((p for p in map(precision.fill, FIRST_WIDTHS) if search.allows(p)), widest)
     best = start
@@ -111,10 +165,18 @@ class _Search:
     """One search: its rules, and the losses and costs it has seen."""
 
     def __init__(
-        self, planner: Planner, free: tuple[Slot, ...], tolerance: float, task: Task, cost: Cost
+        self,
+        planner: Planner,
+        free: tuple[Slot, ...],
+        tolerance: float,
+        task: Task,
+        cost: Cost,
+        targets: IntArray | None,
+        changed: float | None,
     ) -> None:
-        self.planner, self.free, self.task, self.cost = planner, free, task, cost
-        self.limit = allowed_loss(tolerance, len(planner.rows), task)
+        self.planner, self.free, self.cost = planner, free, cost
+        self.tolerance, self.changed = tolerance, changed
+        self.judge = judge_of(task, planner.outputs, targets)
         stride = -(-len(planner.rows) // RANKING_ROWS)
         self.ranker = Planner(
             planner.network,
@@ -122,25 +184,25 @@ class _Search:
             rounding=planner.rounding,
             separate_outputs=planner.separate_outputs,
         )
-        self.losses: dict[Precision, float] = {}
+        some = None if targets is None else targets[::stride]
+        self.ranking_judge = judge_of(task, self.ranker.outputs, some)
+        self.losses: dict[Precision, Loss] = {}
         self.ranks: dict[Precision, tuple[float, float]] = {}
 
-    def loss(self, precision: Precision) -> float:
+    def loss(self, precision: Precision) -> Loss:
         """Loss on all calibration rows."""
         if precision not in self.losses:
-            outputs = self.planner.outputs_at(precision)[1]
-            self.losses[precision] = output_loss(self.planner.outputs, outputs, self.task)
+            self.losses[precision] = self.judge.of(self.planner.outputs_at(precision)[1])
         return self.losses[precision]
 
     def allows(self, precision: Precision) -> bool:
-        return self.loss(precision) <= self.limit
+        return self.loss(precision).within(self.tolerance, self.changed)
 
     def rank(self, precision: Precision) -> tuple[float, float]:
         """Cost and divergence, on the ranking rows."""
         if precision not in self.ranks:
             plan, outputs = self.ranker.outputs_at(precision)
-            divergence = _divergence(self.ranker.outputs, outputs, self.task)
-            self.ranks[precision] = (self.cost(plan), divergence)
+            self.ranks[precision] = (self.cost(plan), self.ranking_judge.divergence(outputs))
         return self.ranks[precision]
 
     def cost_of(self, precision: Precision) -> float:
@@ -188,31 +250,3 @@ SMALLEST_STEP = 0.01
 SMALLEST_SPREAD = 1e-24
 #: Exchanges made at most, and pairs tried on all rows for each.
 MOST_EXCHANGES, TRIED_EXCHANGES = 10, 5
-
-
-def output_loss(float_outputs: FloatArray, outputs: FloatArray, task: Task) -> float:
-    """Share of rows with another class, or of a regression the squared error over the variance."""
-    if task == "classification":
-        return float(disagreements(float_outputs, outputs).mean())
-    return _relative_error(float_outputs, outputs)
-
-
-def _divergence(float_outputs: FloatArray, outputs: FloatArray, task: Task) -> float:
-    if task == "regression" or outputs.shape[1] == 1:
-        return _relative_error(float_outputs, outputs)
-    log_p, log_q = _log_softmax(float_outputs), _log_softmax(outputs)
-    return float((np.exp(log_p) * (log_p - log_q)).sum(axis=1).mean())
-
-
-def _relative_error(float_outputs: FloatArray, outputs: FloatArray) -> float:
-    """Squared error over variance, averaged over outputs; of a constant one, over its square."""
-    square, variance = float_outputs.mean(axis=0) ** 2, float_outputs.var(axis=0)
-    spread = np.where(variance > SMALLEST_SPREAD * square, variance, square)
-    error = ((outputs - float_outputs) ** 2).mean(axis=0)
-    return float((error / np.maximum(spread, 1e-300)).mean())
-
-
-def _log_softmax(z: FloatArray) -> FloatArray:
-    shifted = z - z.max(axis=1, keepdims=True)
-    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
