@@ -19,13 +19,25 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_shadownet._blocks import predict_in_blocks
-from sk_shadownet._calibration import SAMPLE_ROWS, calibration_rows
+from sk_shadownet._calibration import calibration_rows, sample_rows
 from sk_shadownet._checks import check_flag
 from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
 from sk_shadownet._settling import export_options, other_point, settle
 from sk_shadownet._table import Table, split_rows, standardisation
-from sk_shadownet._training import Comparison, Loss, Rows, Run, Trained, as_tensor, finish, thin, train
+from sk_shadownet._training import (
+    Comparison,
+    Loss,
+    Rows,
+    Run,
+    Trained,
+    as_tensor,
+    compare,
+    finish,
+    thin,
+    thread_limit,
+    train,
+)
 from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -102,15 +114,18 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         shift, scale = standardisation(table, train_rows)
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
-        sample = rng.permutation(len(table) if train_rows is None else len(train_rows))[:SAMPLE_ROWS]
+        sample = sample_rows(
+            table.y if train_rows is None else table.y[train_rows], rng, stratify=self._stratify
+        )
 
         def describe(trained: Trained, n: int) -> Fitted:
             point = trained.points[n]
             shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
             columns = np.flatnonzero(shape.masks[0])
-            known = calibration_rows(point.module, table.X, train_rows, columns, sample)
+            known, where = calibration_rows(point.module, table.X, train_rows, columns, sample)
+            classes = table.y[where] if self._stratify else None
             history = trained.history_of(n)
-            return Fitted(shape, point.module, point.network, known, point.best_epoch, history)
+            return Fitted(shape, point.module, point.network, known, classes, point.best_epoch, history)
 
         for _ in range(ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
@@ -120,7 +135,8 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
             fitted = [describe(trained, n) for n in range(len(trained.points))]
             quantize = partial(self._quantize, run, rows, checks)
             thinning = partial(self._thin, run, rows, checks, describe)
-            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning)
+            judge = partial(_judged, run, checks or rows, checks is not None)
+            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning, judge)
             if tighter is None:
                 return
             run = replace(run, allotment=tighter)
@@ -137,6 +153,8 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.architecture_ = fitted.architecture
         self.support_ = fitted.architecture.masks[0]
         self.calibration_rows_ = fitted.calibration_rows
+        if fitted.calibration_targets is not None:
+            self.calibration_targets_ = fitted.calibration_targets
         self.history_ = fitted.history
         self.n_iter_ = len(fitted.history["epoch"])
         self.best_epoch_ = fitted.best_epoch
@@ -170,7 +188,13 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         from sk_shadownet.fpga import quantized_module
 
         columns = np.flatnonzero(self.support_)
-        fixed = quantized_module(self.module_, self.calibration_rows_, self.quantization, task=self._task)
+        fixed = quantized_module(
+            self.module_,
+            self.calibration_rows_,
+            self.quantization,
+            task=self._task,
+            targets=getattr(self, "calibration_targets_", None),
+        )
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
         finished: Any
@@ -254,6 +278,12 @@ class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         if "text/html" in bundle:
             bundle["text/html"] += estimator_view(self)
         return bundle
+
+
+def _judged(run: Run, rows: Rows, held_out: bool, networks: Sequence[nn.Module]) -> Comparison:
+    """Loss and score of networks whose outputs are what the user is told."""
+    with thread_limit(0):
+        return compare(run.loss.of_units(), run.scoring, networks, rows, held_out)
 
 
 def _is_fitted_name(name: str) -> bool:

@@ -32,6 +32,8 @@ class Fitted:
     network : torch.nn.Module
         What training goes on with where it is continued.
     calibration_rows : ndarray of float32 of shape (n_calibration, n_selected)
+    calibration_targets : ndarray of int of shape (n_calibration,) or None
+        Their classes; None for numbers.
     best_epoch : int
     history : dict of list
     """
@@ -40,6 +42,7 @@ class Fitted:
     module: nn.Sequential
     network: nn.Module
     calibration_rows: npt.NDArray[np.float32]
+    calibration_targets: npt.NDArray[np.int64] | None
     best_epoch: int
     history: dict[str, list[Any]]
 
@@ -55,9 +58,10 @@ class FrontierPoint:
     costs : dict of str to float
         "parameters", "multiplications", and every resource that the budget names.
     loss, score : float
-        Mean on the validation rows; on the training rows where there are none.
+        On the validation rows; on the training rows where there are none. The score is that of `scoring`;
+        where there is none, the accuracy or R².
     loss_std_error, score_std_error : float
-        Standard errors of those means.
+        Their standard errors.
 
     Examples
     --------
@@ -122,6 +126,8 @@ class Frontier:
         Why that one.
     held_out : bool
         Whether losses and scores are of rows that took no part in training.
+    chosen_by : str or None
+        Name of the score that points are chosen by, `scoring`; None for the loss.
 
     Examples
     --------
@@ -145,6 +151,7 @@ class Frontier:
     chosen: int
     reason: str
     held_out: bool
+    chosen_by: str | None = None
 
     def __len__(self) -> int:
         return len(self.points)
@@ -156,7 +163,7 @@ class Frontier:
         return iter(self.points)
 
     def find(self, **limits: float) -> int:
-        """Position of the point with the least loss among those within all limits.
+        """Position of the best point, by loss or by `scoring`, among those within all limits.
 
         Parameters
         ----------
@@ -183,7 +190,9 @@ class Frontier:
                 f"no network of this frontier keeps {asked}; the least that it has are {least}. Fit anew "
                 "with this limit as budget, or as n_features_to_select."
             )
-        return min(fitting, key=lambda n: self.points[n].loss)
+        return min(
+            fitting, key=lambda n: self.points[n].loss if self.chosen_by is None else -self.points[n].score
+        )
 
     def choosing(self, index: int, reason: str) -> Frontier:
         """The same frontier with another choice."""
@@ -265,14 +274,17 @@ def choose(
         Which of those is the cheapest, the next one, and so on.
     allowed : sequence of int
         Places in that order that may be chosen, at least one.
-    tolerance : "1-se", "1-se-paired", float or None
-        - "1-se": the cheapest whose score is below the best by no more than the best's standard error
-          (Breiman et al. 1984, section 3.4.3);
-        - "1-se-paired": the cheapest whose loss is above the least by no more than the standard error of the
-          difference of the two. Networks err on the same rows, so their difference is known much better than
-          either, and this asks for more;
-        - a float: the cheapest whose score is below the best by no more than that;
-        - None: the least loss, whatever it costs.
+    tolerance : "auto", "1-se", "1-se-paired", float or None
+        What the cheapest may be behind the best by, in the loss or in the score that networks are chosen by:
+
+        - "1-se": the standard error of the best one (Breiman et al. 1984, section 3.4.3);
+        - "1-se-paired": the standard error of the difference of the two. Networks err on the same rows, so
+          their difference is known much better than either, and this asks for more;
+        - "auto": that, or a hundredth where that is more: of the loss of a constant answer, or of the best
+          score;
+        - a float: that much of a score; of a loss, that share of the loss of a constant answer, which is a
+          difference of D² (of R², where the loss is a squared error);
+        - None: nothing, whatever it costs.
     share : float, default=1.0
         Share of the tolerance that may be used.
     what : str, default="cheapest"
@@ -291,37 +303,55 @@ def choose(
     >>> comparison = Comparison(
     ...     loss=np.array([0.9, 0.52, 0.50]),
     ...     score=np.array([0.60, 0.79, 0.80]),
-    ...     loss_covariance=np.diag([0.01, 0.01, 0.01]) ** 2,
+    ...     loss_covariance=np.diag([0.03, 0.03, 0.03]) ** 2,
     ...     score_covariance=np.diag([0.02, 0.02, 0.02]) ** 2,
     ...     held_out=True,
     ... )
-    >>> [choose(comparison, [0, 1, 2], [0, 1, 2], t)[0] for t in ("1-se", "1-se-paired", 0.3, 0.005, None)]
-    [1, 2, 0, 2, 2]
+    >>> [choose(comparison, [0, 1, 2], [0, 1, 2], t)[0] for t in ("1-se", "1-se-paired", 0.5, 0.005, None)]
+    [1, 1, 0, 2, 2]
     """
-    allowed = sorted(allowed)
-    loss, score = comparison.loss[list(order)], comparison.score[list(order)]
-    least = min(allowed, key=lambda n: loss[n])
+    order, allowed = list(order), sorted(allowed)
+    worth, covariance = comparison.worth[order], comparison.worth_covariance[np.ix_(order, order)]
+    best = max(allowed, key=lambda n: (worth[n], -comparison.loss[order[n]]))
+    by_loss = comparison.chosen_by is None
+    name = "loss" if by_loss else str(comparison.chosen_by)
+    shown = -worth if by_loss else worth
     if tolerance is None:
-        return least, f"least loss, {loss[least]:.4f}"
+        return best, f"{'least' if by_loss else 'best'} {name}, {shown[best]:.4f}"
+    within, words = _allowance(comparison, worth, covariance, best, tolerance)
+    index = next(n for n in allowed if worth[n] >= worth[best] - share * within[n])
     part = "" if share == 1.0 else f"{share:g} of "
-    if tolerance == "1-se-paired":
-        error = _error_of_difference(comparison.loss_covariance[np.ix_(order, order)], least)
-        index = next(n for n in allowed if n == least or loss[n] <= loss[least] + share * error[n])
-        return index, (
-            f"{what} whose loss, {loss[index]:.4f}, is above the least, {loss[least]:.4f}, by no more than "
-            f"{part}the standard error of the difference, {error[index]:.4f}"
-        )
-    best = max(allowed, key=lambda n: (score[n], -loss[n]))
+    return index, (
+        f"{what} whose {name}, {shown[index]:.4f}, is {'above the least' if by_loss else 'below the best'}, "
+        f"{shown[best]:.4f}, by no more than {part}{words}, {within[index]:.4f}"
+    )
+
+
+#: What "auto" calls equal in any case, as a share.
+EQUAL = 0.01
+
+
+def _allowance(
+    comparison: Comparison, worth: FloatArray, covariance: FloatArray, best: int, tolerance: str | float
+) -> tuple[FloatArray, str]:
+    """What each network may be behind the best by, and that in words."""
+    by_loss = comparison.chosen_by is None
+    if not isinstance(tolerance, str):
+        scale = comparison.loss_of_constant if by_loss else 1.0
+        words = f"{tolerance:g} of the loss of a constant" if by_loss else "the tolerance"
+        return np.full(len(worth), tolerance * scale), words
     if tolerance == "1-se":
-        error = np.sqrt(np.diag(comparison.score_covariance)[list(order)])
         # Where every row is right the error comes out 0, but no score is known better than to one row.
-        least_error = 1.0 / comparison.n_rows if comparison.n_rows else 0.0
-        within = max(float(error[best]), least_error)
-        words = f"{part}one standard error, {within:.4f},"
-    else:
-        within, words = float(tolerance), f"{part}{float(tolerance):g}"
-    index = next(n for n in allowed if score[n] >= score[best] - share * within)
-    return index, f"{what} with a score, {score[index]:.4f}, within {words} of the best, {score[best]:.4f}"
+        one_row = 0.0 if by_loss or not comparison.n_rows else 1.0 / comparison.n_rows
+        error = np.full(len(worth), max(float(covariance[best, best]) ** 0.5, one_row))
+        return error, "one standard error"
+    error = _error_of_difference(covariance, best)
+    words = "the standard error of the difference"
+    if tolerance == "1-se-paired":
+        return error, words
+    equal = EQUAL * (comparison.loss_of_constant if by_loss else abs(float(worth[best])))
+    of = "of the loss of a constant" if by_loss else "of the score"
+    return np.maximum(error, equal), f"{words}, or {EQUAL:g} {of}"
 
 
 def _error_of_difference(covariance: FloatArray, index: int) -> FloatArray:

@@ -18,6 +18,7 @@ from sk_shadownet._checks import (
 from sk_shadownet._limits import HARDWARE
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._scoring import Scoring, check_scoring
 from sk_shadownet._sizes import (
     Sizes,
     asks_for_auto,
@@ -136,7 +137,17 @@ def plan_run(
         chain=chain,
         allotment=sizes.allotment,
         loads=sizes.loads,
+        scoring=_scoring(e),
     )
+
+
+def _scoring(estimator: Any) -> Scoring | None:
+    """What epochs, members and sizes are chosen by; None for the loss."""
+    found = check_scoring(estimator.scoring)
+    if found is None:
+        return None
+    classes = getattr(estimator, "classes_", None)
+    return Scoring(*found, classes, flat=getattr(estimator, "_flat_targets", False))
 
 
 def _plan_network(estimator: Any, n_features: int, n_outputs: int, loss: Loss) -> tuple[Chain | None, Sizes]:

@@ -9,6 +9,9 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
 
 from sk_shadownet._allotment import Allotment
 from sk_shadownet._budget import Budget
@@ -20,12 +23,14 @@ from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
 if TYPE_CHECKING:
-    from sk_shadownet.fpga import FPGAConfig
+    from sk_shadownet.fpga import FixedPointPlan, FPGAConfig
 
-__all__ = ["Thin", "export_options", "other_point", "settle"]
+__all__ = ["Judge", "Thin", "export_options", "other_point", "settle"]
 
 # Trains networks with fewer inputs than the first, fewest first; compares them and then all of the sequence.
 Thin = Callable[[Fitted, Sequence[Fitted]], tuple[list[Fitted], Comparison] | None]
+# Compares networks that take all features.
+Judge = Callable[[Sequence[nn.Module]], Comparison]
 
 # Share of the tolerance that hidden widths may use where inputs are thinned out after them.
 WIDTHS_SHARE = 0.5
@@ -38,6 +43,7 @@ def settle(
     fitted: list[Fitted],
     quantize: Callable[[], None],
     thin: Thin,
+    judge: Judge,
 ) -> Allotment | None:
     """Make the estimator the network that sizes, budget and tolerance ask for.
 
@@ -54,6 +60,8 @@ def settle(
         Finishes in fixed point what the estimator is.
     thin : callable
         Finds networks of the same hidden widths with fewer inputs; None where there are none.
+    judge : callable
+        Compares networks on the rows that decide.
 
     Returns
     -------
@@ -69,9 +77,11 @@ def settle(
     assert allotment is not None
     budget = allotment.budget
     names = hardware_names(budget)
-    costs = [_costs(estimator, one, budget) for one in fitted]
+    costs, rounded = _counted(estimator, fitted, budget)
     if all(np.isinf(budget.load_of(counted)) for counted in costs):
         _measure(estimator, names)  # raises, and what ails this one ails all
+    if names and not quantized:
+        comparison = judge(rounded)
     frontier, order = _frontier(fitted, costs, comparison, budget)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
@@ -80,14 +90,14 @@ def settle(
         index, reason = choose(comparison, order, allowed, tolerance, share=WIDTHS_SHARE if thins else 1.0)
         chosen = frontier.choosing(index, reason)
         if thins:
-            chosen = _with_fewer_inputs(estimator, chosen, budget, thin)
+            chosen = _with_fewer_inputs(estimator, chosen, budget, thin, judge)
         point = chosen[chosen.chosen]
         estimator._adopt(point.fitted)
         estimator.frontier_ = chosen
         if not quantized:
             return None
         quantize()
-        measured = {**point.costs, **_count(estimator, names)}
+        measured = {**point.costs, **_count(estimator, names)[0]}
         if budget.keeps(measured):
             return None
         allowed.remove(index)
@@ -150,7 +160,11 @@ def _round(estimator: Any) -> None:
     from sk_shadownet.fpga import quantized_module
 
     fixed = quantized_module(
-        estimator.module_, estimator.calibration_rows_, estimator.quantization, task=estimator._task
+        estimator.module_,
+        estimator.calibration_rows_,
+        estimator.quantization,
+        task=estimator._task,
+        targets=getattr(estimator, "calibration_targets_", None),
     )
     estimator.module_ = fixed.to_sequential()
     estimator.fixed_point_plan_ = fixed.plan()
@@ -163,7 +177,7 @@ def _frontier(
     buildable = [n for n in range(len(fitted)) if np.isfinite(budget.load_of(costs[n]))]
     order = sorted(buildable, key=lambda n: (budget.load_of(costs[n]), costs[n]["multiplications"], n))
     points = tuple(_point(fitted[n], costs[n], comparison, n) for n in order)
-    return Frontier(points, 0, "", comparison.held_out), order
+    return Frontier(points, 0, "", comparison.held_out, comparison.chosen_by), order
 
 
 def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:
@@ -183,14 +197,18 @@ def _thins_inputs(estimator: Any, allotment: Allotment) -> bool:
     return asked and allotment.exact[0] is None and None in allotment.exact[1:]
 
 
-def _with_fewer_inputs(estimator: Any, frontier: Frontier, budget: Budget, thin: Thin) -> Frontier:
+def _with_fewer_inputs(
+    estimator: Any, frontier: Frontier, budget: Budget, thin: Thin, judge: Judge
+) -> Frontier:
     """The frontier with one more network, of the chosen hidden widths and fewer inputs, if that will do."""
     before = frontier[frontier.chosen]
     found = thin(before.fitted, [point.fitted for point in frontier]) if before.n_features > 1 else None
     if found is None:
         return frontier
     fitted, comparison = found
-    costs = [*(_costs(estimator, one, budget) for one in fitted), *(point.costs for point in frontier)]
+    costs, rounded = _counted(estimator, [*fitted, *(point.fitted for point in frontier)], budget)
+    if hardware_names(budget) and estimator.quantization is None:
+        comparison = judge(rounded)
     n = len(fitted)
     # The chosen one comes after those with fewer inputs; all others only say what the best is.
     order = [*range(n), n + frontier.chosen, *(n + k for k in range(len(frontier)) if k != frontier.chosen)]
@@ -204,38 +222,60 @@ def _with_fewer_inputs(estimator: Any, frontier: Frontier, budget: Budget, thin:
     return frontier.with_chosen(position, point, f"{frontier.reason}; of its hidden widths {reason}")
 
 
-def _costs(estimator: Any, fitted: Fitted, budget: Budget) -> dict[str, float]:
-    """Costs of one network; those of hardware by counting its own weights."""
-    widths = fitted.architecture.widths
-    counted = {
-        "parameters": float(count_parameters(widths)),
-        "multiplications": float(count_multiplications(widths)),
-        **budget.costs(widths),
-    }
+class _Rounded(nn.Module):
+    """A network as the hardware has it, on rows of all features."""
+
+    def __init__(self, plan: FixedPointPlan, columns: npt.NDArray[np.intp]) -> None:
+        super().__init__()
+        self.plan, self.columns = plan, columns
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs = self.plan.forward(x.cpu().numpy()[:, self.columns])
+        return torch.from_numpy(outputs).to(x.device).unsqueeze(0)
+
+
+def _counted(
+    estimator: Any, fitted: Sequence[Fitted], budget: Budget
+) -> tuple[list[dict[str, float]], list[nn.Module]]:
+    """Costs of networks, those of hardware by counting their own weights; and the networks as counted."""
     names = hardware_names(budget)
-    if names:
-        estimator._adopt(fitted)
-        counted.update(_count(estimator, names))
-    return counted
+    costs, networks = [], list[nn.Module]()
+    for one in fitted:
+        widths = one.architecture.widths
+        counted = {
+            "parameters": float(count_parameters(widths)),
+            "multiplications": float(count_multiplications(widths)),
+            **budget.costs(widths),
+        }
+        network = one.network
+        if names:
+            estimator._adopt(one)
+            measured, plan = _count(estimator, names)
+            counted.update(measured)
+            if plan is not None:
+                network = _Rounded(plan, np.flatnonzero(one.architecture.masks[0]))
+        costs.append(counted)
+        networks.append(network)
+    return costs, networks
 
 
-def _count(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
+def _count(estimator: Any, names: tuple[str, ...]) -> tuple[dict[str, float], FixedPointPlan | None]:
     """Figures of hardware; infinite where there can be none, as rounding may leave nothing but constants."""
     try:
-        return _measure(estimator, names) if names else {}
+        return _measure(estimator, names) if names else ({}, None)
     except ExportError:
-        return dict.fromkeys(names, float("inf"))
+        return dict.fromkeys(names, float("inf")), None
 
 
-def _measure(estimator: Any, names: tuple[str, ...]) -> dict[str, float]:
-    """Figures of the estimate that an export of the estimator would print."""
+def _measure(estimator: Any, names: tuple[str, ...]) -> tuple[dict[str, float], FixedPointPlan]:
+    """Figures of the estimate that an export of the estimator would print, and the plan they are of."""
     from sk_shadownet.fpga._costs import hardware_costs
 
     config = _configuration(estimator)
     if estimator.quantization is not None and not hasattr(estimator, "fixed_point_plan_"):
         config = replace(config, precision=estimator.quantization)
-    costs = hardware_costs(estimator, config)
-    return {name: costs[name] for name in names}
+    costs, plan = hardware_costs(estimator, config)
+    return {name: costs[name] for name in names}, plan
 
 
 def _tighter(budget: Budget, frontier: Frontier) -> Budget:

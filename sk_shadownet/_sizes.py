@@ -144,7 +144,7 @@ def keep_whole(
 def check_tolerance(value: Any) -> str | float:
     """``tolerance``, a rule by name or a loss of score."""
     if isinstance(value, str):
-        return check_choice("tolerance", value, ("1-se", "1-se-paired"))
+        return check_choice("tolerance", value, ("auto", "1-se", "1-se-paired"))
     return check_real("tolerance", value, 0)
 
 

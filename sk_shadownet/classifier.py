@@ -158,8 +158,10 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     best_epoch_ : int
         Epoch, from 1, whose weights were kept.
     calibration_rows_ : ndarray of float32 of shape (n_calibration, n_selected)
-        Selected features of training rows, for `to_fpga`: a sample, and every row with an extreme of an input
-        or of a unit.
+        Selected features of training rows, for `to_fpga`: a sample with as many rows of each class as there
+        are, and every row with an extreme of an input or of a unit.
+    calibration_targets_ : ndarray of int of shape (n_calibration,)
+        Their classes, as positions in ``classes_``.
     fixed_point_plan_ : FixedPointPlan
         Formats and rounded weights of the hardware; only with `quantization`.
     quantization_history_ : dict of list
@@ -237,7 +239,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         n_features_to_select: Any = None,
         target_hidden_layer_sizes: Any = None,
         budget: Any = None,
-        tolerance: Any = "1-se",
+        tolerance: Any = "auto",
+        scoring: Any = None,
         fpga: Any = None,
         module: Any = None,
         prune: Any = None,
@@ -265,6 +268,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         self.target_hidden_layer_sizes = target_hidden_layer_sizes
         self.budget = budget
         self.tolerance = tolerance
+        self.scoring = scoring
         self.fpga = fpga
         self.module = module
         self.prune = prune

@@ -228,7 +228,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         n_features_to_select: Any = None,
         target_hidden_layer_sizes: Any = None,
         budget: Any = None,
-        tolerance: Any = "1-se",
+        tolerance: Any = "auto",
+        scoring: Any = None,
         fpga: Any = None,
         module: Any = None,
         prune: Any = None,
@@ -256,6 +257,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         self.target_hidden_layer_sizes = target_hidden_layer_sizes
         self.budget = budget
         self.tolerance = tolerance
+        self.scoring = scoring
         self.fpga = fpga
         self.module = module
         self.prune = prune

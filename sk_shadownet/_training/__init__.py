@@ -2,7 +2,7 @@
 
 from sk_shadownet._training._finishing import finish
 from sk_shadownet._training._loss import LOSSES, CrossEntropy, Loss, PointLoss
-from sk_shadownet._training._points import Comparison, Point, Trained
+from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._rows import Rows, as_tensor
 from sk_shadownet._training._run import Run, train
 from sk_shadownet._training._thinning import thin
@@ -19,6 +19,7 @@ __all__ = [
     "Run",
     "Trained",
     "as_tensor",
+    "compare",
     "finish",
     "thin",
     "thread_limit",

@@ -79,7 +79,7 @@ class BestEpoch(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
         if dataset_valid is None or not self.shrinking.finished:
             return
-        losses = net.history[-1, "member_valid_loss"]
+        losses = net.standing()
         member = min(range(len(losses)), key=losses.__getitem__)
         if losses[member] < self.loss:
             self.loss, self.member, self.epoch = losses[member], member, len(net.history)
@@ -123,7 +123,7 @@ class BestOfEach(Callback):  # type: ignore[misc]
         done = [n for n, branch in enumerate(self.narrowing.branches) if branch.is_done]
         if dataset_valid is None or not done:
             return
-        losses = net.history[-1, "member_valid_loss"]
+        losses = net.standing()
         better = [n for n in done if n not in self.best or losses[n] < self.best[n][0]]
         state = deepcopy(net.module_.state_dict()) if better else {}
         self.best.update({n: (losses[n], len(net.history), net.module_, state) for n in better})

@@ -97,9 +97,9 @@ def finish(
         net = build_net(
             run, _Alone(network, torch.as_tensor(columns)), callbacks, epochs, learning_rate, len(rows)
         )
-        before, loss_before = _start(net, valid)
+        before, before_loss = _start(net, valid)
         net.fit(rows, valid)
-        trained = best.restore(net) and best.loss < loss_before
+        trained = best.restore(net) and best.loss < before_loss
     network = network if trained or valid is None else before
     history = net.history.to_list()
     kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
@@ -107,7 +107,9 @@ def finish(
 
 
 def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, float]:
-    """A copy of the network before training, and its validation loss."""
+    """A copy of the network before training, and its standing on the validation rows; less is better."""
     net.initialize()
-    loss = math.inf if valid is None else float(net.evaluate(valid)[0])
-    return deepcopy(net.module_.network), loss
+    if valid is None:
+        return deepcopy(net.module_.network), math.inf
+    loss, score = net.evaluate(valid)
+    return deepcopy(net.module_.network), float(loss if net.scoring is None else -score)

@@ -68,6 +68,10 @@ class Loss(nn.Module):
         del y, weight
         return None
 
+    @abstractmethod
+    def of_constant(self, y: Tensor, weight: Tensor | None) -> float:
+        """Mean loss of the best answer that is the same for all rows."""
+
     def in_units(self, module: nn.Sequential) -> nn.Sequential:
         """The network whose outputs are what the user is told, from the one that was trained."""
         return module
@@ -126,6 +130,12 @@ class CrossEntropy(Loss):
         if y.dim() == 2:
             return y
         return torch.eye(n_outputs, dtype=torch.float32, device=y.device).index_select(0, y)
+
+    def of_constant(self, y: Tensor, weight: Tensor | None) -> float:
+        """Entropy of the classes' shares."""
+        share = torch.bincount(y, None if weight is None else weight.double()).double()
+        share = share.clamp(min=0) / share.clamp(min=0).sum()
+        return float(-torch.xlogy(share, share).sum())
 
     def decide(self, probabilities: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Index of the likeliest class."""
@@ -190,6 +200,13 @@ class PointLoss(Loss):
         centre = (w * y).sum(dim=0) / w.sum()
         return (w * (y - centre) ** 2).sum(dim=0) / w.sum()
 
+    def of_constant(self, y: Tensor, weight: Tensor | None) -> float:
+        """Loss of the mean, or of the median."""
+        z = self._standardise(y)
+        w = torch.ones(len(y), dtype=z.dtype) if weight is None else weight.to(z.dtype)
+        errors = z - self._centre(z, w)
+        return float((w @ self._of_errors(errors)).mean() / w.sum())
+
     def in_units(self, module: nn.Sequential) -> nn.Sequential:
         """The last layer takes over mean and scale."""
         module = deepcopy(module)
@@ -222,6 +239,11 @@ class PointLoss(Loss):
     def _of_errors(errors: Tensor) -> Tensor:
         """Loss of each error."""
 
+    @staticmethod
+    @abstractmethod
+    def _centre(z: Tensor, weight: Tensor) -> Tensor:
+        """The numbers with the least mean loss, of shape (n_outputs,), for targets of (n_rows, n_outputs)."""
+
     def _standardise(self, y: Tensor) -> Tensor:
         return (y - self.mean) * self.inverse
 
@@ -248,6 +270,10 @@ class SquaredError(PointLoss):
     def _of_errors(errors: Tensor) -> Tensor:
         return errors.square()
 
+    @staticmethod
+    def _centre(z: Tensor, weight: Tensor) -> Tensor:
+        return weight @ z / weight.sum()
+
 
 class AbsoluteError(PointLoss):
     """The absolute error, whose least mean is at the median of y."""
@@ -255,6 +281,12 @@ class AbsoluteError(PointLoss):
     @staticmethod
     def _of_errors(errors: Tensor) -> Tensor:
         return errors.abs()
+
+    @staticmethod
+    def _centre(z: Tensor, weight: Tensor) -> Tensor:
+        ranked, order = z.sort(dim=0)
+        half = (weight[order].cumsum(dim=0) < weight.sum() / 2).sum(dim=0)
+        return ranked.gather(0, half.clamp(max=len(z) - 1)[None])[0]
 
 
 # scikit-learn's names.

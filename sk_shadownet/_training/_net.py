@@ -12,9 +12,11 @@ import torch
 from skorch import NeuralNet
 from torch import Tensor, nn
 
+from sk_shadownet._scoring import Answers, Scoring
+from sk_shadownet._training._loss import Loss
 from sk_shadownet._training._rows import EVALUATION_ROWS, Batch, Probes, Rows, iterate
 
-__all__ = ["ShadowNet"]
+__all__ = ["ShadowNet", "answers_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,8 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         Columns that training batches have besides the features.
     say : Tensor of shape (n_members,) or None
         Share of each member in what all of them learn besides the targets; None where each learns alone.
+    scoring : Scoring or None
+        What members and epochs are chosen by; None for the loss.
     """
 
     generator: torch.Generator | None = None
@@ -61,6 +65,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
     n_steps = 1
     probes: Probes | None = None
     say: Tensor | None = None
+    scoring: Scoring | None = None
 
     @property
     def progress(self) -> float:
@@ -153,12 +158,27 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
         sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
         spread = self.criterion_.spread(rows.y, rows.w)
+        answers = []
         for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
             outputs = self.module_(x)
             sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
-            sums[1] += self.criterion_.score(outputs, y, weight, spread).cpu() * len(x)
+            if self.scoring is None:
+                sums[1] += self.criterion_.score(outputs, y, weight, spread).cpu() * len(x)
+            else:
+                answers.append(outputs)
         sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
-        return sums[0] / len(rows), sums[1] / len(rows)
+        means = sums / len(rows)
+        if self.scoring is not None:
+            said = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
+            means[1] = torch.from_numpy(self.scoring.of(said))
+        return means[0], means[1]
+
+    def standing(self) -> list[float]:
+        """What each member was worth in the last epoch, on the validation rows; less is better."""
+        if self.scoring is None:
+            losses: list[float] = self.history[-1, "member_valid_loss"]
+            return losses
+        return [-score for score in self.history[-1, "member_valid_score"]]
 
     def holding(self, network: nn.Module) -> ShadowNet:
         """Another net that shares everything with this one but has `network`.
@@ -189,3 +209,14 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         """Index of the likeliest class, or numbers of shape (n_rows, n_outputs)."""
         decided: npt.NDArray[np.generic] = self.criterion_.decide(self.predict_proba(X))
         return decided
+
+
+def answers_of(loss: Loss, outputs: Tensor, rows: Rows) -> Answers:
+    """What several networks, `outputs` of shape (n_networks, n_rows, n_outputs), say of `rows`."""
+    return Answers(
+        outputs=outputs.cpu().double().numpy(),
+        probabilities=loss.probabilities(outputs).cpu().double().numpy(),
+        X=rows.X.cpu().numpy(),
+        y=rows.y.cpu().numpy(),
+        weight=None if rows.w is None else rows.w.cpu().double().numpy(),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sk_shadownet._training._net import ShadowNet
+from sk_shadownet._scoring import Scoring
+from sk_shadownet._training._loss import Loss
+from sk_shadownet._training._net import ShadowNet, answers_of
 from sk_shadownet._training._rows import EVALUATION_ROWS, Rows, iterate
 
 __all__ = ["Comparison", "Point", "Trained", "compare"]
@@ -68,6 +70,10 @@ class Comparison:
         Whether the rows took no part in training.
     n_rows : int, default=0
         How many rows; 0 where that does not matter.
+    loss_of_constant : float, default=1.0
+        What the best answer that is the same for all rows would lose.
+    chosen_by : str or None, default=None
+        Name of the score that networks are chosen by; None for the loss.
     """
 
     loss: FloatArray
@@ -76,6 +82,18 @@ class Comparison:
     score_covariance: FloatArray
     held_out: bool
     n_rows: int = 0
+    loss_of_constant: float = 1.0
+    chosen_by: str | None = None
+
+    @property
+    def worth(self) -> FloatArray:
+        """What networks are chosen by, larger being better: the score that was named, or the loss turned."""
+        return -self.loss if self.chosen_by is None else self.score
+
+    @property
+    def worth_covariance(self) -> FloatArray:
+        """Covariance of the worth."""
+        return self.loss_covariance if self.chosen_by is None else self.score_covariance
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,20 +135,37 @@ class Trained:
 
 
 @torch.no_grad()
-def compare(net: ShadowNet, networks: Sequence[nn.Module], rows: Rows, held_out: bool) -> Comparison:
+def compare(
+    loss: Loss, scoring: Scoring | None, networks: Sequence[nn.Module], rows: Rows, held_out: bool
+) -> Comparison:
     """Loss and score of every network on `rows`, with the covariances of their means.
 
+    Parameters
+    ----------
+    loss : Loss
+    scoring : Scoring or None
+        What is compared besides the loss; None for accuracy or R².
+    networks : sequence of nn.Module
+        Each takes rows of all features and gives outputs of shape (1, n_rows, n_outputs).
+    rows : Rows
+    held_out : bool
+        Whether the rows took no part in training.
+
+    Notes
+    -----
     A weighted mean ``m = sum(w v) / sum(w)`` has the covariance ``sum(w^2 (v - m)(v' - m')) / sum(w)^2``.
     """
     weight = rows.weight if rows.weight is None or rows.index is None else rows.weight[rows.index]
-    spread = net.criterion_.spread(rows.y, weight)
+    spread = loss.spread(rows.y, weight)
     n = len(networks)
-    total, squares = 0.0, 0.0
+    total, squares, answers = 0.0, 0.0, []
     sums, shifts, products = np.zeros((2, n)), np.zeros((2, n)), np.zeros((2, n, n))
     for x, y, w in map(rows.take, iterate(len(rows), EVALUATION_ROWS, None)):
         outputs = torch.cat([network(x) for network in networks])
-        loss, score = net.criterion_.of_rows(outputs, y), net.criterion_.row_scores(outputs, y, spread)
-        values = torch.stack([loss, score]).cpu().double().numpy()
+        if scoring is not None:
+            answers.append(outputs)
+        losses, score = loss.of_rows(outputs, y), loss.row_scores(outputs, y, spread)
+        values = torch.stack([losses, score]).cpu().double().numpy()
         share = np.ones(len(x)) if w is None else w.cpu().double().numpy()
         total, squares = total + share.sum(), squares + (share**2).sum()
         sums = sums + values @ share
@@ -143,4 +178,14 @@ def compare(net: ShadowNet, networks: Sequence[nn.Module], rows: Rows, held_out:
     # Where all rows have the same value rounding may leave a variance below 0.
     for of_mean in covariance:
         np.fill_diagonal(of_mean, np.maximum(of_mean.diagonal(), 0.0))
-    return Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out, len(rows))
+    constant = loss.of_constant(rows.y, weight)
+    found = Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out, len(rows), constant)
+    if scoring is None:
+        return found
+    said = answers_of(loss, torch.cat(answers, dim=1), rows)
+    return replace(
+        found,
+        score=scoring.of(said),
+        score_covariance=scoring.covariance(said),
+        chosen_by=scoring.name,
+    )

@@ -18,6 +18,7 @@ from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
+from sk_shadownet._scoring import Scoring
 from sk_shadownet._start import Chain
 from sk_shadownet._training._branching import FRESH, Branching
 from sk_shadownet._training._callbacks import (
@@ -69,6 +70,8 @@ class Run:
         Decides the widths within a budget; a layer that it is free to choose has the target 1.
     loads : tuple of float
         Shares of the budget, falling, for each of which there shall be a network. Empty for one alone.
+    scoring : Scoring or None
+        What epochs and members are chosen by; None for the loss.
     """
 
     widths: tuple[int, ...]
@@ -94,6 +97,7 @@ class Run:
     chain: Chain | None = None
     allotment: Allotment | None = None
     loads: tuple[float, ...] = ()
+    scoring: Scoring | None = None
 
 
 def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor) -> Trained:
@@ -127,7 +131,9 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         if branching is None or isinstance(best, BestEpoch):
             return collect(net, shadows[0].scores()[0], [_one_point(net, shadows, best, rows)], None)
         points = points_of(net, narrowing, best, rows)
-        comparison = compare(net, [point.network for point in points], valid or rows, valid is not None)
+        comparison = compare(
+            net.criterion_, net.scoring, [point.network for point in points], valid or rows, valid is not None
+        )
         return collect(net, shadows[0].scores()[0], points, comparison)
 
 
@@ -257,6 +263,7 @@ def build_net(
     )
     net.generator = torch.Generator().manual_seed(run.seed)
     net.n_steps = -(-n_rows // run.batch_size) * max_epochs
+    net.scoring = run.scoring
     return net
 
 
@@ -284,7 +291,8 @@ def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
 def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows: Rows) -> Point:
     """The best member at its best epoch."""
     if not best.restore(net) and net.module_.n_members > 1:
-        best.member = int(net.evaluate(rows)[0].argmin())
+        loss, score = net.evaluate(rows)
+        best.member = int(loss.argmin() if net.scoring is None else score.argmax())
     require_finite(net)
     masks = []
     for shadow in shadows:

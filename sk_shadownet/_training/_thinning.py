@@ -117,7 +117,12 @@ def thin(
             return None
         points = points_of(net, narrowing, best, rows)[:-1]
         networks = [point.network for point in points] + list(others)
-        return collect(net, None, points, compare(net, networks, valid or rows, valid is not None))
+        return collect(
+            net,
+            None,
+            points,
+            compare(net.criterion_, net.scoring, networks, valid or rows, valid is not None),
+        )
 
 
 def _thinner(branch: Branch, loss: Loss, rows: Rows) -> list[Branch]:

@@ -1,0 +1,183 @@
+"""What networks are chosen by: scikit-learn's scorers, asked about outputs that are there already."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import get_scorer
+
+from sk_shadownet.exceptions import InvalidParameterError
+
+__all__ = ["Answers", "Scoring", "check_scoring"]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Parts of the rows that a standard error leaves out in turn; it is then itself known to a sixth.
+N_GROUPS = 20
+
+
+def check_scoring(value: Any) -> tuple[str, Callable[..., float]] | None:
+    """Name and scorer of ``scoring``; None stands for the loss.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is neither a name that scikit-learn knows nor a callable.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            return value, get_scorer(value)
+        except ValueError:
+            raise InvalidParameterError(
+                f"scoring={value!r} is no name that scikit-learn knows; sklearn.metrics.get_scorer_names() "
+                "lists them. Pass one of those, a callable (estimator, X, y) such as "
+                "sk_shadownet.metrics.signal_efficiency(rate=1e-3), or None for the loss."
+            ) from None
+    if callable(value):
+        return getattr(value, "__name__", None) or repr(value), value
+    raise InvalidParameterError(
+        "scoring must be the name of one of scikit-learn's scorers, a callable (estimator, X, y) or None "
+        f"for the loss, got {value!r}."
+    )
+
+
+class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier that gives the answers of rows that have been asked about."""
+
+    def __init__(self, logits: Any = None, probabilities: Any = None, classes: Any = None) -> None:
+        self.logits, self.probabilities, self.classes = logits, probabilities, classes
+
+    @property
+    def classes_(self) -> npt.NDArray[Any]:
+        return np.asarray(self.classes)
+
+    def decision_function(self, X: Any) -> FloatArray:
+        z: FloatArray = self.logits
+        return z[:, 1] - z[:, 0] if z.shape[1] == 2 else z
+
+    def predict_proba(self, X: Any) -> FloatArray:
+        return np.asarray(self.probabilities)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        return np.asarray(self.classes_[self.probabilities.argmax(axis=1)])
+
+
+class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A regressor that gives the answers of rows that have been asked about."""
+
+    def __init__(self, numbers: Any = None) -> None:
+        self.numbers = numbers
+
+    def predict(self, X: Any) -> FloatArray:
+        return np.asarray(self.numbers)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What several networks say of the same rows.
+
+    Parameters
+    ----------
+    outputs, probabilities : ndarray of shape (n_networks, n_rows, n_outputs)
+        Logits and class probabilities; where there are no classes the second are numbers in the user's units.
+    X : ndarray of shape (n_rows, n_features)
+    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
+        Positions among the classes, or numbers.
+    weight : ndarray of shape (n_rows,) or None
+    """
+
+    outputs: FloatArray
+    probabilities: FloatArray
+    X: npt.NDArray[Any]
+    y: npt.NDArray[Any]
+    weight: FloatArray | None
+
+    def some(self, stay: npt.NDArray[np.bool_]) -> Answers:
+        """The same of some rows."""
+        weight = None if self.weight is None else self.weight[stay]
+        return Answers(self.outputs[:, stay], self.probabilities[:, stay], self.X[stay], self.y[stay], weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Scoring:
+    """A scorer, and how to put the answers of networks before it.
+
+    Parameters
+    ----------
+    name : str
+    scorer : callable ``(estimator, X, y)`` or ``(estimator, X, y, sample_weight=...)``
+        Larger is better. It is told the weights of rows where it takes them.
+    classes : ndarray or None
+        Labels of the outputs; None where they are numbers.
+    flat : bool
+        Whether the numbers are of one output, and handed on in one dimension.
+    """
+
+    name: str
+    scorer: Callable[..., float]
+    classes: npt.NDArray[Any] | None
+    flat: bool = False
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the scorer can be told the weights of rows."""
+        parameters = signature(self.scorer).parameters.values()
+        return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+    def of(self, said: Answers) -> FloatArray:
+        """Score of each network, shape (n_networks,).
+
+        Raises
+        ------
+        InvalidParameterError
+            If the scorer raises, or gives no finite number.
+        """
+        scores = [self._of_one(z, p, said) for z, p in zip(said.outputs, said.probabilities, strict=True)]
+        return np.array(scores, dtype=np.float64)
+
+    def covariance(self, said: Answers) -> FloatArray:
+        """Covariance of the networks' scores, shape (n_networks, n_networks).
+
+        Notes
+        -----
+        The jackknife that leaves out a group of rows at a time: with many rows in each group it also serves
+        scores that are not smooth, such as an efficiency at a fixed rate (Shao and Wu 1989). Rows of each
+        class are dealt to the groups in turn, so that no group has what the others lack.
+        """
+        n = len(said.y)
+        group = np.empty(n, dtype=np.intp)
+        order = np.arange(n) if self.classes is None else np.argsort(said.y, kind="stable")
+        group[order] = np.arange(n) % N_GROUPS
+        scores = np.stack([self.of(said.some(group != g)) for g in range(min(N_GROUPS, n))])
+        away = scores - scores.mean(axis=0)
+        return np.asarray((1 - 1 / len(scores)) * away.T @ away)
+
+    def _of_one(self, outputs: FloatArray, probabilities: FloatArray, said: Answers) -> float:
+        model: Any
+        if self.classes is None:
+            truth = said.y[:, 0] if self.flat else said.y
+            model = _Regressor(probabilities[:, 0] if self.flat else probabilities)
+        else:
+            truth = self.classes[said.y]
+            model = _Classifier(outputs, probabilities, self.classes)
+        more = {"sample_weight": said.weight} if said.weight is not None and self.takes_weights else {}
+        try:
+            score = float(self.scorer(model, said.X, truth, **more))
+        except Exception as error:
+            raise InvalidParameterError(
+                f"scoring={self.name!r} could not score {len(truth):,} rows "
+                f"({type(error).__name__}: {error})."
+            ) from error
+        if not np.isfinite(score):
+            raise InvalidParameterError(
+                f"scoring={self.name!r} gave {score} on {len(truth):,} rows; a finite number is needed."
+            )
+        return score
