@@ -18,6 +18,7 @@ from sk_shadownet.fpga._fidelity import Fidelity
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel, export_model
 from sk_shadownet.fpga._handle import FPGAModel
+from sk_shadownet.fpga._handover import write_handover
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
 from sk_shadownet.fpga._project import replacing_folder, require_replaceable
@@ -47,6 +48,8 @@ def to_fpga(
     **options: Any,
 ) -> FPGAModel:
     """Write a fitted network as a hardware project.
+
+    Its folder ``emulator/`` computes the same bits in the experiment's software, in C++ and in numpy.
 
     Parameters
     ----------
@@ -144,6 +147,7 @@ def to_fpga(
     _warn_of_outside_scaling(exported)
     with replacing_folder(target, _record(config, plan, exported, loss)) as folder:
         device.write(folder)
+        write_handover(plan, exported, config, device, folder)
         if config.output == "probability":
             _warn_of_probabilities(device, plan, exported)
         text = write_readme(plan, exported, config, device, loss=loss)

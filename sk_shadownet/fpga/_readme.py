@@ -9,6 +9,7 @@ from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
 from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._handover import handover_lines
 from sk_shadownet.fpga._interface import input_signals, output_signals
 
 __all__ = ["write_readme"]
@@ -33,6 +34,7 @@ def write_readme(
         *_inputs(plan, model, device),
         *_outputs(plan, model, config, device),
         *_formats(plan),
+        *handover_lines(plan, model, config, device),
         *_next_steps(config, device),
     ]
     return "\n".join(parts).rstrip() + "\n"
