@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
 from sk_shadownet.shadow import SelectFeatures
+
+if TYPE_CHECKING:
+    from sk_shadownet.convert._fixed_point import FixedNetwork
 
 __all__ = ["Network", "check_output", "read_network", "require_plain_softplus"]
 
@@ -83,8 +86,8 @@ def read_network(model: Any) -> Network:
     if getattr(estimator, "fixed_point_plan_", None) is not None:
         raise ExportError(
             f"this {type(estimator).__name__} was trained with quantization and answers in fixed point, "
-            "which a graph of floats cannot do bit for bit; use to_fpga, or convert its module_ to have the "
-            "float network of its rounded weights."
+            "which a network of floats cannot do bit for bit; use to_fpga or to_onnx, or convert its module_ "
+            "to have the float network of its rounded weights."
         )
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
@@ -94,7 +97,7 @@ def read_network(model: Any) -> Network:
     return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
 
 
-def check_output(output: Any, network: Network) -> str:
+def check_output(output: Any, network: Network | FixedNetwork) -> str:
     """What a classifier's converted network ends in; others have no choice."""
     if output is None:
         return "probability"

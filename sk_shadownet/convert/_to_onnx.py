@@ -14,6 +14,7 @@ from torch import nn
 from sk_shadownet._checks import check_choice
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet.convert._fixed_point import FixedNetwork, read_fixed
 from sk_shadownet.convert._network import (
     PASSED_OVER,
     Network,
@@ -21,6 +22,7 @@ from sk_shadownet.convert._network import (
     read_network,
     require_plain_softplus,
 )
+from sk_shadownet.convert._onnx_fixed import require_exact, write_plan
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
@@ -42,9 +44,11 @@ def to_onnx(
 
     Parameters
     ----------
-    model : estimator, Pipeline or torch.nn.Sequential
+    model : estimator, Pipeline, torch.nn.Sequential, FPGAModel or FixedPointPlan
         A fitted ``ShadowMLPClassifier`` or ``ShadowMLPRegressor``; a pipeline that ends in one, whose scalers
-        become part of the first layer; or a module, taken in evaluation mode.
+        become part of the first layer; a module, taken in evaluation mode; or hardware that ``to_fpga`` gave,
+        or its plan. Hardware, plans and estimators trained with ``quantization`` become graphs of their
+        fixed-point arithmetic, equal to them bit for bit.
     path : path or None, default=None
         File to write; None writes none.
     inputs : {"all", "selected"}, default="all"
@@ -63,7 +67,11 @@ def to_onnx(
           the order of ``classes_``;
         - with ``output="logits"``, "logits" of that shape alone;
         - of a regressor "variable", float32 of shape (n_samples, n_outputs);
-        - of a module "output".
+        - of a module or a plan "output".
+
+        Fixed-point arithmetic is done in float64: so are its "logits", "probabilities", "variable" and
+        "output", and the "X" of hardware and plans. An estimator's "X" stays float32, of which it makes its
+        rows anyway. Rows with NaN, which fixed point cannot carry, get numbers of NaN, and no sensible label.
 
         Metadata "feature_names" and "class_labels" hold the names, one a line. Opset 17, or 20 with GELU.
 
@@ -72,7 +80,9 @@ def to_onnx(
     UnsupportedLayerError
         If a layer or a pipeline step has no ONNX form here.
     ExportError
-        If the estimator was trained with ``quantization``: a float graph is not its hardware.
+        If a graph would not give the bits of fixed-point arithmetic: where a pipeline scales the features of
+        an estimator trained with ``quantization``, and for hardware that puts out probabilities, but for
+        its logits.
     InvalidParameterError
         If a parameter is unknown.
     MissingToolError
@@ -91,16 +101,18 @@ def to_onnx(
     """
     onnx = import_onnx()
     check_choice("inputs", inputs, ("all", "selected"))
-    network = read_network(model)
+    network = read_fixed(model) or read_network(model)
     ending = check_output(output, network)
     writer = _Writer(onnx)
     value = "X"
     if inputs == "all" and network.selects:
         value = writer.add("Gather", [value, writer.constant("columns", network.columns)], axis=1)
-    for name, layer in network.layers:
-        if not isinstance(layer, PASSED_OVER):
-            with reading(f"layer {name!r} ({type(layer).__name__})"):
-                value = _write(writer, value, name, layer)
+    if isinstance(network, FixedNetwork):
+        require_exact(network, ending)
+        writer.use_float64(inputs=not network.single)
+        value = write_plan(writer, value, network)
+    else:
+        value = _write_layers(writer, value, network)
     names = network.feature_names if inputs == "all" else network.selected_names
     _write_outputs(writer, network, value, ending)
     proto = writer.finish(names, network.class_labels)
@@ -109,19 +121,29 @@ def to_onnx(
     return proto
 
 
-def _write_outputs(writer: _Writer, network: Network, value: str, output: str) -> None:
-    types = writer.onnx.TensorProto
+def _write_layers(writer: _Writer, value: str, network: Network) -> str:
+    for name, layer in network.layers:
+        if not isinstance(layer, PASSED_OVER):
+            with reading(f"layer {name!r} ({type(layer).__name__})"):
+                value = _write(writer, value, name, layer)
+    return value
+
+
+def _write_outputs(writer: _Writer, network: Network | FixedNetwork, value: str, output: str) -> None:
     if network.class_labels is None or output == "logits":
         name = {"classifier": "logits", "regressor": "variable", "module": "output"}[network.kind]
         writer.rename(value, name)
-        writer.output(name, types.FLOAT, 2)
+        writer.output(name, writer.kind, 2)
         return
+    if isinstance(network, FixedNetwork) and network.plan.widths[-1] == 1:
+        # One logit is that of the second class, beside 0 for the first.
+        value = writer.add("MatMul", [value, writer.constant("beside_0", np.array([[0.0, 1.0]]))])
     best = writer.add("ArgMax", [value], axis=1, keepdims=0)
     writer.add("Softmax", [value], output="probabilities", axis=-1)
     labels = _label_values(network.class_labels)
     writer.add("Gather", [writer.constant("class_labels", labels), best], output="label", axis=0)
     writer.output("label", writer.onnx.helper.np_dtype_to_tensor_dtype(labels.dtype), 1)
-    writer.output("probabilities", types.FLOAT, 2)
+    writer.output("probabilities", writer.kind, 2)
 
 
 def _label_values(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -138,9 +160,17 @@ class _Writer:
     def __init__(self, onnx: Any) -> None:
         self.onnx = onnx
         self.opset = OPSET
+        #: Of the numbers that come out, and of those that go in.
+        self.kind = self._kind_of_X = onnx.TensorProto.FLOAT
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._outputs: list[Any] = []
+
+    def use_float64(self, *, inputs: bool) -> None:
+        """Let what comes out be float64, and with ``inputs`` also what goes in."""
+        self.kind = self.onnx.TensorProto.DOUBLE
+        if inputs:
+            self._kind_of_X = self.kind
 
     def add(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
         """One more node; the name of its result."""
@@ -168,7 +198,7 @@ class _Writer:
         """The checked model."""
         helper = self.onnx.helper
         shape = ["n_samples", len(feature_names)]
-        X = helper.make_tensor_value_info("X", self.onnx.TensorProto.FLOAT, shape)
+        X = helper.make_tensor_value_info("X", self._kind_of_X, shape)
         graph = helper.make_graph(self._nodes, "sk_shadownet", [X], self._outputs, self._constants)
         proto = helper.make_model(
             graph,

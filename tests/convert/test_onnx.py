@@ -17,7 +17,7 @@ from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet.convert import from_onnx, to_onnx
-from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 from .nets import assert_same, kinds_of, modules, rows_for, run_torch
 
@@ -471,13 +471,6 @@ def test_modules_that_are_no_chain_are_refused():
         to_onnx(nn.Bilinear(2, 2, 2))
     with pytest.raises(UnsupportedLayerError, match="no layer with weights"):
         to_onnx(nn.Sequential(nn.ReLU()))
-
-
-def test_an_estimator_in_fixed_point_is_refused_with_two_ways_out(X):
-    clf = ShadowMLPClassifier((4,), quantization=8, max_epochs=2, random_state=0).fit(X, X[:, 0] > 0)
-    with pytest.raises(ExportError, match=r"answers in fixed point.*use to_fpga, or convert its module_"):
-        to_onnx(clf)
-    assert run_onnx(to_onnx(clf.module_), X)["output"].shape == (300, 2)
 
 
 def test_an_unfitted_estimator_is_refused():
