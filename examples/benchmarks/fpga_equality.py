@@ -1,26 +1,31 @@
-"""Do four implementations of one network agree in every bit? Twenty random networks, 10,000 rows each.
+"""Do seven implementations of one network agree in every bit? Twenty random networks, 10,000 rows each.
 
     python examples/benchmarks/fpga_equality.py
 
-The reference in Python, da4ml's interpreter (DAIS), the Verilog under Verilator, and the hls4ml project
-compiled with g++. Shapes, weights and the bits of every layer are drawn from a seed; the rows reach beyond
-the calibrated ranges, so that inputs and activations saturate.
+The reference in Python, da4ml's interpreter (DAIS), the Verilog under Verilator, the hls4ml project compiled
+with g++, the C++ header (of both exports) and the numpy file in their folder emulator/, and ONNX Runtime.
+Shapes, weights and the bits of every layer are drawn from a seed; the rows reach beyond the calibrated
+ranges, so that inputs and activations saturate.
 """
 
 from __future__ import annotations
 
 import argparse
+import runpy
+import subprocess
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import torch
 from torch import nn
 
+from sk_shadownet.convert import to_onnx
 from sk_shadownet.exceptions import HardwareWarning
-from sk_shadownet.fpga import to_fpga
+from sk_shadownet.fpga import FPGAModel, to_fpga
 
 # Rows and formats are drawn so that many values saturate: saturation must be equal, too.
 warnings.simplefilter("ignore", HardwareWarning)
@@ -45,8 +50,42 @@ def random_precision(random: np.random.Generator, n_layers: int) -> dict[str, An
     return {"input": int(random.integers(3, 11)), "output": None, **layers}
 
 
+CPP_MAIN = """
+#include <cstdio>
+#include "shadownet.hpp"
+int main() {
+    shadownet_emulator::Features raw{};
+    while (std::fread(raw.data(), sizeof raw, 1, stdin) == 1) {
+        const auto numbers = shadownet_emulator::to_doubles(shadownet_emulator::emulate(raw));
+        std::fwrite(numbers.data(), sizeof numbers, 1, stdout);
+    }
+}
+"""
+
+
+def run_header(fpga: FPGAModel, rows: np.ndarray) -> np.ndarray:
+    """Compile the C++ header handed over, and give it the rows."""
+    folder = fpga.output_dir / "emulator"
+    (folder / "main.cpp").write_text(CPP_MAIN)
+    subprocess.run(["g++", "-std=c++17", "-O2", "main.cpp", "-o", "main"], cwd=folder, check=True)
+    done = subprocess.run([folder / "main"], input=rows.tobytes(), capture_output=True, check=True)
+    return np.frombuffer(done.stdout)
+
+
+def run_numpy(fpga: FPGAModel, rows: np.ndarray) -> np.ndarray:
+    """Load the numpy file handed over, and give it the rows."""
+    emulator = runpy.run_path(str(fpga.output_dir / "emulator" / "shadownet.py"))
+    return emulator["to_floats"](emulator["emulate"](rows))
+
+
+def run_onnx(fpga: FPGAModel, rows: np.ndarray) -> np.ndarray:
+    """Write the plan as ONNX, and give ONNX Runtime the rows."""
+    session = onnxruntime.InferenceSession(to_onnx(fpga.plan).SerializeToString())
+    return session.run(["output"], {"X": rows})[0]
+
+
 def compare(seed: int, n_rows: int) -> bool:
-    """Export one network twice and print who agrees with the reference on every row."""
+    """Export one network twice, run it in all ways and print who agrees with the reference on every row."""
     random = np.random.default_rng(seed)
     module = random_module(random)
     linear = [layer for layer in module if isinstance(layer, nn.Linear)]
@@ -64,6 +103,10 @@ def compare(seed: int, n_rows: int) -> bool:
             "DAIS": rtl.decision_function(rows),
             simulated.engine: simulated.outputs,
             "hls4ml": hls.decision_function(rows),
+            "C++": run_header(rtl, rows),
+            "C++ (hls)": run_header(hls, rows),
+            "numpy": run_numpy(rtl, rows),
+            "ONNX": run_onnx(rtl, rows),
         }
     equal = {name: np.array_equal(out.reshape(reference.shape), reference) for name, out in given.items()}
     saturated = rtl.plan.count_overflows(rows).rows / n_rows

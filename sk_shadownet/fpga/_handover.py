@@ -138,7 +138,7 @@ def _vectors(plan: FixedPointPlan, model: ExportedModel) -> FloatArray:
     wide = random.uniform(low - 0.25 * span, high + 0.25 * span, (N_VECTORS, len(low)))
     ties = plan.inputs.quantize(random.uniform(low, high, (N_VECTORS // 4, len(low)))) + step / 2
     at_ends = [low, high, low - step / 2, high + step / 2, 0 * low, 0.49999999999999994 * step, -step / 2]
-    far = [np.full(len(low), value) for value in (np.inf, -np.inf, 1e30, -1e30, 5e-324)]
+    far = [np.full(len(low), value) for value in (np.inf, -np.inf, 1e30, -1e30, 1e-30)]
     rows = [model.rows[:N_VECTORS], wide, ties, np.nextafter(ties, -np.inf), at_ends, far]
     inputs = np.concatenate([np.asarray(part, dtype=np.float64) for part in rows])
     return inputs if model.scaling is None else model.scaling.invert(inputs)

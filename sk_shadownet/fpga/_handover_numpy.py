@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._handover_content import Ending, Handover, IntegerLayer
+from sk_shadownet.fpga._handover_content import Ending, Handover, IntArray, IntegerLayer
 
 __all__ = ["numpy_emulator"]
 
@@ -166,7 +166,7 @@ def _constants(content: Handover) -> list[str]:
     ]
     for n, layer in enumerate(content.network.layers, start=1):
         lines.append(f"\n# Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")
-        lines.append(_array(f"WEIGHT_{n}", layer.weight.tolist()))
+        lines.append(_table(f"WEIGHT_{n}", layer.weight))
         lines.append(_array(f"BIAS_{n}", layer.bias.tolist()))
         if layer.shift is not None:
             lines.append(_array(f"SHIFT_{n}", layer.shift.tolist()))
@@ -185,10 +185,18 @@ def _step(n: int, layer: IntegerLayer) -> str:
 
 
 def _array(name: str, values: Any, kind: str = "np.int64") -> str:
-    line = f"{name} = np.array({list(values)!r}, {kind})"
-    return textwrap.fill(line, 105, subsequent_indent="    ", break_on_hyphens=False)
+    return _wrapped(f"{name} = np.array({list(values)!r}, {kind})")
+
+
+def _table(name: str, weight: IntArray) -> str:
+    rows = [_wrapped(f"    {row!r},") for row in weight.tolist()]
+    return "\n".join([f"{name} = np.array([", *rows, "], np.int64)"])
 
 
 def _names(name: str, values: tuple[str, ...]) -> str:
     # One a line: a name may hold blanks, which wrapping would move.
     return "\n".join([f"{name} = (", *(f"    {value!a}," for value in values), ")"])
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 105, subsequent_indent="    ", break_on_hyphens=False)
