@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAModel
 
-__all__ = ["class_labels", "class_probabilities", "feature_names", "shadow_estimator"]
+__all__ = ["class_labels", "class_scores", "feature_names", "log_odds", "shadow_estimator"]
 
 
 def shadow_estimator(model: Any) -> Any:
@@ -56,27 +57,58 @@ def class_labels(model: Any) -> npt.NDArray[Any]:
     return np.asarray(labels)
 
 
-def class_probabilities(model: Any, X: Any) -> npt.NDArray[np.float64]:
-    """Probability of every class, shape (n_rows, n_classes), of a classifier or of emulated hardware.
+def class_scores(model: Any, X: Any) -> npt.NDArray[np.float64]:
+    """What ranks rows by class, shape (n_rows, n_classes), of a classifier or of emulated hardware.
 
-    Hardware puts out logits; their softmax ranks rows as the float network's probabilities do.
+    Log-odds of each class against all others, where the model has logits: its probabilities rank rows alike,
+    but those of different logits can be equal in floating point, and near 1 they are. Else its probabilities.
     """
     if isinstance(model, FPGAModel):
         if model.config.output == "probability":
             return np.asarray(model.predict_proba(X), dtype=np.float64)
-        return _softmax(model.decision_function(X))
-    if hasattr(model, "predict_proba"):
-        return np.asarray(model.predict_proba(X), dtype=np.float64)
-    if hasattr(model, "decision_function"):
-        return _softmax(np.asarray(model.decision_function(X), dtype=np.float64))
-    raise InvalidParameterError(
-        f"{type(model).__name__} has neither predict_proba nor decision_function; pass a classifier or an "
-        "FPGAModel, or the scores themselves to from_predictions."
-    )
+        return log_odds(model.decision_function(X))
+    known = hasattr(model, "predict_proba"), hasattr(model, "decision_function")
+    if known == (False, False):
+        raise InvalidParameterError(
+            f"{type(model).__name__} has neither predict_proba nor decision_function; pass a classifier or "
+            "an FPGAModel, or the scores themselves to from_predictions."
+        )
+    probabilities = np.asarray(model.predict_proba(X), dtype=np.float64) if known[0] else None
+    scores = log_odds(model.decision_function(X)) if known[1] else None
+    if scores is None or (probabilities is not None and not _are_alike(scores, probabilities)):
+        assert probabilities is not None
+        return probabilities
+    return scores
 
 
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    if logits.ndim == 1:  # the second class's logit less that of the first
-        logits = np.stack([np.zeros_like(logits), logits], axis=1)
-    exact = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exact / exact.sum(axis=1, keepdims=True))
+def log_odds(decision: Any) -> npt.NDArray[np.float64]:
+    """Log-odds of each class against all others, shape (n_rows, n_classes).
+
+    Parameters
+    ----------
+    decision : array-like of shape (n_rows, n_classes) or (n_rows,)
+        Logits; of two classes also the second one's less the first one's.
+
+    Examples
+    --------
+    Probabilities of 1 to the last digit, and still in order:
+
+    >>> log_odds([[0.0, 40.0], [0.0, 50.0]])[:, 1].tolist()
+    [40.0, 50.0]
+    >>> log_odds([40.0, 50.0])[:, 1].tolist()
+    [40.0, 50.0]
+    """
+    logits = np.asarray(decision, dtype=np.float64)
+    if logits.ndim == 2 and logits.shape[1] == 1:
+        logits = logits[:, 0]
+    if logits.ndim == 1:
+        return np.stack([-logits, logits], axis=1)
+    columns = range(logits.shape[1])
+    # Sorted, so that rows that say the same in another order get the same sum, to the last digit.
+    others = [np.sort(np.delete(logits, k, axis=1), axis=1) for k in columns]
+    return np.stack([logits[:, k] - logsumexp(others[k], axis=1) for k in columns], axis=1)
+
+
+def _are_alike(scores: npt.NDArray[np.float64], probabilities: npt.NDArray[np.float64]) -> bool:
+    """Whether these are log-odds of these probabilities: other decision functions rank rows otherwise."""
+    return scores.shape == probabilities.shape and np.allclose(expit(scores), probabilities, atol=1e-5)

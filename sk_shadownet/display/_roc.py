@@ -9,21 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet.display._axes import HATCHES, LINESTYLES, colour, ink, line_on, panels, safe_text
-from sk_shadownet.display._models import class_labels, class_probabilities
+from sk_shadownet._checks import check_choice, check_real
+from sk_shadownet.display._axes import HATCHES, colour, ink, line_on, panels
+from sk_shadownet.display._legend import legend_below, wrapped
+from sk_shadownet.display._models import class_labels, class_scores
 from sk_shadownet.display._roc_curve import RocCurve, make_curve, score_columns
+from sk_shadownet.display._roc_steps import draw_rejection, draw_roc, plain_log
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["RocDisplay"]
 
 KINDS = ("roc", "rejection", "working_point")
+#: Inches of a panel, and of a line of its legend.
+PANEL, LINE = 3.2, 0.16
+#: Characters of a class's name in a line under its bars.
+CLASS_NAME = 12
 
 
 @dataclass(eq=False)
 class RocDisplay:
     """ROC curves of every class against the rest, for several models laid over each other.
 
-    Made by `from_estimator`, `from_estimators` or `from_predictions`; `plot` draws it again.
+    Made by `from_estimator`, `from_estimators` or `from_predictions`; `plot` draws it again. Curves are
+    steps, whose corners are the cuts that can be set; nothing is interpolated between these. A legend stands
+    below each panel; where axes of yours are divided, a figure with ``layout="constrained"`` has most room.
 
     Parameters
     ----------
@@ -45,6 +54,12 @@ class RocDisplay:
     >>> display = RocDisplay.from_predictions(y, scores)
     >>> [(curve.model, curve.label, round(curve.auc, 2)) for curve in display.curves]
     [('dense', 'dog', 1.0), ('pruned', 'dog', 0.83)]
+
+    A trigger's view, with the efficiencies at fixed background rates:
+
+    >>> _ = display.plot(scale="log", rates=[0.2])
+    >>> [round(curve.efficiency_at(0.2), 2) for curve in display.curves]
+    [1.0, 0.67]
     """
 
     curves: tuple[RocCurve, ...]
@@ -65,23 +80,23 @@ class RocDisplay:
         *,
         sample_weight: Any = None,
         classes: Sequence[Any] | None = None,
-        kind: str = "roc",
-        signal_efficiency: float = 0.5,
         ax: Any = None,
+        **options: Any,
     ) -> RocDisplay:
         """Draw the curves of several models on the same rows.
 
         Parameters
         ----------
         estimators : mapping of str to classifier or FPGAModel
-            Models by name, such as "dense", "pruned" and "emulated". Hardware is emulated.
+            Models by name, such as "dense", "pruned" and "emulated". Hardware is emulated. Rows are ranked by
+            the log-odds of each class where a model has logits, else by its probabilities.
         X : array-like of shape (n_rows, n_features)
         y : array-like of shape (n_rows,)
             True labels.
         sample_weight : array-like of shape (n_rows,) or None, default=None
         classes : sequence or None, default=None
             Labels that are drawn. None draws all, and of two the second.
-        kind, signal_efficiency, ax
+        ax, **options
             See `plot`.
 
         Returns
@@ -98,16 +113,15 @@ class RocDisplay:
                 raise InvalidDataError(
                     f"the models tell different classes apart: {list(known[0])} and {list(labels)}."
                 )
-        scores = {name: class_probabilities(model, X) for name, model in estimators.items()}
+        scores = {name: class_scores(model, X) for name, model in estimators.items()}
         return cls.from_predictions(
             y,
             scores,
             labels=known[0],
             sample_weight=sample_weight,
             classes=classes,
-            kind=kind,
-            signal_efficiency=signal_efficiency,
             ax=ax,
+            **options,
         )
 
     @classmethod
@@ -119,9 +133,8 @@ class RocDisplay:
         labels: Any = None,
         sample_weight: Any = None,
         classes: Sequence[Any] | None = None,
-        kind: str = "roc",
-        signal_efficiency: float = 0.5,
         ax: Any = None,
+        **options: Any,
     ) -> RocDisplay:
         """Draw the curves of scores.
 
@@ -136,7 +149,7 @@ class RocDisplay:
             What the columns of the scores stand for; None takes the labels of ``y``, sorted.
         sample_weight, classes
             See `from_estimators`.
-        kind, signal_efficiency, ax
+        ax, **options
             See `plot`.
 
         Returns
@@ -155,9 +168,18 @@ class RocDisplay:
             for label in drawn.tolist()
             for name, values in columns.items()
         )
-        return cls(curves).plot(ax, kind=kind, signal_efficiency=signal_efficiency)
+        return cls(curves).plot(ax, **options)
 
-    def plot(self, ax: Any = None, *, kind: str = "roc", signal_efficiency: float = 0.5) -> RocDisplay:
+    def plot(
+        self,
+        ax: Any = None,
+        *,
+        kind: str = "roc",
+        signal_efficiency: float = 0.5,
+        scale: str = "linear",
+        rates: Sequence[float] = (),
+        confidence: float = 0.68,
+    ) -> RocDisplay:
         """Draw.
 
         Parameters
@@ -166,34 +188,46 @@ class RocDisplay:
             None makes a figure. Axes by themselves are divided; a sequence has one for each class.
         kind : {"roc", "rejection", "working_point"}, default="roc"
             "roc" draws signal efficiency against background efficiency; "rejection" 1 / background
-            efficiency against signal efficiency; "working_point" the rejection at one signal efficiency.
+            efficiency against signal efficiency; "working_point" the rejection at one signal efficiency, that
+            of the tightest cut with this efficiency or more.
         signal_efficiency : float, default=0.5
             Of the working point, above 0 and below 1.
+        scale : {"linear", "log"}, default="linear"
+            Of the background axis with ``kind="roc"``; rejections are always on a logarithmic one. On "log" a
+            triangle marks the smallest background rate above 0 that a cut gives. Left of it the curve is
+            faint: no background row passes there, and how few would of more rows is not known.
+        rates : sequence of float, default=()
+            Background rates, such as ``[1e-2, 1e-3]``, at which each curve is marked and its efficiency
+            written into the legend: that of the loosest cut that lets no more background through. Not with
+            ``kind="working_point"``.
+        confidence : float, default=0.68
+            Of the Clopper-Pearson intervals of those efficiencies, in (0, 1); 0.68 and 0.95 are customary.
 
         Returns
         -------
         self : RocDisplay
         """
-        if kind not in KINDS:
-            raise InvalidParameterError(f"kind={kind!r} is unknown; known are {', '.join(map(repr, KINDS))}.")
-        if not 0 < signal_efficiency < 1:
-            raise InvalidParameterError(
-                f"signal_efficiency must be above 0 and below 1, got {signal_efficiency!r}."
-            )
+        check_choice("kind", kind, KINDS)
+        check_choice("scale", scale, ("linear", "log"))
+        check_real("signal_efficiency", signal_efficiency, 0, 1, open_low=True, open_high=True)
+        check_real("confidence", confidence, 0, 1, open_low=True, open_high=True)
+        rates = _checked_rates(rates)
         if kind == "working_point":
+            if rates:
+                raise InvalidParameterError(
+                    "rates are marked on curves, which kind='working_point' has none of; pass kind='roc' or "
+                    "kind='rejection'."
+                )
             self._plot_working_point(ax, signal_efficiency)
             return self
-        labels, n_columns = self.labels, min(len(self.labels), 3)
-        n_rows = ceil(len(labels) / n_columns)
-        width = 4.8 if n_columns == 1 else 3.0 * n_columns
-        self.figure_, self.axes_ = panels(
-            ax, (n_rows, n_columns), size=(width, 3.0 * n_rows + 0.4), n_used=len(labels)
-        )
-        self.ax_ = self.axes_[0]
-        for label, one in zip(labels, self.axes_, strict=True):
+        self._make_panels(ax, len(rates))
+        for label, one in zip(self.labels, self.axes_, strict=True):
             curves = [curve for curve in self.curves if curve.label == label]
-            (_draw_roc if kind == "roc" else _draw_rejection)(one, curves)
-            one.set_title(f"{safe_text(label)} against the rest", fontsize="medium")
+            one.set_title(wrapped(f"{label} against the rest", 40), fontsize="medium")
+            if kind == "roc":
+                draw_roc(one, curves, rates, confidence, logarithmic=scale == "log")
+            else:
+                draw_rejection(one, curves, rates, confidence)
         return self
 
     @property
@@ -206,8 +240,19 @@ class RocDisplay:
         """Names of the models, in order."""
         return tuple(dict.fromkeys(curve.model for curve in self.curves))
 
+    def _make_panels(self, ax: Any, n_rates: int) -> None:
+        """A panel for each class, high enough for its legend."""
+        n_columns = min(len(self.labels), 3)
+        n_rows = ceil(len(self.labels) / n_columns)
+        width = 4.8 if n_columns == 1 else PANEL * n_columns
+        height = PANEL + 0.4 + LINE * len(self.models) * (2 + n_rates)
+        self.figure_, self.axes_ = panels(
+            ax, (n_rows, n_columns), size=(width, n_rows * height), n_used=len(self.labels)
+        )
+        self.ax_ = self.axes_[0]
+
     def _plot_working_point(self, ax: Any, signal_efficiency: float) -> None:
-        size = (max(1.1 * len(self.labels) + 1.5, 4.8), 4.0)
+        size = (max(1.1 * len(self.labels) + 1.5, 4.8), 4.0 + LINE * len(self.models))
         self.figure_, self.axes_ = panels(ax, (1, 1), size=size)
         self.ax_ = self.axes_[0]
         thickness = 0.8 / len(self.models)
@@ -230,66 +275,20 @@ class RocDisplay:
                 edgecolor=line_on(colour(k)),
                 linewidth=0.6,
                 error_kw={"elinewidth": 1, "capsize": 2, "ecolor": ink()},
-                label=safe_text(model),
+                label=f"model {k}",
             )
             for x in at[open_end]:
                 self.ax_.annotate("∞", (x, 2 * tallest), ha="center", va="bottom")
-        _plain_log(self.ax_)
+        plain_log(self.ax_)
         self.ax_.set_ylim(bottom=1)
-        self.ax_.set_xticks(range(len(self.labels)), [safe_text(label) for label in self.labels])
-        self.ax_.set_ylabel(f"background rejection at {signal_efficiency:.0%} signal efficiency")
+        self.ax_.set_xticks(range(len(self.labels)), [wrapped(label, CLASS_NAME) for label in self.labels])
+        self.ax_.set_ylabel(f"background rejection at\n{signal_efficiency:.0%} signal efficiency or more")
         self.ax_.set_xlabel("signal class, against the rest")
-        _legend(self.ax_, bottom=1.0)
+        legend_below(self.ax_, list(self.models))
 
 
-def _plain_log(ax: Any) -> None:
-    """A logarithmic axis of rejections with 1, 2 and 5 in each decade written out."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda rejection, _: f"{rejection:,g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _legend(ax: Any, bottom: float) -> None:
-    """Above the axes, where no bar is."""
-    ax.legend(
-        frameon=False,
-        fontsize="small",
-        ncols=3,
-        loc="lower left",
-        bbox_to_anchor=(0, bottom),
-        borderaxespad=0.2,
-    )
-
-
-def _draw_roc(ax: Any, curves: list[RocCurve]) -> None:
-    for k, curve in enumerate(curves):
-        label = f"{safe_text(curve.model)}, area {curve.auc:.3f}"
-        ax.plot(curve.fpr, curve.tpr, linestyle=LINESTYLES[k % len(LINESTYLES)], color=colour(k), label=label)
-    ax.plot([0, 1], [0, 1], color=ink(), linewidth=0.8, alpha=0.4)
-    ax.set(
-        xlabel="background efficiency",
-        ylabel="signal efficiency",
-        xlim=(0, 1),
-        ylim=(0, 1.01),
-        aspect="equal",
-    )
-    ax.legend(frameon=False, fontsize="small", loc="lower right")
-
-
-def _draw_rejection(ax: Any, curves: list[RocCurve]) -> None:
-    for k, curve in enumerate(curves):
-        some = curve.fpr > 0
-        ax.plot(
-            curve.tpr[some],
-            1.0 / curve.fpr[some],
-            linestyle=LINESTYLES[k % len(LINESTYLES)],
-            color=colour(k),
-            label=safe_text(curve.model),
-        )
-    ax.set_yscale("log")
-    ax.set(xlabel="signal efficiency", ylabel="background rejection", xlim=(0, 1))
-    ax.set_ylim(bottom=1)
-    ax.legend(frameon=False, fontsize="small", loc="upper right")
+def _checked_rates(rates: Any) -> tuple[float, ...]:
+    """Rates, the largest first, each once."""
+    given = [rates] if np.ndim(rates) == 0 else list(rates)
+    known = {check_real("rates", rate, 0, 1, open_low=True, open_high=True) for rate in given}
+    return tuple(sorted(known, reverse=True))
