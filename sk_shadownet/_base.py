@@ -38,6 +38,7 @@ from sk_shadownet._training import (
     thread_limit,
     train,
 )
+from sk_shadownet._versions import KnowsItsVersion
 from sk_shadownet._view import estimator_view
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -55,7 +56,7 @@ QUANTIZED_RATE = 0.1
 ATTEMPTS = 3
 
 
-class BaseShadowMLP(SelectorMixin, BaseEstimator):  # type: ignore[misc]
+class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
     """Shared façade; see `ShadowMLPClassifier` for the parameters."""
 
     module_: nn.Sequential

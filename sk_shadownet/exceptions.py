@@ -15,7 +15,8 @@
     ShadowNetWarning (UserWarning)
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
     ├── CalibrationWarning                          too few rows to know the ranges
-    └── HardwareWarning                             the hardware will not do what the float network did
+    ├── HardwareWarning                             the hardware will not do what the float network did
+    └── VersionMismatchWarning                      a pickle of another version of this package
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ __all__ = [
     "TrainingInterruptedWarning",
     "UnsupportedLayerError",
     "UnsupportedModuleError",
+    "VersionMismatchWarning",
 ]
 
 
@@ -251,4 +253,21 @@ class HardwareWarning(ShadowNetWarning):
     ...     _ = fpga.predict(1000 * rows)
     >>> [warning.category.__name__ for warning in caught]
     ['HardwareWarning']
+    """
+
+
+class VersionMismatchWarning(ShadowNetWarning):
+    """A pickle was stored by another version of this package than the one that loads it.
+
+    Examples
+    --------
+    Pickles are for the version that stored them. A network that is to last goes into ONNX, or becomes one
+    of Keras or scikit-learn, with `sk_shadownet.convert`. A service that refuses what it may not understand:
+
+    >>> import pickle, warnings
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> stored = pickle.dumps(ShadowMLPClassifier())
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", VersionMismatchWarning)
+    ...     clf = pickle.loads(stored)
     """

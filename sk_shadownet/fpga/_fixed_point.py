@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._versions import KnowsItsVersion
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._formats import FixedFormat, bits_below, integer_bits
 
@@ -122,7 +123,7 @@ class OverflowCounts:
 
 
 @dataclass(frozen=True, eq=False)
-class FixedPointPlan:
+class FixedPointPlan(KnowsItsVersion):
     """Formats and rounded weights of a whole network: the arithmetic the hardware has.
 
     Parameters

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._versions import KnowsItsVersion
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError
 from sk_shadownet.fpga._compare import HardwareComparison, answers, compare_outputs
 from sk_shadownet.fpga._config import FPGAConfig
@@ -31,7 +32,7 @@ FloatArray = npt.NDArray[np.float64]
 OUTSIDE_SHARE = 0.01
 
 
-class FPGAModel:
+class FPGAModel(KnowsItsVersion):
     """A written hardware project; made by :func:`sk_shadownet.fpga.to_fpga`.
 
     Attributes

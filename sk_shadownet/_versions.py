@@ -1,0 +1,63 @@
+"""Pickles say which version of the package wrote them, and another version says so when it reads them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+from sk_shadownet.exceptions import VersionMismatchWarning
+
+__all__ = ["KnowsItsVersion"]
+
+#: Where the state of a pickled object holds the version; the object itself does not have it.
+KEY = "_sk_shadownet_version"
+#: What an older pickle is called, of a time when no version was written.
+UNKNOWN = "an unknown version (before 0.2)"
+
+
+def own_version() -> str:
+    """Version of this package, which is loaded where this module is; importing it here would go round."""
+    return str(sys.modules["sk_shadownet"].__version__)
+
+
+class KnowsItsVersion:
+    """Writes the version into what `pickle` and `joblib` store, and compares it when that is loaded.
+
+    Warns
+    -----
+    VersionMismatchWarning
+        If another version stored it, or one that wrote none. Copies, which go the same way, are of this one.
+
+    Examples
+    --------
+    >>> class Net(KnowsItsVersion):
+    ...     pass
+    >>> sorted(Net().__getstate__())
+    ['_sk_shadownet_version']
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Python 3.10's object has no such method, and that of later ones may give None.
+        inherited = getattr(super(), "__getstate__", None)
+        state = inherited() if inherited is not None else None
+        return {**(vars(self) if state is None else state), KEY: own_version()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        stored_by, own = state.pop(KEY, None), own_version()
+        if stored_by != own:
+            name = type(self).__name__
+            warnings.warn(
+                f"this {name} was stored by sk_shadownet {stored_by or UNKNOWN} and is loaded by "
+                f"{own}, in which it may fail or answer otherwise. Fit or export it anew here. To "
+                "carry a network over as it is, load it with the version that stored it, write it with "
+                "sk_shadownet.convert (to_onnx, to_keras, to_sklearn) and read that.",
+                VersionMismatchWarning,
+                stacklevel=2,
+            )
+        inherited = getattr(super(), "__setstate__", None)
+        if inherited is not None:
+            inherited(state)
+        else:
+            vars(self).update(state)
