@@ -119,8 +119,8 @@ class ArchitectureDisplay:
             Whether to draw connections, where their strengths are known: the bolder the stronger, dashed if
             negative.
         max_units : int, default=16
-            Units shown of a layer, at least 2. Of a wider layer some kept and some removed ones are shown,
-            in the proportion of the layer.
+            Units shown of a layer, at least 2. Of a wider layer kept ones come first; removed ones are shown
+            where there is room beside all that were kept.
 
         Returns
         -------
@@ -224,7 +224,7 @@ class ArchitectureDisplay:
 def _column(mask: npt.NDArray[np.bool_], max_units: int) -> _Column:
     units, gap = np.arange(len(mask)), None
     if len(mask) > max_units:
-        n_kept = min(max(round(max_units * mask.mean()), 1), max_units - (0 if mask.all() else 1))
+        n_kept = min(int(mask.sum()), max_units)
         chosen = [_evenly(units[mask], n_kept), _evenly(units[~mask], max_units - n_kept)]
         units, gap = np.sort(np.concatenate(chosen)), 0.0
     heights = (len(units) - 1) / 2 - np.arange(len(units), dtype=np.float64)
@@ -236,7 +236,7 @@ def _column(mask: npt.NDArray[np.bool_], max_units: int) -> _Column:
 
 
 def _evenly(units: IntArray, number: int) -> IntArray:
-    """So many of the units, the first and the last among them."""
+    """So many of the units, from the first to the last."""
     return units[np.round(np.linspace(0, len(units) - 1, min(number, len(units)))).astype(np.intp)]
 
 

@@ -19,6 +19,8 @@ __all__ = ["SelectionDisplay"]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+#: Fits from which on shares are shown; the class says why so many.
+FEWEST_FITS = 5
 #: Inches a feature's line takes, and the rest of the picture.
 LINE, FRAME = 0.22, 0.9
 
@@ -41,10 +43,16 @@ class SelectionDisplay:
     Attributes
     ----------
     axes_ : list of Axes
-        Relevance; with several fits a second one, how often each feature was kept.
+        Relevance; with five fits or more a second one, how often each feature was kept.
     ax_ : Axes
         The first of them.
     figure_ : Figure
+
+    Notes
+    -----
+    How often a feature was kept, and how stable the selection is, is drawn from five fits on. A feature that
+    a fit keeps by chance in half of the cases is kept by both of two fits in 25 % of cases, by all of three
+    in 12 %, by all of five in 3 %: only then does "kept by all" mean something.
 
     Examples
     --------
@@ -54,11 +62,11 @@ class SelectionDisplay:
     >>> X, y = load_iris(return_X_y=True, as_frame=True)
     >>> fits = [
     ...     ShadowMLPClassifier((8,), n_features_to_select=2, max_epochs=20, random_state=seed).fit(X, y)
-    ...     for seed in range(3)
+    ...     for seed in range(5)
     ... ]
     >>> display = SelectionDisplay.from_estimators(fits)
     >>> [ax.get_xlabel() for ax in display.axes_]
-    ['relevance (score)', 'kept in % of 3 fits']
+    ['relevance (score)', 'kept in % of 5 fits']
     >>> display.kept_share.shape
     (4,)
     """
@@ -129,7 +137,8 @@ class SelectionDisplay:
 
             1 - mean_f(M / (M - 1) p_f (1 - p_f)) / ((k / d) (1 - k / d))
 
-        NaN for a single fit, or where all features were kept or none.
+        NaN for a single fit, or where all features were kept or none. Of fewer than five fits it is little
+        more than chance, and no picture shows it.
 
         References
         ----------
@@ -149,7 +158,8 @@ class SelectionDisplay:
         Parameters
         ----------
         ax : Axes, sequence of Axes or None, default=None
-            None makes a figure. With several fits, axes by themselves are divided, and a sequence has two.
+            None makes a figure. With five fits or more, axes by themselves are divided, and a sequence has
+            two.
         max_features : int, default=30
             Features shown, at least 1; those most often kept first, then those of the highest mean score.
 
@@ -159,18 +169,19 @@ class SelectionDisplay:
         """
         if max_features < 1:
             raise InvalidParameterError(f"max_features must be at least 1, got {max_features}.")
-        several = len(self.support) > 1
+        enough = len(self.support) >= FEWEST_FITS
         order = np.lexsort((-self.scores.mean(axis=0), -self.kept_share))
         shown = order[:max_features]
-        size = (6.4 if several else 5.2, FRAME + LINE * (len(shown) + (2 if several else 1)))
+        size = (6.4 if enough else 5.2, FRAME + LINE * (len(shown) + (1 if len(self.support) == 1 else 2)))
         self.figure_, self.axes_ = panels(
-            ax, (1, 2 if several else 1), size=size, share="y", widths=(2, 1) if several else None
+            ax, (1, 2 if enough else 1), size=size, share="y", widths=(2, 1) if enough else None
         )
         self.ax_ = self.axes_[0]
         self._draw_scores(self.ax_, shown)
-        if several:
+        if enough:
             self._draw_shares(self.axes_[1], shown)
-        self._name_lines(order, shown)
+        self._name_lines(shown)
+        self._say_what_is_missing(order[len(shown) :])
         return self
 
     def _draw_scores(self, ax: Any, shown: npt.NDArray[np.intp]) -> None:
@@ -180,10 +191,10 @@ class SelectionDisplay:
             ax.hlines(lines, spread.min(axis=0), spread.max(axis=0), color=ink(), linewidth=1, alpha=0.6)
             ax.plot([], [], color=ink(), linewidth=1, alpha=0.6, label="lowest to highest")
         mean, share = self.scores.mean(axis=0)[shown], self.kept_share[shown]
-        always, never = ("kept", "removed") if len(self.scores) == 1 else ("kept always", "removed always")
+        always, never = ("kept", "removed") if len(self.scores) == 1 else ("kept by all", "removed by all")
         for label, chosen, face in (
             (always, share == 1, colour(0)),
-            ("kept at times", (share > 0) & (share < 1), "half"),
+            ("kept by some", (share > 0) & (share < 1), "half"),
             (never, share == 0, "none"),
         ):
             if chosen.any():
@@ -202,8 +213,8 @@ class SelectionDisplay:
         if np.isfinite(self.stability):
             ax.set_title(f"stability {self.stability:.2f}", fontsize="small", loc="right")
 
-    def _name_lines(self, order: npt.NDArray[np.intp], shown: npt.NDArray[np.intp]) -> None:
-        ax, rest = self.ax_, order[len(shown) :]
+    def _name_lines(self, shown: npt.NDArray[np.intp]) -> None:
+        ax = self.ax_
         ax.set_yticks(np.arange(len(shown)), [safe_text(self.names[k]) for k in shown])
         ax.set_ylim(len(shown) - 0.5, -0.5)
         handles, labels = ax.get_legend_handles_labels()
@@ -218,10 +229,20 @@ class SelectionDisplay:
                 bbox_to_anchor=(0, 1),
                 borderaxespad=0.2,
             )
+
+    def _say_what_is_missing(self, rest: npt.NDArray[np.intp]) -> None:
+        """Below the first panel: fits that are too few for shares, features for which there is no line."""
+        missing = []
+        if 1 < len(self.support) < FEWEST_FITS:
+            missing.append(
+                f"shares of {len(self.support)} fits say nothing of stability; pass {FEWEST_FITS} or more"
+            )
         if len(rest):
             kept = int((self.kept_share[rest] > 0).sum())
-            ax.annotate(
-                f"{len(rest)} more features are not shown, {kept} of them kept",
+            missing.append(f"{len(rest)} more features are not shown, {kept} of them kept")
+        if missing:
+            self.ax_.annotate(
+                "\n".join(missing),
                 (0, 0),
                 (0, -34),
                 xycoords="axes fraction",

@@ -49,7 +49,7 @@ def dense(data):
 
 @pytest.fixture(scope="session")
 def seeds(data):
-    return [small(random_state=seed).fit(*data) for seed in range(3)]
+    return [small(random_state=seed).fit(*data) for seed in range(5)]
 
 
 @pytest.fixture(scope="session")

@@ -29,12 +29,23 @@ def test_a_column_shows_different_units_in_order_and_tells_truly_which_were_kept
 
 
 @given(masks, st.integers(2, 20))
-def test_an_abbreviated_column_shows_both_kinds_in_proportion(mask, max_units):
+def test_no_removed_unit_is_shown_while_a_kept_one_is_left_out(mask, max_units):
     column = _column(mask, max_units)
-    if column.gap is not None and not mask.all():
-        assert 0 < column.kept.sum() < len(column.kept)
-        expected = max_units * mask.mean()
-        assert abs(column.kept.sum() - expected) <= 1
+    assert column.kept.sum() == min(mask.sum(), max_units)
+
+
+def test_few_kept_units_of_a_wide_layer_are_all_drawn_with_their_connections():
+    hidden = np.zeros(400, dtype=bool)
+    hidden[[7, 211, 390]] = True
+    masks = (np.array([True]), hidden)
+    ax = (
+        ArchitectureDisplay(Architecture((1, 400, 1), masks), (np.ones((3, 1)), np.ones((1, 3))))
+        .plot(max_units=8)
+        .ax_
+    )
+    hidden_layer = [line.get_xdata() for line in ax.get_lines() if 1 in line.get_xdata()]
+    assert [len(units) for units in hidden_layer[:2]] == [5, 3]  # removed and kept
+    assert [len(lines.get_segments()) for lines in ax.collections[::2]] == [3, 3]
 
 
 def test_units_and_widths_of_a_network_worked_by_hand():

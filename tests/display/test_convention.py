@@ -46,10 +46,16 @@ PICTURES = {
     "selection": lambda m, ax: SelectionDisplay.from_estimator(m["classifier"], ax=ax),
     "selection of a regressor": lambda m, ax: SelectionDisplay.from_estimator(m["regressor"], ax=ax),
     "selection over seeds": lambda m, ax: SelectionDisplay.from_estimators(m["seeds"], ax=ax),
+    "selection of too few fits": lambda m, ax: SelectionDisplay.from_estimators(
+        m["seeds"][:3], max_features=2, ax=ax
+    ),
     "selection cut short": lambda m, ax: SelectionDisplay.from_estimators(m["seeds"], max_features=2, ax=ax),
     "architecture": lambda m, ax: ArchitectureDisplay.from_estimator(m["classifier"], ax=ax),
     "architecture of a regressor": lambda m, ax: ArchitectureDisplay.from_estimator(m["regressor"], ax=ax),
     "roc": lambda m, ax: RocDisplay.from_estimator(m["classifier"], m["X"], m["y"], ax=ax),
+    "roc at rates": lambda m, ax: RocDisplay.from_estimator(
+        m["classifier"], m["X"], m["y"], scale="log", rates=[1e-1, 1e-2], ax=ax
+    ),
     "rejection": lambda m, ax: RocDisplay.from_estimator(
         m["classifier"], m["X"], m["y"], kind="rejection", ax=ax
     ),

@@ -87,6 +87,25 @@ def test_several_fits_show_mean_span_and_share(seeds):
     np.testing.assert_allclose(spans[:, 1], display.scores.max(axis=0)[shown])
 
 
+@pytest.mark.parametrize("n_fits", [2, 4])
+def test_of_too_few_fits_no_share_is_shown_but_why(seeds, n_fits):
+    display = SelectionDisplay.from_estimators(seeds[:n_fits])
+    assert len(display.axes_) == 1
+    told = [text.get_text() for text in display.ax_.texts]
+    assert told == [f"shares of {n_fits} fits say nothing of stability; pass 5 or more"]
+    assert not display.ax_.get_title(loc="right")
+
+
+def test_of_one_fit_nothing_is_missing(classifier):
+    assert not SelectionDisplay.from_estimator(classifier).ax_.texts
+
+
+def test_of_enough_fits_the_stability_is_written_above_the_shares(seeds):
+    display = SelectionDisplay.from_estimators(seeds)
+    assert display.axes_[1].get_title(loc="right") == f"stability {display.stability:.2f}"
+    assert display.axes_[1].get_xlabel() == "kept in % of 5 fits"
+
+
 def test_features_that_are_not_shown_are_counted(classifier):
     display = SelectionDisplay.from_estimator(classifier, max_features=2)
     assert [text.get_text() for text in display.ax_.texts] == [
