@@ -10,9 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
 
+from sk_shadownet._checks import check_choice
 from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink, safe_text, single
+from sk_shadownet.display._judging import judged, scorer_name
 from sk_shadownet.display._models import shadow_estimator
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.display._rivals import Rival, make_rival
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["FrontierDisplay"]
 
@@ -27,15 +30,6 @@ LABELS_LEFT_FROM = 0.7
 VALUES = ("score", "loss")
 
 
-@dataclass(frozen=True, eq=False)
-class Rival:
-    """Networks or models of another method: costs, values and their standard errors, by cost."""
-
-    cost: FloatArray
-    value: FloatArray
-    error: FloatArray | None
-
-
 @dataclass(eq=False)
 class FrontierDisplay:
     """What more units buy: score or loss of each network of a frontier against its cost.
@@ -46,7 +40,7 @@ class FrontierDisplay:
     Parameters
     ----------
     cost, value, error : ndarray of shape (n_points,)
-        Of each network; `error` is a standard error.
+        Of each network; `error` is a standard error, NaN where it is not known.
     widths : tuple of str
         Such as "8-16-8-8-5".
     chosen : int or None
@@ -97,6 +91,9 @@ class FrontierDisplay:
         cost: str = "multiplications",
         value: str = "score",
         rivals: Mapping[str, Any] | None = None,
+        scoring: Any = None,
+        X: Any = None,
+        y: Any = None,
         ax: Any = None,
     ) -> FrontierDisplay:
         """Draw the frontier of an estimator; see `from_frontier`.
@@ -108,11 +105,31 @@ class FrontierDisplay:
             ends in one.
         cost, value, rivals, ax
             See `from_frontier`.
+        scoring : str, callable or None, default=None
+            A scorer of scikit-learn, by name or as ``scorer(estimator, X, y)``, that judges every network on
+            `X` and `y`. None draws what `value` says of the validation rows.
+        X : array-like of shape (n_rows, n_features) or None, default=None
+            Rows for `scoring`, best such as took no part in training; a pipeline gets raw ones.
+        y : array-like of shape (n_rows,) or None, default=None
+            Their labels or numbers.
 
         Returns
         -------
         display : FrontierDisplay
+
+        Raises
+        ------
+        InvalidParameterError
+            If the estimator has no frontier, only some of `scoring`, `X` and `y` are given, or the scorer is
+            unknown.
+        InvalidDataError
+            If the scorer gives no finite number.
+
+        Notes
+        -----
+        With `scoring` there are no standard errors: scikit-learn's scorers give none.
         """
+        check_choice("value", value, VALUES)
         fitted = shadow_estimator(estimator)
         frontier = getattr(fitted, "frontier_", None)
         if frontier is None:
@@ -120,10 +137,19 @@ class FrontierDisplay:
                 "the estimator was fitted to one size, so it has no frontier; leave a size open, such as "
                 "n_features_to_select='auto' or target_hidden_layer_sizes='auto'."
             )
-        score_name = "accuracy" if is_classifier(fitted) else "R²"
-        return cls.from_frontier(
-            frontier, cost=cost, value=value, rivals=rivals, score_name=score_name, ax=ax
-        )
+        if scoring is None and X is None and y is None:
+            name = None if hasattr(frontier, "score_name") else "accuracy" if is_classifier(fitted) else "R²"
+            return cls.from_frontier(frontier, cost=cost, value=value, rivals=rivals, score_name=name, ax=ax)
+        if scoring is None or X is None or y is None or value != "score":
+            raise InvalidParameterError(
+                "scoring, X and y go together, with value='score': a scorer, such as 'roc_auc', and the rows "
+                "that it judges networks on."
+            )
+        display = cls._of_points(frontier, cost, rivals)
+        display.value = judged(estimator, frontier, scoring, X, y)
+        display.error = np.full(len(display.value), np.nan)
+        display.value_name = f"{scorer_name(scoring)} of the rows given"
+        return display.plot(ax)
 
     @classmethod
     def from_frontier(
@@ -133,7 +159,7 @@ class FrontierDisplay:
         cost: str = "multiplications",
         value: str = "score",
         rivals: Mapping[str, Any] | None = None,
-        score_name: str = "score",
+        score_name: str | None = None,
         ax: Any = None,
     ) -> FrontierDisplay:
         """Draw a frontier.
@@ -147,7 +173,8 @@ class FrontierDisplay:
         rivals : mapping or None, default=None
             By name, costs and values, ``(cost, value)`` or ``(cost, value, standard_error)``, each a number
             or an array.
-        score_name : str, default="score"
+        score_name : str or None, default=None
+            What the scores are. None takes the frontier's own name of them, or "score".
         ax : Axes or None, default=None
             None makes a figure.
 
@@ -155,21 +182,32 @@ class FrontierDisplay:
         -------
         display : FrontierDisplay
         """
-        if value not in VALUES:
-            raise InvalidParameterError(f"value={value!r} is unknown; known are 'score' and 'loss'.")
+        check_choice("value", value, VALUES)
         rows = "validation" if getattr(frontier, "held_out", True) else "training"
+        name = score_name or getattr(frontier, "score_name", "score")
         points = list(frontier.points)
+        display = cls._of_points(frontier, cost, rivals)
+        display.value = np.array([getattr(point, value) for point in points], dtype=np.float64)
+        display.error = np.array([getattr(point, f"{value}_std_error") for point in points], dtype=np.float64)
+        display.value_name = f"{rows} {name if value == 'score' else 'loss'}"
+        display.lower_is_better = value == "loss"
+        return display.plot(ax)
+
+    @classmethod
+    def _of_points(cls, frontier: Any, cost: str, rivals: Mapping[str, Any] | None) -> FrontierDisplay:
+        """All but the values."""
+        points = list(frontier.points)
+        unknown = np.full(len(points), np.nan)
         return cls(
             cost=np.array([_cost(point, cost) for point in points], dtype=np.float64),
-            value=np.array([getattr(point, value) for point in points], dtype=np.float64),
-            error=np.array([getattr(point, f"{value}_std_error") for point in points], dtype=np.float64),
+            value=unknown,
+            error=unknown,
             widths=tuple("-".join(map(str, point.widths)) for point in points),
             chosen=frontier.chosen,
             cost_name={"n_features": "features"}.get(cost, cost),
-            value_name=f"{rows} {score_name if value == 'score' else 'loss'}",
-            lower_is_better=value == "loss",
-            rivals={name: _rival(name, given) for name, given in (rivals or {}).items()},
-        ).plot(ax)
+            value_name="",
+            rivals={name: make_rival(name, given) for name, given in (rivals or {}).items()},
+        )
 
     @property
     def on_front(self) -> npt.NDArray[np.bool_]:
@@ -209,15 +247,16 @@ class FrontierDisplay:
         order = np.argsort(self.cost[front], kind="stable")
         line = {"color": colour(0), "zorder": 2}
         self.ax_.plot(self.cost[front][order], self.value[front][order], linestyle="-", **line)
+        known = bool(np.isfinite(self.error).all())
         for which, face, name in (
-            (front, colour(0), "one run (± 1 standard error)"),
+            (front, colour(0), "one run (± 1 standard error)" if known else "one run"),
             (~front, "none", "beaten by a cheaper one"),
         ):
             if which.any():
                 self.ax_.errorbar(
                     self.cost[which],
                     self.value[which],
-                    yerr=self.error[which],
+                    yerr=self.error[which] if known else None,
                     fmt=MARKERS[0],
                     markerfacecolor=face,
                     capsize=2,
@@ -288,18 +327,3 @@ def _cost(point: Any, name: str) -> float:
         known = ", ".join(map(repr, ["n_features", *point.costs]))
         raise InvalidParameterError(f"cost={name!r} is none that this frontier knows; known are {known}.")
     return float(point.costs[name])
-
-
-def _rival(name: str, given: Any) -> Rival:
-    if not (isinstance(given, tuple) and len(given) in (2, 3)):
-        raise InvalidParameterError(
-            f"the rival {name!r} must be a tuple (cost, value) or (cost, value, standard_error), got "
-            f"{given!r}."
-        )
-    parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in given]
-    if len({part.shape for part in parts}) > 1:
-        raise InvalidDataError(
-            f"costs and values of the rival {name!r} differ in length: {[len(part) for part in parts]}."
-        )
-    order = np.argsort(parts[0], kind="stable")
-    return Rival(parts[0][order], parts[1][order], parts[2][order] if len(parts) == 3 else None)

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import log_loss, make_scorer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet.display import FrontierDisplay
+from sk_shadownet.display._judging import scorer_name
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 from .conftest import small
@@ -86,7 +90,7 @@ def test_unknown_costs_and_values_are_refused():
         InvalidParameterError, match=r"cost='lut' .* known are 'n_features', 'multiplications'"
     ):
         FrontierDisplay.from_frontier(frontier(), cost="lut")
-    with pytest.raises(InvalidParameterError, match="known are 'score' and 'loss'"):
+    with pytest.raises(InvalidParameterError, match="value must be one of 'score', 'loss'; got 'speed'"):
         FrontierDisplay.from_frontier(frontier(), value="speed")
 
 
@@ -114,3 +118,62 @@ def test_an_estimator_with_open_sizes_shows_what_its_frontier_says(data):
     np.testing.assert_array_equal(display.cost, [point.architecture.n_parameters for point in points])
     np.testing.assert_array_equal(display.value, [point.loss for point in points])
     assert display.widths[display.chosen] == "-".join(map(str, clf.architecture_.widths))
+
+
+@pytest.fixture(scope="module")
+def auto(data):
+    return small(n_features_to_select="auto", target_hidden_layer_sizes="auto").fit(*data)
+
+
+def test_networks_are_judged_by_a_scorer_on_rows_that_are_passed(auto, data):
+    X, y = data[0][:150], data[1][:150]
+    display = FrontierDisplay.from_estimator(auto, scoring="neg_log_loss", X=X, y=y)
+    expected = [-log_loss(y, auto.at(n).predict_proba(X)) for n in range(len(auto.frontier_))]
+    np.testing.assert_allclose(display.value, expected)
+    assert display.ax_.get_ylabel() == "neg_log_loss of the rows given"
+    assert not display.lower_is_better
+    assert "one run" in [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert not display.ax_.collections  # bars of errors, which nobody knows
+
+
+def test_a_function_may_judge_and_gives_its_name(auto, data):
+    def trigger_efficiency(estimator, X, y):
+        return float((estimator.predict(X) == y).mean())
+
+    display = FrontierDisplay.from_estimator(auto, scoring=trigger_efficiency, X=data[0], y=data[1])
+    np.testing.assert_allclose(display.value, [auto.at(n).score(*data) for n in range(len(auto.frontier_))])
+    assert display.ax_.get_ylabel() == "trigger_efficiency of the rows given"
+    assert scorer_name(make_scorer(log_loss, greater_is_better=False)) == "negative log_loss"
+
+
+def test_networks_of_a_pipeline_are_judged_behind_its_steps(data):
+    open_sizes = small(n_features_to_select="auto", target_hidden_layer_sizes="auto", max_epochs=5)
+    pipe = make_pipeline(StandardScaler(), open_sizes).fit(*data)
+    display = FrontierDisplay.from_estimator(pipe, scoring="accuracy", X=data[0], y=data[1])
+    rows = pipe[0].transform(data[0])
+    expected = [pipe[-1].at(n).score(rows, data[1]) for n in range(len(pipe[-1].frontier_))]
+    np.testing.assert_allclose(display.value, expected)
+
+
+def test_the_frontiers_own_name_of_its_scores_is_taken():
+    named = frontier()
+    assert FrontierDisplay.from_frontier(named).ax_.get_ylabel() == "validation score"
+    named.score_name = "signal efficiency"
+    assert FrontierDisplay.from_frontier(named).ax_.get_ylabel() == "validation signal efficiency"
+    named.held_out = False
+    assert FrontierDisplay.from_frontier(named, score_name="AUC").ax_.get_ylabel() == "training AUC"
+
+
+@pytest.mark.parametrize("options", [{"scoring": "accuracy"}, {"X": 0}, {"value": "loss"}])
+def test_a_scorer_and_its_rows_go_together(auto, data, options):
+    given = {"scoring": "accuracy", "X": data[0], "y": data[1]} if "value" in options else {}
+    with pytest.raises(InvalidParameterError, match="scoring, X and y go together, with value='score'"):
+        FrontierDisplay.from_estimator(auto, **given, **options)
+
+
+def test_unknown_scorers_and_scores_that_are_no_numbers_are_refused(auto, data):
+    rows = {"X": data[0], "y": data[1]}
+    with pytest.raises(InvalidParameterError, match="scoring='luck' is no scorer of scikit-learn"):
+        FrontierDisplay.from_estimator(auto, scoring="luck", **rows)
+    with pytest.raises(InvalidDataError, match="gave nan for a network of"):
+        FrontierDisplay.from_estimator(auto, scoring=lambda estimator, X, y: np.nan, **rows)
