@@ -17,8 +17,8 @@ MOST_HEIGHT = 0.6
 CHARACTER, HANDLE = 0.55, 28.0
 
 
-def wrapped(text: object, width: int) -> str:
-    """Text in lines of at most `width` characters, of which there are few; what is left is cut.
+def wrapped(text: object, width: int, most_lines: int = MOST_LINES) -> str:
+    """Text in lines of at most `width` characters, `most_lines` of them; what is left is cut.
 
     Examples
     --------
@@ -27,9 +27,9 @@ def wrapped(text: object, width: int) -> str:
     forest of four…
     """
     lines = wrap(str(text), max(width, 4)) or [""]
-    if len(lines) > MOST_LINES:
-        last = lines[MOST_LINES - 1][: max(width, 4) - 1].rstrip()
-        lines = [*lines[: MOST_LINES - 1], f"{last}…"]
+    if len(lines) > most_lines:
+        last = lines[most_lines - 1][: max(width, 4) - 1].rstrip()
+        lines = [*lines[: most_lines - 1], f"{last}…"]
     return "\n".join(safe_text(line) for line in lines)
 
 
@@ -58,7 +58,7 @@ def legend_below(ax: Any, names: list[str], facts: list[list[str]] | None = None
     size = _font_size()
     longest = int((room - HANDLE) / (CHARACTER * size))
     labels = ["\n".join([wrapped(name, longest), *lines]) for name, lines in zip(names, facts, strict=True)]
-    heading = wrapped(heading, longest) if heading else ""
+    heading = wrapped(heading, longest, most_lines=len(heading)) if heading else ""
     legend = _place(ax, handles, labels, heading, size, room, bottom)
     width, taken = _size(legend)
     too_large = max(width / room, taken / (MOST_HEIGHT * height))
