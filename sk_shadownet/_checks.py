@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sk_shadownet._scores import SCORE_RULES, ScoreRule
 from sk_shadownet.exceptions import InvalidParameterError
+
+if TYPE_CHECKING:
+    from sk_shadownet._scores import ScoreRule
 
 __all__ = ["check_choice", "check_flag", "check_integer", "check_real", "n_selected", "resolve_rule"]
 
@@ -84,6 +86,8 @@ def n_selected(value: Any, n_features: int) -> int:
 
 def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
     """The class of a score rule by name, or the user's own callable."""
+    from sk_shadownet._scores import SCORE_RULES  # needs torch, which the other checks do without
+
     if callable(value):
         rule: Callable[[int, int], ScoreRule] = value
         return rule

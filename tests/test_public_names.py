@@ -18,6 +18,7 @@ from sk_shadownet import (
     display,
     exceptions,
     fpga,
+    metrics,
     regressor,
     shadow,
 )
@@ -31,6 +32,7 @@ MODULES = [
     display,
     exceptions,
     fpga,
+    metrics,
     regressor,
     shadow,
 ]
