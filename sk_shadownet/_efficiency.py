@@ -27,7 +27,7 @@ BoolArray = npt.NDArray[np.bool_]
 #: Sums of weights carry rounding: a weighted share within this part of a limit is on it. Counts are exact.
 SLACK = 1e-9
 #: Equally likely rates over which the binomial distribution of a coming count is averaged.
-N_RATES = 4000
+N_RATES = 1000
 
 
 @dataclass(frozen=True)

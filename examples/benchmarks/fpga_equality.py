@@ -100,9 +100,9 @@ def compare(seed: int, n_rows: int) -> bool:
         reference = rtl.plan.forward(rows)
         simulated = rtl.simulate(rows)
         given = {
-            "DAIS": rtl.decision_function(rows),
+            "DAIS": np.ldexp(rtl.raw_outputs(rows), np.negative(rtl.output_fractions)),
             simulated.engine: simulated.outputs,
-            "hls4ml": hls.decision_function(rows),
+            "hls4ml": np.ldexp(hls.raw_outputs(rows), np.negative(hls.output_fractions)),
             "C++": run_header(rtl, rows),
             "C++ (hls)": run_header(hls, rows),
             "numpy": run_numpy(rtl, rows),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga._compare import HardwareComparison
+    from sk_shadownet.fpga._compare_signal import AtRate, SignalComparison
     from sk_shadownet.fpga._config import FPGAConfig
     from sk_shadownet.fpga._estimate import ResourceEstimate
     from sk_shadownet.fpga._export import to_fpga
@@ -15,8 +16,12 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._qat import FixedPointSequential, quantized_module
     from sk_shadownet.fpga._resources import ResourceTable, compare_resources
     from sk_shadownet.fpga._synthesis_report import SynthesisReport
+    from sk_shadownet.fpga._threshold import Cut, CutRates
 
 __all__ = [
+    "AtRate",
+    "Cut",
+    "CutRates",
     "FPGAConfig",
     "FPGAModel",
     "FixedFormat",
@@ -25,6 +30,7 @@ __all__ = [
     "HardwareComparison",
     "ResourceEstimate",
     "ResourceTable",
+    "SignalComparison",
     "SynthesisReport",
     "compare_resources",
     "quantized_module",
@@ -34,6 +40,9 @@ __all__ = [
 #: Each public name's file. They are imported when first asked for, so that `import sk_shadownet.fpga`
 #: stays light.
 _HOME = {
+    "AtRate": "_compare_signal",
+    "Cut": "_threshold",
+    "CutRates": "_threshold",
     "FPGAConfig": "_config",
     "FPGAModel": "_handle",
     "FixedFormat": "_formats",
@@ -42,6 +51,7 @@ _HOME = {
     "HardwareComparison": "_compare",
     "ResourceEstimate": "_estimate",
     "ResourceTable": "_resources",
+    "SignalComparison": "_compare_signal",
     "SynthesisReport": "_synthesis_report",
     "compare_resources": "_resources",
     "quantized_module": "_qat",

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._signal import plain
 from sk_shadownet.exceptions import InvalidDataError
+from sk_shadownet.fpga._compare_signal import SignalComparison, signal_lines
 from sk_shadownet.fpga._fidelity import disagreements
 from sk_shadownet.fpga._fixed_point import OverflowCounts
 
-__all__ = ["HardwareComparison", "answers", "compare_outputs"]
+__all__ = ["HardwareComparison", "answers", "check_truth", "compare_outputs"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,6 +40,15 @@ class HardwareComparison:
         Values that saturated; its ``inputs`` are those outside the planned range.
     emulator : str
         What stood in for the hardware.
+    score_per_class : dict
+        By true class in ``y``, accuracies of float network and hardware among its rows.
+    signals : tuple of SignalComparison
+        Signal efficiencies of both at the same background rates, with intervals, and how finely the
+        hardware's scores can be cut; empty without ``y``, or where the hardware puts out no scores.
+
+    Notes
+    -----
+    With weights all shares and means are weighted; rows, scores and saturated values are counted.
 
     Examples
     --------
@@ -66,6 +78,8 @@ class HardwareComparison:
     score_hardware: float | None
     overflows: OverflowCounts
     emulator: str
+    score_per_class: dict[Any, tuple[float, float]] = field(default_factory=dict)
+    signals: tuple[SignalComparison, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.n_rows:,} rows, hardware emulated by {self.emulator}"]
@@ -77,6 +91,11 @@ class HardwareComparison:
         if self.score_float is not None:
             name = "R²" if self.agreement is None else "accuracy"
             lines.append(f"{name}: float {self.score_float:.4f}, hardware {self.score_hardware:.4f}")
+        lines += [
+            f"  of true class {label}: float {one:.4f}, hardware {other:.4f}"
+            for label, (one, other) in self.score_per_class.items()
+        ]
+        lines += signal_lines(self.signals)
         lines.append(
             f"rows with a saturated value: {self.overflows.rows:,} (inputs outside the planned range: "
             f"{sum(self.overflows.inputs):,} values; layers: {list(self.overflows.per_layer)})"
@@ -99,49 +118,88 @@ def compare_outputs(
     float_outputs: FloatArray,
     outputs: FloatArray,
     *,
-    y: Any,
+    truth: npt.NDArray[Any] | None,
+    weight: FloatArray | None,
     labels: npt.NDArray[Any] | None,
     outputs_are_logits: bool,
     overflows: OverflowCounts,
     emulator: str,
+    signals: Sequence[SignalComparison] = (),
 ) -> HardwareComparison:
     """Compare the outputs of both, each of shape (n_rows, n_outputs)."""
-    if len(float_outputs) == 0:
-        raise InvalidDataError("there are no rows to compare on; pass at least one.")
     error = outputs - float_outputs if outputs_are_logits else None
-    truth = None if y is None else _truth(y, len(float_outputs))
     expected, got = answers(float_outputs, labels), answers(outputs, labels)
-    per_class: dict[Any, float] = {}
+    agreement, per_class = None, dict[Any, float]()
     if labels is not None:
         same = ~disagreements(float_outputs, outputs)
-        for label in labels:
-            rows = expected == label
-            per_class[label.item() if hasattr(label, "item") else label] = (
-                float(same[rows].mean()) if rows.any() else float("nan")
-            )
+        agreement = _mean(same, weight)
+        per_class = {plain(label): _mean(same, weight, expected == label) for label in labels}
+    scores = [None if truth is None else _score(one, truth, weight, labels) for one in (expected, got)]
     return HardwareComparison(
         n_rows=len(float_outputs),
-        agreement=None if labels is None else float(same.mean()),
+        agreement=agreement,
         agreement_per_class=per_class,
         worst_error=None if error is None else float(np.abs(error).max()),
-        root_mean_square_error=None if error is None else float(np.sqrt((error**2).mean())),
-        score_float=None if truth is None else _score(expected, truth, labels),
-        score_hardware=None if truth is None else _score(got, truth, labels),
+        root_mean_square_error=None if error is None else _root_mean_square(error, weight),
+        score_float=scores[0],
+        score_hardware=scores[1],
         overflows=overflows,
         emulator=emulator,
+        score_per_class={} if labels is None else _score_per_class(expected, got, truth, weight),
+        signals=tuple(signals),
     )
 
 
-def _truth(y: Any, n_rows: int) -> npt.NDArray[Any]:
+def check_truth(y: Any, n_rows: int) -> npt.NDArray[Any] | None:
+    """True labels or numbers, one for each row."""
+    if n_rows == 0:
+        raise InvalidDataError("there are no rows to compare on; pass at least one.")
+    if y is None:
+        return None
     truth = np.asarray(y)
     if len(truth) != n_rows:
         raise InvalidDataError(f"y has {len(truth)} entries, but X has {n_rows} rows; pass one for each row.")
     return truth
 
 
-def _score(given: npt.NDArray[Any], truth: npt.NDArray[Any], labels: npt.NDArray[Any] | None) -> float:
+def _mean(values: npt.NDArray[Any], weight: FloatArray | None, rows: npt.NDArray[Any] | None = None) -> float:
+    """Weighted mean of the chosen rows; NaN where there are none, or their weights sum to nothing."""
+    rows = np.ones(len(values), dtype=bool) if rows is None else rows
+    if weight is None:
+        return float(values[rows].mean()) if rows.any() else float("nan")
+    total = weight[rows].sum()
+    return float((weight[rows] * values[rows]).sum() / total) if total > 0 else float("nan")
+
+
+def _root_mean_square(error: FloatArray, weight: FloatArray | None) -> float:
+    return float(np.sqrt(max(_mean((error**2).mean(axis=1), weight), 0.0)))
+
+
+def _score_per_class(
+    expected: npt.NDArray[Any],
+    got: npt.NDArray[Any],
+    truth: npt.NDArray[Any] | None,
+    weight: FloatArray | None,
+) -> dict[Any, tuple[float, float]]:
+    if truth is None:
+        return {}
+    return {
+        plain(label): (
+            _mean(expected == truth, weight, truth == label),
+            _mean(got == truth, weight, truth == label),
+        )
+        for label in np.unique(truth)
+    }
+
+
+def _score(
+    given: npt.NDArray[Any],
+    truth: npt.NDArray[Any],
+    weight: FloatArray | None,
+    labels: npt.NDArray[Any] | None,
+) -> float:
     if labels is not None:
-        return float((given == truth).mean())
+        return _mean(given == truth, weight)
     from sklearn.metrics import r2_score
 
-    return float(r2_score(truth.reshape(given.shape), given))
+    return float(r2_score(truth.reshape(given.shape), given, sample_weight=weight))

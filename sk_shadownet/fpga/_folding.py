@@ -50,6 +50,8 @@ class ExportedModel:
         without rounding them again. None where all scaling is folded, which is the rule.
     targets : ndarray of int of shape (n_rows,) or None
         Classes of the calibration rows, where they are known.
+    scoring : object or None
+        What the estimator is judged by, where it says so.
     """
 
     network: FloatNetwork
@@ -61,6 +63,7 @@ class ExportedModel:
     plan: FixedPointPlan | None = None
     scaling: ColumnMap | None = None
     targets: IntArray | None = None
+    scoring: Any = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -116,6 +119,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         plan=plan,
         scaling=outside,
         targets=None if X_calibration is not None else getattr(estimator, "calibration_targets_", None),
+        scoring=getattr(estimator, "scoring", None),
     )
 
 

@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._checks import check_real
+from sk_shadownet._signal import check_labels, check_weight, signal_rows
 from sk_shadownet._versions import KnowsItsVersion
-from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError
-from sk_shadownet.fpga._compare import HardwareComparison, answers, compare_outputs
+from sk_shadownet._weights import check_total
+from sk_shadownet.exceptions import ExportError, HardwareWarning
+from sk_shadownet.fpga._compare import HardwareComparison, answers, check_truth, compare_outputs
+from sk_shadownet.fpga._compare_signal import compare_signals
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._estimate import ResourceEstimate
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
+from sk_shadownet.fpga._port_scores import port_fractions, score_rule
+from sk_shadownet.fpga._threshold import Cut, CutRates, choose_cut, rates_of_cut
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga._simulation import Simulation
@@ -129,42 +135,144 @@ class FPGAModel(KnowsItsVersion):
         return answers(outputs, self.class_labels)
 
     def decision_function(self, X: Any) -> FloatArray:
-        """Logits as the hardware puts them out, shape (n_rows, n_outputs), or (n_rows,) for one output."""
+        """Logits as the hardware puts them out, in the shape that the estimator's has.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), or (n_rows,) for two classes or one output
+            Of two logits the second less the first: above 0 means the second class.
+        """
         self._require_output("logits", "decision_function")
         outputs = self._outputs(X)
+        if outputs.shape[1] == 2 and self.class_labels is not None:
+            return outputs[:, 1] - outputs[:, 0]
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+
+    @property
+    def output_fractions(self) -> tuple[int, ...]:
+        """Bits right of the binary point of each output port; the port carries the output times 2**this."""
+        return port_fractions(self.plan, self.config, self._device)
+
+    def raw_outputs(self, X: Any) -> npt.NDArray[np.int64]:
+        """Integers on the output ports, two's complement, shape (n_rows, n_outputs).
+
+        Each counts in steps of its own port, ``2**-fraction`` of :attr:`output_fractions`. This is what a
+        testbench or a monitoring stream reads.
+        """
+        return np.ldexp(self._outputs(X), self.output_fractions).astype(np.int64)
 
     def predict_proba(self, X: Any) -> FloatArray:
         """Probabilities as the hardware puts them out, shape (n_rows, n_classes)."""
         self._require_output("probability", "predict_proba")
         return self._outputs(X)
 
-    def compare(self, X: Any, y: Any = None) -> HardwareComparison:
+    def threshold(
+        self, X: Any, y: Any, *, rate: float, pos_label: Any = None, sample_weight: Any = None
+    ) -> Cut:
+        """The loosest cut on the hardware's own integers that keeps a background rate.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+            Signal and background events, which the network was not trained on.
+        y : array-like of shape (n_rows,)
+            Their labels; all but the signal's are background.
+        rate : float
+            Highest share of the background that may pass, above 0 and at most 1.
+        pos_label : label or None, default=None
+            The signal. None takes the second of two classes, or the one that the design's score speaks for.
+        sample_weight : array-like of shape (n_rows,) or None, default=None
+            Single weights may be negative; those of signal and background must each have a total above 0.
+
+        Returns
+        -------
+        Cut
+            ``value``, an integer of the output port: a score of at least that passes. The score is the output
+            of a design with one output; of two classes the difference of the two outputs; of more the
+            signal's output less the largest of the others. All of it is exact in integers.
+
+        Raises
+        ------
+        ExportError
+            If the hardware puts out no scores; the message says what to export with.
+        InvalidDataError, InvalidParameterError
+
+        Warns
+        -----
+        HardwareWarning
+            If the rate is finer than these events, and the hardware's steps, can set: the finest is named.
+        """
+        rate = check_real("rate", rate, 0, 1, open_low=True)
+        rule = score_rule(self, pos_label)
+        scores = rule.of(self._outputs(X))
+        truth, weight = check_labels(y, len(scores), "y"), check_weight(sample_weight, len(scores))
+        return choose_cut(scores, signal_rows(truth, rule.signal, "y"), weight, rate=rate, rule=rule)
+
+    def rates(
+        self, X: Any, y: Any, cut: Cut | int, *, pos_label: Any = None, sample_weight: Any = None
+    ) -> CutRates:
+        """Background rate and signal efficiency of a cut on other events.
+
+        Parameters
+        ----------
+        X, y, pos_label, sample_weight
+            As in :meth:`threshold`; a Cut knows its signal.
+        cut : Cut or int
+            From :meth:`threshold`, or an integer of the output port, at which and above which events pass.
+
+        Returns
+        -------
+        CutRates
+            Rates with 95 % intervals, those of each background class too, and of a Cut whether the number of
+            background events is one that was to be expected. Print it.
+        """
+        rule = score_rule(self, getattr(cut, "signal", None) if pos_label is None else pos_label)
+        scores = rule.of(self._outputs(X))
+        truth, weight = check_labels(y, len(scores), "y"), check_weight(sample_weight, len(scores))
+        return rates_of_cut(scores, truth, weight, cut=cut, rule=rule)
+
+    def compare(
+        self, X: Any, y: Any = None, *, rates: Any = None, pos_label: Any = None, sample_weight: Any = None
+    ) -> HardwareComparison:
         """Compare the emulated hardware with the float network.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
         y : array-like of shape (n_rows,) or None, default=None
-            True labels or numbers, for the accuracy of both.
+            True labels or numbers, for accuracy and efficiencies of both.
+        rates : float, sequence of float or None, default=None
+            Background rates at which the signal efficiencies of both are compared. None takes that of the
+            estimator's ``scoring``, where it has one, else 0.01 and 0.001.
+        pos_label : label or None, default=None
+            The signal. None takes that of ``scoring``, the second of two classes, or of more each in turn.
+        sample_weight : array-like of shape (n_rows,) or None, default=None
+            Single weights may be negative; their total must be above 0, with `y` that of each class too.
 
         Returns
         -------
         HardwareComparison
-            Agreement as a whole and for each class, worst output error, scores, counts of saturated values
-            and of inputs outside the planned range. Print it.
+            Agreement as a whole and for each class, worst output error, accuracies, signal efficiencies at
+            background rates, how finely the scores can be cut, counts of saturated values and of inputs
+            outside the planned range. Print it.
         """
         rows = self._model.select(X)
-        if len(rows) == 0:
-            raise InvalidDataError("there are no rows to compare on; pass at least one.")
+        truth, weight = check_truth(y, len(rows)), check_weight(sample_weight, len(rows))
+        if weight is not None:
+            check_total(weight, "sample_weight")
+        float_outputs, outputs = self._model.network.forward(rows), self._device.outputs(rows)
         return compare_outputs(
-            self._model.network.forward(rows),
-            self._one_column_each(self._device.outputs(rows)),
-            y=y,
+            float_outputs,
+            self._one_column_each(outputs),
+            truth=truth,
+            weight=weight,
             labels=self.class_labels,
             outputs_are_logits=self.config.output == "logits",
             overflows=self.plan.count_overflows(rows),
             emulator=self._device.emulator,
+            signals=compare_signals(
+                self, float_outputs, outputs, truth, weight, rates=rates, pos_label=pos_label
+            ),
         )
 
     def estimate(self) -> ResourceEstimate:
