@@ -145,7 +145,7 @@ def compare_outputs(
         score_hardware=scores[1],
         overflows=overflows,
         emulator=emulator,
-        score_per_class={} if labels is None else _score_per_class(expected, got, truth, weight),
+        score_per_class={} if labels is None else _score_per_class(expected, got, truth, weight, labels),
         signals=tuple(signals),
     )
 
@@ -157,6 +157,7 @@ def check_truth(y: Any, n_rows: int) -> npt.NDArray[Any] | None:
     if y is None:
         return None
     truth = np.asarray(y)
+    truth = truth[:, 0] if truth.ndim == 2 and truth.shape[1] == 1 else truth
     if len(truth) != n_rows:
         raise InvalidDataError(f"y has {len(truth)} entries, but X has {n_rows} rows; pass one for each row.")
     return truth
@@ -180,6 +181,7 @@ def _score_per_class(
     got: npt.NDArray[Any],
     truth: npt.NDArray[Any] | None,
     weight: FloatArray | None,
+    labels: npt.NDArray[Any],
 ) -> dict[Any, tuple[float, float]]:
     if truth is None:
         return {}
@@ -188,7 +190,8 @@ def _score_per_class(
             _mean(expected == truth, weight, truth == label),
             _mean(got == truth, weight, truth == label),
         )
-        for label in np.unique(truth)
+        for label in labels
+        if (truth == label).any()
     }
 
 

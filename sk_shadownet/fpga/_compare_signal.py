@@ -13,7 +13,13 @@ from sk_shadownet._checks import check_real
 from sk_shadownet._efficiency import CutTable, Efficiency, cut_table, measure
 from sk_shadownet._signal import signal_rows
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._port_scores import WITH_SCORES, score_labels, score_rule, signal_scores
+from sk_shadownet.fpga._port_scores import (
+    WITH_SCORES,
+    named_signal,
+    score_labels,
+    score_rule,
+    signal_scores,
+)
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga._handle import FPGAModel
@@ -73,7 +79,7 @@ class SignalComparison:
 
     Examples
     --------
-    Six bits of two nearly equal logits leave few scores to cut on:
+    An input of six bits leaves few scores to cut on:
 
     >>> import tempfile, torch
     >>> from sk_shadownet.fpga import to_fpga
@@ -140,10 +146,8 @@ def _signals(model: FPGAModel, y: npt.NDArray[Any], pos_label: Any) -> list[Any]
     """The signal asked for; else those that the hardware has scores of, and `y` has rows of and others."""
     if pos_label is not None:
         return [pos_label]
-    named = getattr(model._model.scoring, "pos_label", None)
-    labels = score_labels(model)
-    one = len(labels) == 2 or len(model.output_fractions) == 1
-    candidates = [named] if named is not None else list(labels[-1:] if one else labels)
+    named, labels = named_signal(model), score_labels(model)
+    candidates = [named] if named is not None else list(labels[-1:] if len(labels) == 2 else labels)
     counts = [(label, np.count_nonzero(y == label)) for label in candidates]
     return [label for label, count in counts if 0 < count < len(y)]
 

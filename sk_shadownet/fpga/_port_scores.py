@@ -17,7 +17,7 @@ from sk_shadownet.fpga._fixed_point import FixedPointPlan
 if TYPE_CHECKING:
     from sk_shadownet.fpga._handle import FPGAModel
 
-__all__ = ["ScoreRule", "port_fractions", "score_labels", "score_rule", "signal_scores"]
+__all__ = ["ScoreRule", "named_signal", "port_fractions", "score_labels", "score_rule", "signal_scores"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -130,20 +130,28 @@ def score_labels(model: FPGAModel) -> npt.NDArray[Any]:
         raise ExportError(
             f"this hardware puts out {output!r}, which no cut can be set on; export with output='logits'."
         )
-    signal = getattr(model.config, "signal", None)
+    signal = _own_signal(model)
     if signal is None:
         return labels
     order = np.argsort(np.arange(len(labels)) == signal_of(labels, signal, "this hardware"), kind="stable")
     return np.asarray(labels[order])
 
 
+def _own_signal(model: FPGAModel) -> Any:
+    """The class that a design with one score was made for; None where it has no such."""
+    return getattr(model.config, "signal", None)
+
+
+def named_signal(model: FPGAModel) -> Any:
+    """The signal that the design was made for, or else its estimator judged by; None where neither says."""
+    own = _own_signal(model)
+    return getattr(model._model.scoring, "pos_label", None) if own is None else own
+
+
 def score_rule(model: FPGAModel, pos_label: Any = None) -> ScoreRule:
-    """The rule for one signal; None takes what the design or its `scoring` names, or the second of two."""
+    """The rule for one signal; None takes the named one, or the second of two."""
     labels, fractions = score_labels(model), model.output_fractions
-    if pos_label is None:
-        pos_label = getattr(model._model.scoring, "pos_label", None)
-    if pos_label is None and len(fractions) == 1:
-        pos_label = labels[-1]
+    pos_label = named_signal(model) if pos_label is None else pos_label
     position = signal_of(labels, pos_label, "this hardware")
     if len(fractions) == 1:
         text = "output 0" if position == len(labels) - 1 else "-output 0"

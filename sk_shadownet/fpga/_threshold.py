@@ -22,45 +22,8 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 
-class _OnEvents:
-    """What passes, under the names of a trigger."""
-
-    on_background: Efficiency
-    on_signal: Efficiency
-
-    @property
-    def rate(self) -> float:
-        """Share of the background that passes."""
-        return self.on_background.value
-
-    @property
-    def rate_interval(self) -> tuple[float, float]:
-        """Its 95 % confidence interval."""
-        return self.on_background.interval
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the signal that passes."""
-        return self.on_signal.value
-
-    @property
-    def efficiency_interval(self) -> tuple[float, float]:
-        """Its 95 % confidence interval."""
-        return self.on_signal.interval
-
-    @property
-    def n_background(self) -> int:
-        """Background events."""
-        return self.on_background.n_events
-
-    @property
-    def n_signal(self) -> int:
-        """Signal events."""
-        return self.on_signal.n_events
-
-
 @dataclass(frozen=True)
-class Cut(_OnEvents):
+class Cut:
     """A cut on the score that exported hardware gives; made by :meth:`FPGAModel.threshold`.
 
     An event passes if the integer score is at least ``value``.
@@ -92,7 +55,7 @@ class Cut(_OnEvents):
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     fpga = to_fpga(net, f"{folder}/fw", backend="verilog", precision=10, X_calibration=X)
     ...     cut = fpga.threshold(X, y, rate=0.01)
-    ...     passed = np.diff(fpga.raw_outputs(X))[:, 0] >= cut.value
+    ...     passed = fpga.decision_function(X) * 2.0**cut.fraction >= cut.value
     >>> bool(passed[y == 0].mean() == cut.rate), cut.rate <= 0.01
     (True, True)
     >>> cut.score, cut.comparison, cut.as_greater == cut.value - 1
@@ -112,6 +75,36 @@ class Cut(_OnEvents):
     comparison = ">="
 
     @property
+    def rate(self) -> float:
+        """Share of the background that passes."""
+        return self.on_background.value
+
+    @property
+    def rate_interval(self) -> tuple[float, float]:
+        """Its 95 % confidence interval."""
+        return self.on_background.interval
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the signal that passes."""
+        return self.on_signal.value
+
+    @property
+    def efficiency_interval(self) -> tuple[float, float]:
+        """Its 95 % confidence interval."""
+        return self.on_signal.interval
+
+    @property
+    def n_background(self) -> int:
+        """Background events."""
+        return self.on_background.n_events
+
+    @property
+    def n_signal(self) -> int:
+        """Signal events."""
+        return self.on_signal.n_events
+
+    @property
     def as_greater(self) -> int:
         """The value for hardware that compares with ">"."""
         return self.value - 1
@@ -128,17 +121,16 @@ class Cut(_OnEvents):
         return predicted(self.rate * count, count, int(n))
 
     def __str__(self) -> str:
-        back, front = self.on_background, self.on_signal
         return (
             f"pass: {self.score} >= {self.value} (least bit 2**{-self.fraction}), signal {self.signal!r}\n"
-            f"background rate {back}: {back.n_passed:,} of {back.n_events:,} events, {self.n_tied:,} of them "
-            f"at the cut itself; asked for {self.rate_asked:g}\n"
-            f"signal efficiency {front}: {front.n_passed:,} of {front.n_events:,} events"
+            f"background rate {_counted(self.on_background)}, {self.n_tied:,} of them at the cut itself; "
+            f"asked for {self.rate_asked:g}\n"
+            f"signal efficiency {_counted(self.on_signal)}"
         )
 
 
 @dataclass(frozen=True)
-class CutRates(_OnEvents):
+class CutRates:
     """What a cut passes of events that it was not chosen on; made by :meth:`FPGAModel.rates`.
 
     Attributes
@@ -146,12 +138,13 @@ class CutRates(_OnEvents):
     value : int
         The cut: a score of at least this passes.
     signal : label
-    on_background, on_signal : Efficiency
+    on_background, on_signal : Efficiency or None
+        None where there were no such events.
     per_class : dict
         By background class, an Efficiency for each.
     expected : tuple of int or None
         Least and most background events that were to be expected to pass; None for a cut that does not know
-        what it was chosen on.
+        what it was chosen on, or without background.
 
     Examples
     --------
@@ -166,38 +159,56 @@ class CutRates(_OnEvents):
 
     value: int
     signal: Any
-    on_background: Efficiency
-    on_signal: Efficiency
+    on_background: Efficiency | None
+    on_signal: Efficiency | None
     per_class: dict[Any, Efficiency]
     expected: tuple[int, int] | None
 
     @property
-    def n_background_passed(self) -> int:
-        """Background events that pass."""
-        return self.on_background.n_passed
+    def rate(self) -> float | None:
+        """Share of the background that passes."""
+        return None if self.on_background is None else self.on_background.value
+
+    @property
+    def rate_interval(self) -> tuple[float, float] | None:
+        """Its 95 % confidence interval."""
+        return None if self.on_background is None else self.on_background.interval
+
+    @property
+    def efficiency(self) -> float | None:
+        """Share of the signal that passes."""
+        return None if self.on_signal is None else self.on_signal.value
+
+    @property
+    def efficiency_interval(self) -> tuple[float, float] | None:
+        """Its 95 % confidence interval."""
+        return None if self.on_signal is None else self.on_signal.interval
 
     @property
     def as_expected(self) -> bool | None:
         """Whether the count of background events (of weighted ones, the effective count) was expected."""
-        if self.expected is None:
+        if self.expected is None or self.on_background is None:
             return None
         low, high = self.expected
-        return low <= round(self.rate * self.on_background.n_effective) <= high
+        return low <= round(self.on_background.value * self.on_background.n_effective) <= high
 
     def __str__(self) -> str:
-        back, front = self.on_background, self.on_signal
-        lines = [
-            f"score >= {self.value}, signal {self.signal!r}",
-            f"background rate {back}: {back.n_passed:,} of {back.n_events:,} events",
-        ]
+        lines = [f"score >= {self.value}, signal {self.signal!r}"]
+        if self.on_background is not None:
+            lines.append(f"background rate {_counted(self.on_background)}")
         if self.expected is not None:
             low, high = self.expected
             verdict = "" if self.as_expected else ": these events are not like those of the cut"
             lines[-1] += f"; {low:,} to {high:,} were to be expected{verdict}"
         if len(self.per_class) > 1:
             lines += [f"  class {label}: {one}" for label, one in self.per_class.items()]
-        lines.append(f"signal efficiency {front}: {front.n_passed:,} of {front.n_events:,} events")
+        if self.on_signal is not None:
+            lines.append(f"signal efficiency {_counted(self.on_signal)}")
         return "\n".join(lines)
+
+
+def _counted(one: Efficiency) -> str:
+    return f"{one}: {one.n_passed:,} of {one.n_events:,} events"
 
 
 def choose_cut(
@@ -260,20 +271,33 @@ def rates_of_cut(
         raise InvalidParameterError(
             f"the cut is for the signal {cut.signal!r}, but pos_label={rule.signal!r}; leave pos_label out."
         )
-    value, signal = cut_value(cut, rule), signal_rows(y, rule.signal, "y")
+    value, signal = cut_value(cut, rule), _signal_or_background(y, rule)
     passed = scores >= value
 
-    def share(rows: BoolArray, name: str) -> Efficiency:
+    def share(rows: BoolArray, name: str) -> Efficiency | None:
         chosen = None if weight is None else weight[rows]
-        if chosen is not None:
+        if chosen is not None and len(chosen):
             check_total(chosen, f"sample_weight of {name}")
-        return measure(passed[rows], chosen)
+        return measure(passed[rows], chosen) if rows.any() else None
 
     background = share(~signal, "the background events")
-    per_class = {
+    shares = {
         plain(label): share(np.asarray(y == label), f"class {plain(label)!r}")
         for label in dict.fromkeys([*rule.labels.tolist(), *y.tolist()])
-        if label != rule.signal and (y == label).any()
+        if label != rule.signal
     }
-    expected = cut.expected(round(background.n_effective)) if isinstance(cut, Cut) else None
-    return CutRates(value, rule.signal, background, share(signal, "the signal events"), per_class, expected)
+    return CutRates(
+        value,
+        rule.signal,
+        on_background=background,
+        on_signal=share(signal, "the signal events"),
+        per_class={label: one for label, one in shares.items() if one is not None},
+        expected=cut.expected(round(background.n_effective)) if background and isinstance(cut, Cut) else None,
+    )
+
+
+def _signal_or_background(y: npt.NDArray[Any], rule: ScoreRule) -> BoolArray:
+    """True for the rows of the signal; of known classes there may be signal or background alone."""
+    if set(y.tolist()) <= set(rule.labels.tolist()):
+        return np.asarray(y == rule.signal)
+    return signal_rows(y, rule.signal, "y")

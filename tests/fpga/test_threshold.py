@@ -1,5 +1,7 @@
 """From a background rate to an integer of the output port, and what may be expected of it."""
 
+import re
+import shutil
 import warnings
 from types import SimpleNamespace
 
@@ -122,7 +124,7 @@ def test_a_number_of_events_that_cannot_be_is_refused(n):
 def test_rates_of_a_cut_are_told_class_by_class():
     y = np.array(["b", "b", "c", "c", "c", "c", "s", "s"])
     rates = rates_of_cut(np.array([1, 5, 1, 2, 3, 5, 4, 6]), y, cut=5, rule=RULE)
-    assert (rates.rate, rates.efficiency, rates.n_background_passed) == (2 / 6, 0.5, 2)
+    assert (rates.rate, rates.efficiency, rates.on_background.n_passed) == (2 / 6, 0.5, 2)
     assert {label: one.value for label, one in rates.per_class.items()} == {"b": 0.5, "c": 0.25}
     assert (rates.expected, rates.as_expected) == (None, None)
     assert "  class c: 0.25" in str(rates)
@@ -137,6 +139,18 @@ def test_other_events_than_those_of_the_cut_are_told_from_like_ones():
     assert (same.as_expected, moved.as_expected) == (True, False)
     assert "these events are not like those of the cut" in str(moved)
     assert same.expected == cut.expected(10_000)
+
+
+def test_background_alone_has_a_rate_and_signal_alone_an_efficiency():
+    cut = chosen([0, 1, 2], [0, 0, 1], rate=0.5)
+    background = rates_of_cut(np.array([0, 1]), np.array(["b", "b"]), cut=cut, rule=RULE)
+    assert (background.rate, background.efficiency, background.as_expected) == (0.5, None, True)
+    assert "signal efficiency" not in str(background)
+    signal = rates_of_cut(np.array([0, 1]), np.array(["s", "s"]), cut=cut, rule=RULE)
+    assert (signal.rate, signal.expected, signal.efficiency) == (None, None, 0.5)
+    assert "background" not in str(signal)
+    with pytest.raises(InvalidDataError, match="no rows of the signal 's'"):
+        rates_of_cut(np.array([0, 1]), np.array(["zero bias"] * 2), cut=cut, rule=RULE)
 
 
 def test_a_cut_of_another_format_or_signal_is_refused():
@@ -398,3 +412,16 @@ def test_a_scorer_takes_hardware_as_it_takes_an_estimator(two, rows):
     y = noisy_labels(two, rows)
     scored = signal_efficiency(rate=0.1, pos_label="sig")(two, rows, y)
     assert scored == two.threshold(rows, y, rate=0.1).efficiency
+
+
+@pytest.mark.hardware
+@pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
+def test_a_cut_on_compiled_cpp_is_that_on_the_netlist(three, rows, tmp_path):
+    cpp = to_fpga(fitted_estimator(), tmp_path / "fw", precision=6)
+    types = (cpp.output_dir / "firmware" / "defines.h").read_text()
+    width, integer = map(int, re.search(r"ap_fixed<(\d+),(-?\d+)[^>]*> result_t", types).groups())
+    assert cpp.output_fractions == (width - integer,) * 3
+    y = noisy_labels(three, rows)
+    one, other = (fpga.threshold(rows, y, rate=0.05, pos_label="b") for fpga in (cpp, three))
+    assert one.value * 2.0**-one.fraction == other.value * 2.0**-other.fraction
+    assert (one.rate, one.efficiency, one.n_tied) == (other.rate, other.efficiency, other.n_tied)
