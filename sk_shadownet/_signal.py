@@ -14,6 +14,9 @@ __all__ = ["check_labels", "check_weight", "model_scores", "plain", "signal_of",
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
+#: Labels that a message lists at most.
+MOST_LISTED = 20
+
 
 def check_labels(y: Any, n_rows: int | None = None, name: str = "y_true") -> npt.NDArray[Any]:
     """Labels as an array of shape (n_rows,)."""
@@ -64,15 +67,16 @@ def signal_of(labels: npt.NDArray[Any], pos_label: Any, owner: str) -> int:
         If the signal is none of the labels, or is needed and left out.
     """
     known = labels.tolist()
+    listed = f"{known}" if len(known) <= MOST_LISTED else f"{known[:MOST_LISTED]} and more"
     if pos_label is None:
         if len(known) <= 2:
             return len(known) - 1
         raise InvalidParameterError(
-            f"with more than two classes pos_label must name the signal; the classes of {owner} are {known}."
+            f"with more than two classes pos_label must name the signal; the classes of {owner} are {listed}."
         )
     found = [n for n, label in enumerate(known) if np.ndim(pos_label) == 0 and label == plain(pos_label)]
     if not found:
-        raise InvalidParameterError(f"pos_label={pos_label!r} is no class of {owner}; they are {known}.")
+        raise InvalidParameterError(f"pos_label={pos_label!r} is no class of {owner}; they are {listed}.")
     return found[0]
 
 
@@ -88,7 +92,7 @@ def signal_rows(y: npt.NDArray[Any], label: Any, name: str = "y_true") -> BoolAr
     if rows.shape != y.shape:  # unlike types are compared as a whole
         rows = np.zeros(len(y), dtype=bool)
     if rows.all() or not rows.any():
-        present = [plain(one) for one in list(dict.fromkeys(y.tolist()))[:10]]
+        present = [plain(one) for one in list(dict.fromkeys(y.tolist()))[:MOST_LISTED]]
         raise InvalidDataError(
             f"{name} holds {'only' if rows.any() else 'no'} rows of the signal {plain(label)!r} (its labels: "
             f"{present}); signal and background are both needed."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, overload
 
 import numpy as np
+import numpy.typing as npt
 
 from sk_shadownet._checks import check_real
 from sk_shadownet._efficiency import CutTable, Efficiency, clopper_pearson
@@ -203,6 +204,17 @@ def _require_no_data(y_score: Any, sample_weight: Any) -> None:
         )
 
 
+def _numbers(y_score: Any) -> npt.NDArray[Any]:
+    """Scores as floats; integers stay what they are, since a float64 holds no more than 53 bits of one."""
+    scores = np.asarray(y_score)
+    if scores.dtype.kind in "iu":
+        return scores
+    try:
+        return np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"y_score must hold numbers: {error}") from error
+
+
 def _table(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any) -> CutTable:
     if y_score is None:
         raise InvalidParameterError("y_true was given without y_score; pass both, or neither for a scorer.")
@@ -212,10 +224,7 @@ def _table(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any) -> Cut
     except TypeError as error:
         raise InvalidDataError(f"y_true holds labels that cannot be sorted: {error}") from error
     position = signal_of(labels, pos_label, "y_true")
-    try:
-        scores = np.asarray(y_score, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidDataError(f"y_score must hold numbers: {error}") from error
+    scores = _numbers(y_score)
     if scores.ndim == 2 and scores.shape == (len(truth), len(labels)):
         scores = scores[:, position]
     elif scores.shape != truth.shape:

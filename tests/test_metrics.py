@@ -134,6 +134,10 @@ def test_infinite_scores_are_ordered():
     assert signal_efficiency([0, 1, 1, 0], [-np.inf, np.inf, 1, 0], rate=0.4) == 1.0
 
 
+def test_integer_scores_that_no_float_can_tell_apart_are_told_apart():
+    assert signal_efficiency([0, 1], [2**60, 2**60 + 1]) == 1.0
+
+
 def test_one_of_many_classes_against_the_rest_takes_its_column():
     y = np.array(["c", "a", "b", "c", "a", "b"])
     columns = np.random.default_rng(0).normal(size=(6, 3))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._signal import plain
+from sk_shadownet._signal import check_labels, plain
 from sk_shadownet.exceptions import InvalidDataError
 from sk_shadownet.fpga._compare_signal import SignalComparison, signal_lines
 from sk_shadownet.fpga._fidelity import disagreements
@@ -150,16 +150,27 @@ def compare_outputs(
     )
 
 
-def check_truth(y: Any, n_rows: int) -> npt.NDArray[Any] | None:
-    """True labels or numbers, one for each row."""
+def check_truth(
+    y: Any, n_rows: int, labels: npt.NDArray[Any] | None, n_outputs: int
+) -> npt.NDArray[Any] | None:
+    """True labels of shape (n_rows,), or numbers of shape (n_rows,) or (n_rows, n_outputs)."""
     if n_rows == 0:
         raise InvalidDataError("there are no rows to compare on; pass at least one.")
     if y is None:
         return None
-    truth = np.asarray(y)
-    truth = truth[:, 0] if truth.ndim == 2 and truth.shape[1] == 1 else truth
-    if len(truth) != n_rows:
-        raise InvalidDataError(f"y has {len(truth)} entries, but X has {n_rows} rows; pass one for each row.")
+    if labels is not None:
+        return check_labels(y, n_rows, "y")
+    try:
+        truth = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"y must hold numbers, as this hardware puts them out: {error}") from error
+    if truth.shape not in {(n_rows, n_outputs), (n_rows,) if n_outputs == 1 else ()}:
+        raise InvalidDataError(
+            f"y has shape {truth.shape}, but X has {n_rows} rows and the hardware {n_outputs} outputs; pass "
+            "a number for each."
+        )
+    if not np.isfinite(truth).all():
+        raise InvalidDataError("y holds NaN or infinity, which no answer can be compared with.")
     return truth
 
 

@@ -257,7 +257,8 @@ class FPGAModel(KnowsItsVersion):
             outside the planned range. Print it.
         """
         rows = self._model.select(X)
-        truth, weight = check_truth(y, len(rows)), check_weight(sample_weight, len(rows))
+        truth = check_truth(y, len(rows), self.class_labels, self.plan.widths[-1])
+        weight = check_weight(sample_weight, len(rows))
         if weight is not None:
             check_total(weight, "sample_weight")
         float_outputs, outputs = self._model.network.forward(rows), self._device.outputs(rows)

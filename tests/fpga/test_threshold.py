@@ -399,6 +399,23 @@ def test_weights_in_a_comparison_count_as_rows(three, rows):
         assert [p.on_hardware.value for p in one.at] == pytest.approx([p.on_hardware.value for p in other.at])
 
 
+@pytest.mark.parametrize(
+    ("labels", "y", "words"),
+    [
+        (("a", "b", "c"), np.full((50, 2), "a"), r"one label for each row, got an array of shape \(50, 2\)"),
+        (None, np.zeros((50, 2)), r"shape \(50, 2\), but X has 50 rows and the hardware 1 outputs"),
+        (None, ["fast"] * 50, "y must hold numbers"),
+        (None, [np.nan] * 50, "y holds NaN or infinity"),
+    ],
+)
+def test_truth_of_another_kind_is_refused(labels, y, words, rows, tmp_path):
+    estimator = fitted_estimator(labels=labels or ("only",))
+    estimator.classes_ = None if labels is None else np.array(labels)
+    fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog", precision=6)
+    with pytest.raises(InvalidDataError, match=words):
+        fpga.compare(rows[:50], y)
+
+
 def test_rates_without_labels_are_refused(three, rows):
     with pytest.raises(InvalidParameterError, match="pass y as well"):
         three.compare(rows, rates=0.1)
