@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -155,8 +156,8 @@ def _signals(model: FPGAModel, y: npt.NDArray[Any], pos_label: Any) -> list[Any]
 def _check_rates(rates: Any, scoring: Any) -> tuple[float, ...]:
     """Rates as numbers; None takes that of an estimator's `scoring`, or the usual ones."""
     if rates is None:
-        own = getattr(scoring, "rate", None)
-        return DEFAULT_RATES if own is None else (float(own),)
+        own = getattr(scoring, "rate", None)  # of signal_efficiency; another's may be anything
+        return (float(own),) if isinstance(own, Real) and 0 < float(own) <= 1 else DEFAULT_RATES
     try:
         given = tuple(rates) if np.ndim(rates) else (rates,)
     except TypeError:
