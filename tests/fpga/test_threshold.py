@@ -378,6 +378,15 @@ def test_the_rate_and_signal_that_the_estimator_was_judged_by_are_taken(rows, tm
     assert fpga.threshold(rows, y, rate=0.1).signal == "b"
 
 
+@pytest.mark.parametrize("scoring", ["accuracy", SimpleNamespace(rate=print)])
+def test_a_scoring_without_a_rate_leaves_the_usual_ones(scoring, rows, tmp_path):
+    estimator = fitted_estimator()
+    estimator.scoring = scoring
+    fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog", precision=6)
+    signals = fpga.compare(rows, noisy_labels(fpga, rows)).signals
+    assert [(one.signal, len(one.at)) for one in signals] == [("a", 2), ("b", 2), ("c", 2)]
+
+
 def test_accuracy_of_both_is_told_for_each_true_class(three, rows):
     y = noisy_labels(three, rows)
     given = three.predict(rows)
