@@ -224,7 +224,11 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         from sk_shadownet.fpga import to_fpga
 
         check_is_fitted(self)
-        return to_fpga(self, output_dir, **{**export_options(self), **config})
+        options = export_options(self)
+        if config.get("plan") is not None:
+            # The old plan's formats take the place of the precision that new hardware would have.
+            options.pop("precision", None)
+        return to_fpga(self, output_dir, **{**options, **config})
 
     def at(self, index: int | None = None, **limits: float) -> Any:
         """Another network of the frontier as a fitted estimator, at once.

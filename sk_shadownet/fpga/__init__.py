@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._export import to_fpga
     from sk_shadownet.fpga._fixed_point import FixedPointPlan
     from sk_shadownet.fpga._formats import FixedFormat
+    from sk_shadownet.fpga._frozen import Drift
     from sk_shadownet.fpga._handle import FPGAModel
     from sk_shadownet.fpga._qat import FixedPointSequential, quantized_module
     from sk_shadownet.fpga._resources import ResourceTable, compare_resources
@@ -22,6 +23,7 @@ __all__ = [
     "AtRate",
     "Cut",
     "CutRates",
+    "Drift",
     "FPGAConfig",
     "FPGAModel",
     "FixedFormat",
@@ -43,6 +45,7 @@ _HOME = {
     "AtRate": "_compare_signal",
     "Cut": "_threshold",
     "CutRates": "_threshold",
+    "Drift": "_frozen",
     "FPGAConfig": "_config",
     "FPGAModel": "_handle",
     "FixedFormat": "_formats",

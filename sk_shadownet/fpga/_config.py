@@ -10,7 +10,7 @@ from typing import Any
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "FPGAConfig"]
+__all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "SCORE_OUTPUTS", "FPGAConfig"]
 
 #: hls4ml's backends, with the part each exports for by default and the strategies each knows.
 HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
@@ -28,7 +28,9 @@ HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
 RTL_BACKENDS = ("verilog", "vhdl")
 BACKENDS = (*HLS_BACKENDS, *RTL_BACKENDS)
 IO_TYPES = ("io_parallel", "io_stream")
-OUTPUTS = ("logits", "class", "probability")
+OUTPUTS = ("logits", "class", "probability", "decision", "trigger")
+#: The outputs that are a score, or come of one.
+SCORE_OUTPUTS = ("decision", "trigger")
 
 #: Families of AMD (Xilinx) parts; a part number goes on with size, package and speed.
 AMD_FAMILIES = ("xc7a", "xc7k", "xc7s", "xc7v", "xc7z", "xcau", "xcku", "xcvu", "xczu", "xcu", "xck", "xcv")
@@ -61,13 +63,21 @@ class FPGAConfig:
     strategy : str, default="latency"
         "latency", "resource", "resource_unrolled" or "distributed_arithmetic", as the backend knows them.
     io_type : {"io_parallel", "io_stream"}, default="io_parallel"
-    output : {"logits", "class", "probability"}, default="logits"
+    output : {"logits", "class", "probability", "decision", "trigger"}, default="logits"
+        What the hardware puts out: every logit, the class, probabilities (hls4ml alone), one score that is
+        above 0 for ``signal``, or one bit, set where that score reaches ``cut`` (Verilog and VHDL alone).
     project_name : str, default="shadownet"
         Name of the top function or module.
     hls_config : mapping or None, default=None
         Merged into hls4ml's configuration, such as ``{"LayerName": {"dense_1": {"ReuseFactor": 4}}}``.
     options : mapping
         Further keywords of the backend, such as ``clock_uncertainty`` or ``board``.
+    signal : label or None, default=None
+        With ``output="decision"`` or ``"trigger"``, the class that the score speaks for: its logit less the
+        largest of the others. None takes the second of two classes.
+    cut : int, object with a ``value``, "port" or None, default=None
+        With ``output="trigger"``, the integer of the score's port, its value in units of ``2**-F``, from
+        which on a row passes; "port" makes it an input of the hardware.
 
     Raises
     ------
@@ -102,12 +112,15 @@ class FPGAConfig:
     project_name: str = "shadownet"
     hls_config: Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    signal: Any = None
+    cut: Any = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _known("backend", self.backend, BACKENDS))
         object.__setattr__(self, "strategy", _known_strategy(self.strategy, self.backend))
         object.__setattr__(self, "io_type", _known("io_type", self.io_type, IO_TYPES))
         object.__setattr__(self, "output", _known("output", self.output, OUTPUTS))
+        _require_score(self.output, self.backend, self.signal, self.cut)
         _require_part(self.part, self.backend)
         _require_number("clock_period", self.clock_period, above=0.0, unit="ns")
         _require_number("tolerance", self.tolerance, at_least=0.0, below=1.0)
@@ -153,6 +166,34 @@ def _known_strategy(strategy: Any, backend: str) -> str:
         return _known(f"strategy of backend {backend!r}", strategy, ("latency", "distributed_arithmetic"))
     value = "distributed_arithmetic" if str(strategy).lower() == "da" else strategy
     return _known(f"strategy of backend {backend!r}", value, HLS_BACKENDS[backend][1])
+
+
+def _require_score(output: str, backend: str, signal: Any, cut: Any) -> None:
+    """Refuse a signal or a cut that nothing asks for, and a trigger that has no cut or no comparator."""
+    if signal is not None and output not in SCORE_OUTPUTS:
+        raise InvalidParameterError(
+            f"signal={signal!r} belongs to output='decision' or 'trigger', got output={output!r}; leave it "
+            "out."
+        )
+    if output != "trigger":
+        if cut is not None:
+            raise InvalidParameterError(
+                f"cut={cut!r} belongs to output='trigger', got output={output!r}; leave it out."
+            )
+        return
+    if backend not in RTL_BACKENDS:
+        raise InvalidParameterError(
+            f"output='trigger' is a comparator in Verilog or VHDL; backend={backend!r} has none: take "
+            "backend='verilog' or 'vhdl', or output='decision' and compare behind it."
+        )
+    whole = getattr(cut, "value", cut)
+    if not (isinstance(cut, str) and cut == "port") and (
+        isinstance(whole, bool) or not hasattr(whole, "__index__")
+    ):
+        raise InvalidParameterError(
+            "output='trigger' needs cut=, the integer of the score's port from which on a row passes, an "
+            f"object with such a value, or 'port' for an input that carries it; got {cut!r}."
+        )
 
 
 def _require_part(part: Any, backend: str) -> None:

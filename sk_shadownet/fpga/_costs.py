@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
-from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
+from sk_shadownet.fpga._decision import Score, score_model
 from sk_shadownet.fpga._device import make_device
 from sk_shadownet.fpga._export import make_plan
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
@@ -39,7 +41,9 @@ def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], Fi
     plan : FixedPointPlan
         The rounded network that they are of.
     """
-    return _costs(export_model(model, None, None), config)
+    config = _any_cut(config)
+    exported, score = score_model(export_model(model, None, None), config)
+    return _costs(exported, config, score)
 
 
 def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict[str, float]:
@@ -54,16 +58,29 @@ def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict
             linear.bias.zero_()
         modules += [linear, nn.ReLU()]
     rows = torch.randn(N_RANDOM_ROWS, widths[0], generator=generator).numpy().astype(np.float64)
-    return _costs(export_model(nn.Sequential(*modules[:-1]), rows, None), config)[0]
+    exported = export_model(nn.Sequential(*modules[:-1]), rows, None)
+    config = _any_cut(config)
+    if config.output in SCORE_OUTPUTS and exported.class_labels is not None:
+        # Its classes have no names; whichever is the signal, the hardware is alike.
+        config = replace(config, signal=int(exported.class_labels[-1]))
+    exported, score = score_model(exported, config)
+    return _costs(exported, config, score)[0]
 
 
-def _costs(model: ExportedModel, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
+def _any_cut(config: FPGAConfig) -> FPGAConfig:
+    """The same hardware with a cut that suits any network: what a comparison needs does not depend on it."""
+    return config if config.cut in (None, "port") else replace(config, cut=0)
+
+
+def _costs(
+    model: ExportedModel, config: FPGAConfig, score: Score | None
+) -> tuple[dict[str, float], FixedPointPlan]:
     with warnings.catch_warnings():
         # Nothing is exported yet: what would be worth a warning then is said then.
         warnings.simplefilter("ignore", HardwareWarning)
         warnings.simplefilter("ignore", CalibrationWarning)
         plan, _ = make_plan(model, config)
-        figures = make_device(plan, config, Path(config.project_name)).estimate()
+        figures = make_device(plan, config, Path(config.project_name), score).estimate()
     names = ("lut", "ff", "dsp", "bram", "latency_cycles")
     costs = {
         "bit_operations": float(plan.bit_operations),

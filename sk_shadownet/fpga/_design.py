@@ -50,7 +50,7 @@ class DesignRecord:
     language : str
         ``"verilog"`` or ``"vhdl"``.
     output : str
-        ``"logits"`` or ``"class"``.
+        ``"logits"``, ``"class"``, ``"decision"`` or ``"trigger"``.
     adder_levels : int
         Adders in series between two registers.
     n_stages : int
@@ -67,6 +67,9 @@ class DesignRecord:
         Bits of ``model_inp`` and ``model_out``.
     generator : str
         What wrote the sources, with its version.
+    cut : int, str or None
+        Of a trigger, what the score is compared with, in units of its step; ``"port"`` where it is the last
+        input.
     """
 
     name: str
@@ -80,6 +83,7 @@ class DesignRecord:
     part: str
     ports: PortMap
     generator: str
+    cut: int | str | None = None
 
     def to_json(self) -> str:
         """The record as text, the inverse of :func:`read_design`."""

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import _hls
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._estimate import ResourceEstimate, estimate_hls
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._lowering import lower
@@ -38,13 +39,13 @@ class Device(Protocol):
     def moved(self, old: Path, new: Path) -> None:
         """The folder has another name now."""
 
-    def outputs(self, rows: FloatArray) -> FloatArray:
+    def outputs(self, rows: FloatArray, cut: Any = None) -> FloatArray:
         """Emulate raw selected rows; logits, or what the configured output is."""
 
     def estimate(self) -> ResourceEstimate:
         """Resources by arithmetic."""
 
-    def simulate(self, rows: FloatArray, engine: str) -> Simulation:
+    def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
         """Run rows through the written sources."""
 
     def synthesize(self, target: str, **options: Any) -> SynthesisReport:
@@ -57,9 +58,9 @@ class Device(Protocol):
         """Read what tools reported."""
 
 
-def make_device(plan: FixedPointPlan, config: FPGAConfig, folder: Path) -> Device:
+def make_device(plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None) -> Device:
     """Convert a plan for the configured backend; nothing is written yet."""
-    return RTLDevice(plan, config, folder) if config.is_rtl else HLSDevice(plan, config, folder)
+    return RTLDevice(plan, config, folder, score) if config.is_rtl else HLSDevice(plan, config, folder)
 
 
 class HLSDevice:
@@ -101,7 +102,7 @@ class HLSDevice:
         _hls.move_graph(self.graph, old, new)
         self.folder = new
 
-    def outputs(self, rows: FloatArray) -> FloatArray:
+    def outputs(self, rows: FloatArray, cut: Any = None) -> FloatArray:
         if not self._compiled:
             _hls.compile_graph(self.graph, self.config.backend)
             self._compiled = True
@@ -117,7 +118,7 @@ class HLSDevice:
             clock_period=self.config.clock_period,
         )
 
-    def simulate(self, rows: FloatArray, engine: str) -> Simulation:
+    def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
         raise ExportError(
             f"backend {self.config.backend!r} is C++, which Verilator cannot simulate; call predict, "
             "which runs "
@@ -158,7 +159,9 @@ class RTLDevice:
     #: The part the vendors' scripts are written for where none was asked for.
     DEFAULT_PART = "xcvu13p-flga2577-2-e"
 
-    def __init__(self, plan: FixedPointPlan, config: FPGAConfig, folder: Path) -> None:
+    def __init__(
+        self, plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
+    ) -> None:
         from sk_shadownet.fpga._rtl import design_rtl, family_of
 
         if config.output == "probability":
@@ -167,7 +170,7 @@ class RTLDevice:
                 "not have; "
                 "take output='logits', whose order is the same, or 'class'."
             )
-        known = {"adder_levels"}
+        known = {"adder_levels", "latency_cycles"}
         unknown = sorted(set(config.options) - known)
         if unknown:
             raise InvalidParameterError(
@@ -178,16 +181,16 @@ class RTLDevice:
         self.design = design_rtl(
             plan,
             clock_period=config.clock_period,
-            output="class" if config.output == "class" else "logits",
+            output=config.output,  # type: ignore[arg-type]
             family=family_of(self.part),
+            score=score,
+            cut=config.cut,
             **config.options,
         )
 
     @property
     def emulator(self) -> str:
-        from sk_shadownet.fpga._rtl import da4ml_name
-
-        return f"DAIS, the interpreter of {da4ml_name()}"
+        return self.design.emulator
 
     def write(self, folder: Path) -> None:
         from sk_shadownet.fpga._rtl import write_rtl
@@ -205,8 +208,8 @@ class RTLDevice:
     def moved(self, old: Path, new: Path) -> None:
         self.folder = new
 
-    def outputs(self, rows: FloatArray) -> FloatArray:
-        return self.design.predict(rows)
+    def outputs(self, rows: FloatArray, cut: Any = None) -> FloatArray:
+        return self.design.predict(rows, cut)
 
     def estimate(self) -> ResourceEstimate:
         cost = self.design.cost
@@ -222,10 +225,10 @@ class RTLDevice:
             design=f"{self.config.backend} of {shape}",
         )
 
-    def simulate(self, rows: FloatArray, engine: str) -> Simulation:
+    def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
         from sk_shadownet.fpga._simulation import simulate
 
-        return simulate(self.design, self.folder, rows, engine=engine)
+        return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
 
     def synthesize(self, target: str, **options: Any) -> SynthesisReport:
         from sk_shadownet.fpga._synthesis import synthesize

@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import score_model
 from sk_shadownet.fpga._device import Device, make_device
 from sk_shadownet.fpga._fidelity import Fidelity
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel, export_model
+from sk_shadownet.fpga._frozen import frozen_plan, warn_of_drift
 from sk_shadownet.fpga._handle import FPGAModel
 from sk_shadownet.fpga._handover import write_handover
 from sk_shadownet.fpga._plan import Planner
@@ -41,6 +43,9 @@ def to_fpga(
     strategy: str = "latency",
     io_type: str = "io_parallel",
     output: str = "logits",
+    signal: Any = None,
+    cut: Any = None,
+    plan: Any = None,
     project_name: str = "shadownet",
     hls_config: Mapping[str, Any] | None = None,
     X_calibration: Any = None,
@@ -81,8 +86,23 @@ def to_fpga(
     reuse_factor : int, default=1
     strategy : str, default="latency"
     io_type : {"io_parallel", "io_stream"}, default="io_parallel"
-    output : {"logits", "class", "probability"}, default="logits"
-        "logits" are the network's outputs as they are, of a regressor its numbers.
+    output : {"logits", "class", "probability", "decision", "trigger"}, default="logits"
+        - "logits": the network's outputs as they are, of a regressor its numbers;
+        - "class": the index of the largest logit (hls4ml: one bit for each class);
+        - "probability": a softmax by tables, hls4ml alone;
+        - "decision": one score, the logit of ``signal`` less the largest of the others, above 0 for the
+          signal. Of two classes it is folded into the weights of the last layer: one output column instead
+          of two. Of more, Verilog and VHDL have a maximum for it;
+        - "trigger": one bit, 1 where that score is at least ``cut``; Verilog and VHDL alone.
+    signal : label or None, default=None
+        The class that the score speaks for; None takes the second of two.
+    cut : int, object with a ``value``, "port" or None, default=None
+        Of a trigger, in units of the score's last bit, ``2**-F``. An object's ``fraction``, where it has one,
+        must be that F. "port" adds a last field to the input port, which carries the cut in the score's
+        format, so that it can be changed while the hardware runs.
+    plan : FixedPointPlan, FPGAModel or None, default=None
+        Hardware that is there, whose formats and so whose ports this network is rounded into: ``old.plan`` or
+        ``old``. Features and widths must be the same. What its formats cut off stands in ``fpga.drift``.
     project_name : str, default="shadownet"
     hls_config : mapping or None, default=None
         Merged into hls4ml's configuration.
@@ -92,7 +112,7 @@ def to_fpga(
         Labels of a module's outputs; None takes 0, 1, …
     **options
         Handed to the backend, such as ``clock_uncertainty="12.5%"`` or ``board="pynq-z2"``, or for HDL
-        ``adder_levels=3``.
+        ``adder_levels=3`` or ``latency_cycles=6``, up to which registers are added.
 
     Returns
     -------
@@ -134,6 +154,8 @@ def to_fpga(
         project_name=project_name,
         hls_config=hls_config,
         options=options,
+        signal=signal,
+        cut=cut,
     )
     target = require_replaceable(output_dir)
     exported = export_model(model, X_calibration, class_labels)
@@ -142,19 +164,33 @@ def to_fpga(
             f"output={config.output!r} is for classes; the hardware of a {type(model).__name__} puts out its "
             "numbers: leave output='logits'."
         )
-    plan, loss = make_plan(exported, config)
-    device = make_device(plan, config, target)
+    exported, score = score_model(exported, config)
+    drift = None
+    if plan is None:
+        planned, loss = make_plan(exported, config)
+    else:
+        planned, drift = frozen_plan(exported, config, score, plan)
+        loss = drift.loss
+        warn_of_drift(drift, config.tolerance)
+    device = make_device(planned, config, target, score)
     _warn_of_outside_scaling(exported)
-    with replacing_folder(target, _record(config, plan, exported, loss)) as folder:
+    with replacing_folder(target, _record(config, planned, exported, loss)) as folder:
         device.write(folder)
-        write_handover(plan, exported, config, device, folder)
+        write_handover(planned, exported, config, device, folder)
         if config.output == "probability":
-            _warn_of_probabilities(device, plan, exported)
-        text = write_readme(plan, exported, config, device, loss=loss)
+            _warn_of_probabilities(device, planned, exported)
+        text = write_readme(planned, exported, config, device, loss=loss, score=score, drift=drift)
         (folder / "README.md").write_text(text, encoding="utf-8")
     device.moved(folder, target)
     return FPGAModel(
-        model=exported, plan=plan, config=config, device=device, output_dir=target, calibration_loss=loss
+        model=exported,
+        plan=planned,
+        config=config,
+        device=device,
+        output_dir=target,
+        calibration_loss=loss,
+        score=score,
+        drift=drift,
     )
 
 

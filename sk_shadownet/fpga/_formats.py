@@ -196,6 +196,17 @@ def bits_below(x: npt.ArrayLike) -> IntArray:
     return np.where(whole != 0, 53 - exponent.astype(np.int64) - trailing, -64).astype(np.int64)
 
 
+def joined(*formats: FixedFormat) -> FixedFormat:
+    """The formats of several arrays of shape (n,) one after the other.
+
+    >>> joined(FixedFormat(1, [2], 3), FixedFormat(0, [1, 1], 3)).width.tolist()
+    [6, 4, 4]
+    """
+    return FixedFormat(
+        *(np.concatenate([getattr(f, part) for f in formats]) for part in ("signed", "integer", "fraction"))
+    )
+
+
 def parse_format(text: str) -> FixedFormat:
     """Read an hls4ml precision such as ``"fixed<16,6>"`` or ``"ufixed<8,2,RND,SAT>"``.
 

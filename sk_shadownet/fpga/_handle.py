@@ -17,14 +17,17 @@ from sk_shadownet.exceptions import ExportError, HardwareWarning
 from sk_shadownet.fpga._compare import HardwareComparison, answers, check_truth, compare_outputs
 from sk_shadownet.fpga._compare_signal import compare_signals
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._estimate import ResourceEstimate
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
+from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._port_scores import port_fractions, score_rule
 from sk_shadownet.fpga._threshold import Cut, CutRates, choose_cut, rates_of_cut
 
 if TYPE_CHECKING:
+    from sk_shadownet.fpga._frozen import Drift
     from sk_shadownet.fpga._simulation import Simulation
     from sk_shadownet.fpga._synthesis_report import SynthesisReport
 
@@ -51,12 +54,14 @@ class FPGAModel(KnowsItsVersion):
     output_dir : Path
         The project's folder.
     class_labels : ndarray or None
-        None for a regressor.
+        None for a regressor. With ``output="decision"`` or ``"trigger"`` the signal is the last of two.
     input_names : tuple of str
         The selected features, in the order of the ports.
     calibration_loss : float
         Share of calibration rows whose class differs from the float network's; for a regressor, squared
         error over variance.
+    drift : Drift or None
+        What the formats of an old plan (``to_fpga(plan=)``) cut off of this network; None without one.
 
     Examples
     --------
@@ -87,13 +92,17 @@ class FPGAModel(KnowsItsVersion):
         device: Device,
         output_dir: Path,
         calibration_loss: float,
+        score: Score | None = None,
+        drift: Drift | None = None,
     ) -> None:
         self.config = config
         self.plan = plan
         self.output_dir = output_dir
         self.calibration_loss = calibration_loss
+        self.drift = drift
         self._model = model
         self._device = device
+        self._score = score
 
     @property
     def class_labels(self) -> npt.NDArray[Any] | None:
@@ -128,7 +137,16 @@ class FPGAModel(KnowsItsVersion):
         HardwareWarning
             If more than 1 % of the rows have an input outside its planned range.
         """
+        if self.config.output == "trigger":
+            raise ExportError(
+                "this hardware puts out one bit, whether a row passes its cut: call trigger(X); for classes "
+                "export with output='class' or 'logits'."
+            )
         outputs = self._outputs(X)
+        if self._score is not None:
+            from sk_shadownet.fpga._scored import labels_of_scores
+
+            return labels_of_scores(outputs, self._model.class_labels, self._score)  # type: ignore[arg-type]
         if isinstance(self._device, RTLDevice) and self.config.output == "class":
             index = outputs[:, 0].astype(np.intp)
             return np.asarray(index if self.class_labels is None else self.class_labels[index])
@@ -140,8 +158,11 @@ class FPGAModel(KnowsItsVersion):
         Returns
         -------
         ndarray of shape (n_rows, n_outputs), or (n_rows,) for two classes or one output
-            Of two logits the second less the first: above 0 means the second class.
+            Of two logits the second less the first: above 0 means the second class. With
+            ``output="decision"`` the score, above 0 for the signal.
         """
+        if self.config.output == "decision":
+            return self._outputs(X)[:, 0]
         self._require_output("logits", "decision_function")
         outputs = self._outputs(X)
         if outputs.shape[1] == 2 and self.class_labels is not None:
@@ -165,6 +186,44 @@ class FPGAModel(KnowsItsVersion):
         """Probabilities as the hardware puts them out, shape (n_rows, n_classes)."""
         self._require_output("probability", "predict_proba")
         return self._outputs(X)
+
+    def trigger(self, X: Any, cut: Any = None) -> npt.NDArray[np.bool_]:
+        """Emulate the bit of ``output="trigger"``: True where the score is at least the cut.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        cut : int, array-like of int of shape (n_rows,), object with a ``value``, or None, default=None
+            In units of the score's step, ``2**-F``; needed where the hardware was exported with
+            ``cut="port"``, and refused where its cut is built in.
+
+        Returns
+        -------
+        ndarray of bool of shape (n_rows,)
+
+        Raises
+        ------
+        ExportError
+            If the hardware has another output.
+        InvalidParameterError
+            If the cut is missing or not asked for.
+        """
+        self._require_output("trigger", "trigger")
+        return self._outputs(X, cut)[:, 0] > 0
+
+    @property
+    def signal(self) -> Any:
+        """The class that a score above 0 speaks for; None where the hardware has no score."""
+        if self._score is None:
+            return None
+        from sk_shadownet.fpga._scored import signal_label
+
+        return signal_label(self._model.class_labels, self._score)  # type: ignore[arg-type]
+
+    @property
+    def score_format(self) -> FixedFormat | None:
+        """Format of the score of ``output="decision"`` or ``"trigger"``, shape (1,); None without one."""
+        return None if self._score is None else self._score.format(self.plan.outputs)
 
     def threshold(
         self, X: Any, y: Any, *, rate: float, pos_label: Any = None, sample_weight: Any = None
@@ -232,7 +291,14 @@ class FPGAModel(KnowsItsVersion):
         return rates_of_cut(scores, truth, weight, cut=cut, rule=rule)
 
     def compare(
-        self, X: Any, y: Any = None, *, rates: Any = None, pos_label: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        rates: Any = None,
+        pos_label: Any = None,
+        sample_weight: Any = None,
+        cut: Any = None,
     ) -> HardwareComparison:
         """Compare the emulated hardware with the float network.
 
@@ -248,6 +314,8 @@ class FPGAModel(KnowsItsVersion):
             The signal. None takes that of ``scoring``, the second of two classes, or of more each in turn.
         sample_weight : array-like of shape (n_rows,) or None, default=None
             Single weights may be negative; their total must be above 0, with `y` that of each class too.
+        cut : int, array-like of int or object with a ``value``, or None, default=None
+            Of a trigger whose cut is an input; see :meth:`trigger`.
 
         Returns
         -------
@@ -261,6 +329,10 @@ class FPGAModel(KnowsItsVersion):
         weight = check_weight(sample_weight, len(rows))
         if weight is not None:
             check_total(weight, "sample_weight")
+        if self._score is not None:
+            from sk_shadownet.fpga._scored import compare_scores
+
+            return compare_scores(self, rows, truth, weight, cut, rates=rates, pos_label=pos_label)
         float_outputs, outputs = self._model.network.forward(rows), self._device.outputs(rows)
         return compare_outputs(
             float_outputs,
@@ -280,8 +352,15 @@ class FPGAModel(KnowsItsVersion):
         """LUT, FF, DSP, BRAM, latency in cycles and II by arithmetic, labelled with whose it is."""
         return self._device.estimate()
 
-    def simulate(self, X: Any, *, engine: str = "auto") -> Simulation:
+    def simulate(self, X: Any, *, engine: str = "auto", cut: Any = None) -> Simulation:
         """Run rows through the written HDL, one each clock, in Verilator, or in DAIS where that is absent.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        engine : {"auto", "verilator", "dais"}, default="auto"
+        cut : int, array-like of int or object with a ``value``, or None, default=None
+            Of a trigger whose cut is an input; see :meth:`trigger`.
 
         Returns
         -------
@@ -293,7 +372,7 @@ class FPGAModel(KnowsItsVersion):
         ExportError
             If the project is hls4ml's C++: :meth:`predict` emulates it.
         """
-        return self._device.simulate(self._model.select(X), engine)
+        return self._device.simulate(self._model.select(X), engine, cut)
 
     def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
         """Measure the written HDL with open tools: LUT, FF, carries, DSP; with "ecp5" also Fmax.
@@ -342,9 +421,9 @@ class FPGAModel(KnowsItsVersion):
         _ = self.hls_model
         return default_hls_config(self._device.lowered, self.config)  # type: ignore[attr-defined]
 
-    def _outputs(self, X: Any) -> FloatArray:
+    def _outputs(self, X: Any, cut: Any = None) -> FloatArray:
         rows = self._model.select(X)
-        outputs = self._device.outputs(rows)
+        outputs = self._device.outputs(rows, cut)
         self._warn_of_inputs_outside(rows)
         return outputs
 

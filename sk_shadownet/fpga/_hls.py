@@ -99,13 +99,18 @@ def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
 
 
 def _output_layer(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
-    if config.output == "logits":
+    if not _has_output_layer(config):
         return {}
     if config.output == "class":
         return {OUTPUT_LAYER: {"Precision": {"result": "ufixed<1,1,TRN,WRAP,0>"}, "Implementation": "argmax"}}
     return {
         OUTPUT_LAYER: {"Precision": {"result": "ufixed<16,0,RND,SAT>"}, "Implementation": "stable"},
     }
+
+
+def _has_output_layer(config: FPGAConfig) -> bool:
+    """Whether anything stands behind the sums of the last layer."""
+    return config.output in ("class", "probability")
 
 
 def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
@@ -128,7 +133,7 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
         parts[f"dense_{n}"] = dense
         if layer.relu:
             parts[f"relu_{n}"] = nn.ReLU()
-    if config.output != "logits":
+    if _has_output_layer(config):
         parts[OUTPUT_LAYER] = nn.Softmax(dim=1)
     options = dict(config.options)
     if config.resolved_part is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._device import Device, RTLDevice
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
@@ -57,7 +58,7 @@ class Signal:
 
 
 def input_signals(plan: FixedPointPlan, model: ExportedModel, device: Device) -> tuple[Signal, ...]:
-    """Inputs in the order of the ports."""
+    """Inputs in the order of the ports; the cut of a trigger that takes it from a port is the last."""
     width = int(plan.inputs.width.max())
     signals = []
     for j, name in enumerate(model.input_names):
@@ -65,13 +66,25 @@ def input_signals(plan: FixedPointPlan, model: ExportedModel, device: Device) ->
         if isinstance(device, RTLDevice):
             port, bits = "model_inp", device.design.ports.inputs[j].bits
         signals.append(Signal(port, bits, name, plan.inputs[j], int(model.columns[j])))
+    if isinstance(device, RTLDevice):
+        fields = device.design.ports.inputs[len(signals) :]
+        signals += [Signal("model_inp", field.bits, "cut", field.format) for field in fields]
     return tuple(signals)
 
 
 def output_signals(
-    plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device
+    plan: FixedPointPlan,
+    model: ExportedModel,
+    config: FPGAConfig,
+    device: Device,
+    score: Score | None = None,
 ) -> tuple[Signal, ...]:
-    """Outputs in the order of the ports; none where the hardware does not put out the sums themselves."""
+    """Outputs in the order of the ports; none where the hardware puts out a class, a bit or probabilities."""
+    if config.output == "decision" and score is not None:
+        port, bits = "output[0]", "all"
+        if isinstance(device, RTLDevice):
+            port, bits = "model_out", device.design.ports.outputs[0].bits
+        return (Signal(port, bits, "score", score.format(plan.outputs)[0]),)
     if config.output != "logits":
         return ()
     labels, signals = model.class_labels, []

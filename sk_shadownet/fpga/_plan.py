@@ -143,7 +143,9 @@ class Planner:
         layer, spec = self.network.layers[position], precision.weights[position]
         weight, bias, coming_in = layer.weight, layer.bias, stage.coming_in
         if isinstance(spec, FixedFormat):
-            _require_room(spec, weight, f"weight of layer {position + 1}")
+            _require_shape(spec, weight.shape, f"weights of layer {position + 1}")
+            if not precision.frozen:
+                _require_room(spec, weight, f"weight of layer {position + 1}")
             fmt = spec.broadcast_to(weight.shape)
         else:
             separate = self.separate_outputs and position == len(self.network.layers) - 1
@@ -152,7 +154,7 @@ class Planner:
             weight, bias = compensated_rounding(stage.signals, self._targets[position], weight, bias, fmt)
         rounded = fmt.quantize(weight)
         bias_spec = precision.biases[position]
-        if isinstance(bias_spec, FixedFormat):
+        if isinstance(bias_spec, FixedFormat) and not precision.frozen:
             _require_room(bias_spec, layer.bias, f"bias of layer {position + 1}")
         bias_format = _plan_bias(bias_spec, bias, rounded, coming_in)
         return make_layer(coming_in, rounded, fmt, bias, bias_format, relu=layer.relu, activation=None)
@@ -208,6 +210,7 @@ def choose_format(values: FloatArray, width: int, *, signed: npt.ArrayLike) -> F
 def _format_signals(spec: Spec, values: FloatArray, *, per_unit: bool) -> FixedFormat:
     shape = values.shape[1:]
     if isinstance(spec, FixedFormat):
+        _require_shape(spec, shape, "inputs" if per_unit else "results of a layer")
         return spec.broadcast_to(shape)
     width = int(spec)
     # A signal that never goes below 0 on the calibration rows needs no sign bit, but only a
@@ -237,6 +240,16 @@ def _plan_bias(
 
 #: Fraction bits of the bias of a unit that no input reaches, a constant; more where it is small.
 FREE_BIAS_FRACTION = 8
+
+
+def _require_shape(fmt: FixedFormat, shape: tuple[int, ...], what: str) -> None:
+    """One format suits all; formats of another network's signals suit none."""
+    if fmt.shape not in ((), shape):
+        formats, values = ("x".join(map(str, s)) for s in (fmt.shape, shape))
+        raise InvalidParameterError(
+            f"{formats} formats were given for the {values} {what}; take the plan of a network of the same "
+            "features and widths, or one format for all."
+        )
 
 
 def _require_room(fmt: FixedFormat, values: FloatArray, what: str) -> None:

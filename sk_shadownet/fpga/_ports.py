@@ -24,7 +24,7 @@ class PortField:
     Parameters
     ----------
     index : int
-        Position of the signal among the network's inputs or outputs.
+        Position of the signal among the inputs or outputs.
     low : int
         Its lowest bit in the port.
     signed, integer, fraction : int
@@ -40,7 +40,7 @@ class PortField:
 
     @property
     def width(self) -> int:
-        """Bits of the signal; 0 for one the network does not use or that is always 0."""
+        """Bits of the signal; 0 for one that is always 0."""
         return max(self.signed + self.integer + self.fraction, 0)
 
     @property
@@ -66,7 +66,8 @@ class PortMap:
     Parameters
     ----------
     inputs, outputs : tuple of PortField
-        Every input and every output of the network in order, also those without bits.
+        Every input and every output of the network in order, also those without bits. Behind the inputs
+        stands the cut of a trigger that takes it from a port.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._formats import FixedFormat, parse_format
 
 __all__ = ["Precision", "Slot", "Spec", "parse_precision"]
@@ -32,12 +33,16 @@ class Precision:
         None gives a bias the fraction bits of the layer's products, which costs no wider adder.
     activations : tuple of int, FixedFormat, "auto" or None
         Of each layer's results; None hands the exact sums on (the default of the last layer).
+    frozen : bool, default=False
+        Whether the formats are those of hardware that is there: weights beyond them saturate, which is an
+        error elsewhere.
     """
 
     inputs: Spec
     weights: tuple[Spec, ...]
     biases: tuple[int | FixedFormat | None, ...]
     activations: tuple[Spec | None, ...]
+    frozen: bool = False
 
     def __getitem__(self, slot: Slot) -> Spec | None:
         field, position = slot
@@ -78,13 +83,14 @@ def parse_precision(precision: Any, n_layers: int) -> Precision:
 
     Parameters
     ----------
-    precision : "auto", int, str or dict
+    precision : "auto", int, str, dict or FixedPointPlan
         - "auto": every width is searched;
         - a width such as 8 for inputs, weights and activations, each range taken from the calibration rows;
         - an hls4ml format such as ``"fixed<16,6>"`` for everything, the outputs among it;
         - a dict with any of the keys "input", "weight", "bias", "activation", "output" (for all layers) and
           "layer1" … "layerN" (a value, or a dict of "weight", "bias", "activation"), each value one of the
-          above; what is left out is searched.
+          above; what is left out is searched;
+        - a plan, whose formats are taken as they are, those of its outputs among them.
 
     Raises
     ------
@@ -98,10 +104,28 @@ def parse_precision(precision: Any, n_layers: int) -> Precision:
     """
     if isinstance(precision, Mapping):
         return _parse_mapping(precision, n_layers)
+    if isinstance(precision, FixedPointPlan):
+        return _formats_of(precision, n_layers)
     spec = _parse_spec(precision, "precision")
     output = spec if isinstance(spec, FixedFormat) else None
     bias = spec if isinstance(spec, FixedFormat) else None
     return Precision(spec, (spec,) * n_layers, (bias,) * n_layers, (spec,) * (n_layers - 1) + (output,))
+
+
+def _formats_of(plan: FixedPointPlan, n_layers: int) -> Precision:
+    if len(plan.layers) != n_layers:
+        raise InvalidParameterError(
+            f"the plan is of a network {'-'.join(map(str, plan.widths))}, of {len(plan.layers)} layers, but "
+            f"this one has {n_layers}; give a network of the same widths."
+        )
+    layers = plan.layers
+    return Precision(
+        plan.inputs,
+        tuple(layer.weight_format for layer in layers),
+        tuple(layer.bias_format for layer in layers),
+        tuple(layer.output_format for layer in layers),
+        frozen=True,
+    )
 
 
 def _parse_mapping(precision: Mapping[Any, Any], n_layers: int) -> Precision:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._device import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._folding import ExportedModel
 from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._frozen import Drift, drift_lines
 from sk_shadownet.fpga._handover import handover_lines
 from sk_shadownet.fpga._interface import input_signals, output_signals
+from sk_shadownet.fpga._scored import signal_label
 
 __all__ = ["write_readme"]
 
@@ -22,6 +25,8 @@ def write_readme(
     device: Device,
     *,
     loss: float,
+    score: Score | None = None,
+    drift: Drift | None = None,
 ) -> str:
     """The text of README.md."""
     parts = [
@@ -31,8 +36,13 @@ def write_readme(
         "export into it: keep nothing of your own here.",
         "",
         *_figures(plan, model, device, loss),
+        *([] if drift is None else drift_lines(drift, model)),
         *_inputs(plan, model, device),
-        *_outputs(plan, model, config, device),
+        *(
+            _outputs(plan, model, config, device)
+            if score is None
+            else _score(plan, model, config, device, score)
+        ),
         *_formats(plan),
         *handover_lines(plan, model, config, device),
         *_next_steps(config, device),
@@ -83,7 +93,8 @@ def _inputs(plan: FixedPointPlan, model: ExportedModel, device: Device) -> list[
         "|---|---|---|---|---|---|---|---|",
     ]
     lines += [
-        f"| {one.port} | {one.bits} | {one.name} | {one.column} | {one.width} | {one.fraction} | "
+        f"| {one.port} | {one.bits} | {one.name} | {'-' if one.column is None else one.column} | {one.width} "
+        f"| {one.fraction} | "
         f"{one.signed} | {one.limits} |"
         for one in input_signals(plan, model, device)
     ]
@@ -135,6 +146,43 @@ def _outputs(plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, dev
             last = device.lowered.layers[-1]
             kind = last.accumulator if last.activation is None else last.activation
             lines += ["", f"In the C++ all outputs have the type `{kind.hls_name()}`."]
+    return [*lines, ""]
+
+
+def _score(
+    plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device, score: Score
+) -> list[str]:
+    """What the score or the bit means, its sign, and the weight of its last bit."""
+    labels, fmt = np.asarray(model.class_labels), score.format(plan.outputs)[0]
+    signal, fraction = signal_label(labels, score), int(fmt.fraction)
+    rivals = "the logit of the other class" if len(labels) == 2 else "the largest of the other logits"
+    kind = "two's complement" if int(fmt.signed) else "no sign"
+    lines = [
+        "## Outputs",
+        "",
+        f"The score is the logit of {signal} less {rivals}, exactly: above 0 it says {signal}, at 0 and "
+        f"below it does not. It has {int(fmt.width)} bits ({kind}), and its last bit weighs 2**-{fraction}: "
+        f"the score is the integer times 2**-{fraction}.",
+        "",
+    ]
+    if config.output == "decision":
+        lines += ["| port | bits | output | W | F | signed | range |", "|---|---|---|---|---|---|---|"]
+        lines += [
+            f"| {one.port} | {one.bits} | {one.name} | {one.width} | {one.fraction} | {one.signed} | "
+            f"{one.limits} |"
+            for one in output_signals(plan, model, config, device, score)
+        ]
+        lines += ["", "Compare it as an integer; a cut passes where `score >= cut`."]
+    elif isinstance(device, RTLDevice):
+        cut = device.design.cut
+        against = (
+            "`cut`, the last field of `model_inp`, an integer of the score's own format (last bit "
+            f"2**-{fraction})"
+            if cut == "port"
+            else f"{cut}, an integer in units of 2**-{fraction}; as a number it is "
+            f"{np.ldexp(float(cut or 0), -fraction):g}"
+        )
+        lines.append(f"`model_out[0]` is 1 where `score >= cut`, else 0. The cut is {against}.")
     return [*lines, ""]
 
 

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._design import DesignRecord, netlist_hash, read_design, source_files
 from sk_shadownet.fpga._ports import pack_rows, unpack_rows
-from sk_shadownet.fpga._rtl import RtlDesign, da4ml_name
+from sk_shadownet.fpga._rtl import RtlDesign
 from sk_shadownet.fpga._tools import Tool, find_tool, has_tool, run_tool
 
 __all__ = ["Simulation", "simulate", "verilog_sources"]
@@ -80,7 +81,7 @@ class Simulation:
     Attributes
     ----------
     outputs : ndarray of shape (n_rows, n_outputs)
-        Logits, or of shape (n_rows, 1) class indices.
+        Logits, or of shape (n_rows, 1) class indices, scores, or 1 where a trigger passes.
     engine : str
         Such as ``"Verilator 5.006"`` or ``"DAIS (da4ml 0.6.0); no Verilator found"``.
     """
@@ -89,7 +90,9 @@ class Simulation:
     engine: str
 
 
-def simulate(design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str = "auto") -> Simulation:
+def simulate(
+    design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str = "auto", cut: Any = None
+) -> Simulation:
     """Run rows through the sources in a folder, one row per clock.
 
     Parameters
@@ -103,6 +106,8 @@ def simulate(design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str =
     engine : {"auto", "verilator", "dais"}, default "auto"
         ``"auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else DAIS,
         da4ml's interpreter, which never looks at the sources.
+    cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
+        Of a trigger whose cut is an input, in units of the score's step.
 
     Returns
     -------
@@ -118,12 +123,12 @@ def simulate(design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str =
     if engine not in ("auto", "verilator", "dais"):
         raise InvalidParameterError(f"engine must be 'auto', 'verilator' or 'dais', got {engine!r}.")
     if engine == "dais":
-        return Simulation(design.predict(X), f"DAIS ({da4ml_name()})")
+        return Simulation(design.predict(X, cut), design.emulator)
     record = read_design(folder)
     missing = [name for name in _needed_tools(record) if not has_tool(name)]
     if engine == "auto" and missing:
-        return Simulation(design.predict(X), f"DAIS ({da4ml_name()}); no {' and no '.join(missing)} found")
-    rows = design.plan.quantize_inputs(X)
+        return Simulation(design.predict(X, cut), f"{design.emulator}; no {' and no '.join(missing)} found")
+    rows = design.port_values(X, cut)
     simulator = _simulator(Path(folder), record)
     return Simulation(_run(simulator, record, rows), _engine_name(record))
 
@@ -199,7 +204,8 @@ def _driver(record: DesignRecord, parts: list[str]) -> str:
         name=record.name,
         words_in=-(-record.ports.input_width // 32),
         words_out=-(-record.ports.output_width // 32),
-        stages=record.n_stages,
+        # Edges that a row needs behind the one that takes it in.
+        stages=record.latency_cycles - 1,
     )
 
 

@@ -43,16 +43,24 @@ def _project(model: FPGAModel) -> str:
         ("backend", config.backend),
         ("part", getattr(model._device, "part", None) or config.resolved_part or "the board's"),
         ("clock asked for", f"{config.clock_period:g} ns"),
-        ("puts out", config.output),
+        ("puts out", _output(model)),
         ("folder", str(model.output_dir)),
     ]
     return section("Hardware", table(["", ""], rows))
 
 
+def _output(model: FPGAModel) -> str:
+    config = model.config
+    if model._score is None:
+        return config.output
+    cut = "" if config.cut is None else f" ≥ {getattr(config.cut, 'value', config.cut)}"
+    return f"{config.output}: score of {model.signal}{cut}"
+
+
 def _interface(model: FPGAModel) -> str:
     plan, exported, device = model.plan, model._model, model._device
     inputs = input_signals(plan, exported, device)
-    outputs = output_signals(plan, exported, model.config, device)
+    outputs = output_signals(plan, exported, model.config, device, model._score)
     note = (
         '<p class="note">A port carries round(x · 2<sup>F</sup>) as an integer of W bits, cut off at the '
         "ends of the range.</p>"

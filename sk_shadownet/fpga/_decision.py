@@ -1,0 +1,194 @@
+"""One score in place of several logits: what it is, and how it is folded into the last layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
+from sk_shadownet.fpga._folding import ExportedModel
+from sk_shadownet.fpga._formats import FixedFormat, integer_bits
+from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
+
+__all__ = ["Score", "fold_network", "fold_plan", "score_model"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Score:
+    """How the score comes of a plan's outputs; above 0 it says "signal".
+
+    Parameters
+    ----------
+    signal : int or None, default=None
+        Position of the signal among the outputs: the score is its logit less the largest of the others. Of a
+        single output 1 stands for the class above 0, and 0 for the other one, whose score is the negative.
+        None where the plan's only output is the score itself.
+
+    Examples
+    --------
+    >>> Score(2).of(np.array([[1.0, 3.0, 2.5], [0.0, -1.0, 2.0]])).tolist()
+    [[-0.5], [2.0]]
+    >>> Score().of(np.array([[0.25]])).tolist()
+    [[0.25]]
+    """
+
+    signal: int | None = None
+
+    def of(self, outputs: FloatArray) -> FloatArray:
+        """Scores of shape (n_rows, 1) for outputs of shape (n_rows, n_outputs)."""
+        if self.signal is None:
+            return outputs
+        if outputs.shape[1] == 1:
+            return outputs if self.signal else 0.0 - outputs
+        others = np.delete(outputs, self.signal, axis=1).max(axis=1)
+        return np.asarray((outputs[:, self.signal] - others)[:, None])
+
+    def format(self, outputs: FixedFormat) -> FixedFormat:
+        """Smallest format of shape (1,), which holds every score of outputs of the given formats.
+
+        >>> Score(0).format(FixedFormat(1, [2, 3], [4, 1]))
+        fixed<9,5,RND,SAT> x 1
+        """
+        if self.signal is None or (outputs.shape[0] == 1 and self.signal):
+            return outputs
+        if outputs.shape[0] == 1:
+            low, high = -outputs.highest[0], -outputs.lowest[0]
+        else:
+            others = np.arange(outputs.shape[0]) != self.signal
+            low = outputs.lowest[self.signal] - outputs.highest[others].max()
+            high = outputs.highest[self.signal] - outputs.lowest[others].max()
+        live = outputs.width > 0
+        fraction = int(outputs.fraction[live].max()) if live.any() else 0
+        integer = max(
+            int(integer_bits(max(high + np.ldexp(1.0, -fraction), 0.0))), int(integer_bits(max(-low, 0.0)))
+        )
+        return FixedFormat([int(low < 0)], [max(integer, -fraction)], [fraction])
+
+
+def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel, Score | None]:
+    """The model that is planned for the configured output, and how the score comes of its outputs.
+
+    Returns
+    -------
+    model : ExportedModel
+        Where two classes are told apart by exact sums, a network (and plan) of one output, above 0 for the
+        signal, whose labels stand in the order (other, signal); else the model as it came.
+    score : Score or None
+        None where the configured output is no score.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the signal is no class of the model, is needed and left out, or cannot be computed by the backend.
+    """
+    if config.output not in ("decision", "trigger"):
+        return model, None
+    labels = model.class_labels
+    if labels is None:
+        raise InvalidParameterError(
+            f"output={config.output!r} is for classes; a network that puts out numbers has no signal: leave "
+            "output='logits'."
+        )
+    signal = _position(config, labels)
+    planned = model.plan if isinstance(config.precision, str) and config.precision == "auto" else None
+    rounds = planned is not None and planned.layers[-1].activation is not None
+    if len(labels) > 2 or (rounds and (model.network.widths[-1] == 2 or signal == 0)):
+        _require_rtl(config, labels, rounds=rounds)
+        return model, Score(signal)
+    if model.network.widths[-1] == 1 and signal == 1:
+        return model, Score()
+    row = np.array([[1.0 if n == signal else -1.0 for n in range(2)]])
+    combination = row if model.network.widths[-1] == 2 else np.array([[-1.0]])
+    folded = replace(
+        model,
+        network=fold_network(model.network, combination),
+        plan=None if planned is None else fold_plan(planned, combination),
+        class_labels=labels[[1 - signal, signal]],
+        targets=None if model.targets is None else np.where(model.targets == signal, 1, 0),
+    )
+    return folded, Score()
+
+
+def fold_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork:
+    """The network whose outputs are ``combination @ outputs``."""
+    last = network.layers[-1]
+    return FloatNetwork(
+        (*network.layers[:-1], FloatLayer(combination @ last.weight, combination @ last.bias, relu=False))
+    )
+
+
+def fold_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
+    """The plan whose outputs are ``combination @ outputs``, exactly; its last layer must not round.
+
+    Notes
+    -----
+    A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one
+    bit more than the wider of their ranges.
+    """
+    last = plan.layers[-1]
+    coming_in = plan.inputs if len(plan.layers) == 1 else plan.layers[-2].output_format
+    weight, bias = combination @ last.weight, combination @ last.bias
+    folded = make_layer(
+        coming_in,
+        weight,
+        _merged(last.weight_format, weight),
+        bias,
+        _merged(last.bias_format, bias),
+        relu=False,
+        activation=None,
+    )
+    layers: tuple[FixedLayer, ...] = (*plan.layers[:-1], folded)
+    return FixedPointPlan(plan.inputs, layers)
+
+
+def _merged(formats: FixedFormat, values: FloatArray) -> FixedFormat:
+    """Formats for sums of up to two rows of numbers of the given ones: no wider than the values make them."""
+    live = formats.width > 0
+    fraction = np.where(live, formats.fraction, -64).max(axis=0)
+    integer = np.where(live, formats.integer, -64).max(axis=0)
+    used = fraction > -64
+    fraction, integer = np.where(used, fraction, 0), np.where(used, integer, -1)
+    for more in (0, 1):
+        merged = FixedFormat(1, integer + more * used, fraction).broadcast_to(values.shape)
+        if merged.holds(values).all():
+            break
+    return merged
+
+
+def _position(config: FPGAConfig, labels: npt.NDArray[Any]) -> int:
+    listed = ", ".join(repr(label.item() if hasattr(label, "item") else label) for label in labels)
+    if config.signal is None:
+        if len(labels) == 2:
+            return 1
+        raise InvalidParameterError(
+            f"output={config.output!r} of {len(labels)} classes needs to know which of them is the signal: "
+            f"pass signal=, one of {listed}."
+        )
+    found = [n for n, label in enumerate(labels) if np.asarray(label == config.signal).all()]
+    if len(found) != 1:
+        raise InvalidParameterError(
+            f"signal={config.signal!r} is no class of the network; they are {listed}."
+        )
+    return found[0]
+
+
+def _require_rtl(config: FPGAConfig, labels: npt.NDArray[Any], *, rounds: bool) -> None:
+    if config.is_rtl:
+        return
+    why = (
+        f"a score of {len(labels)} classes takes the largest of the other logits"
+        if len(labels) > 2
+        else "the logits of this network, trained in fixed point, are rounded, so that their difference "
+        "cannot be folded into its weights"
+    )
+    raise InvalidParameterError(
+        f"{why}, which backend {config.backend!r} has no exact form for: export with backend='verilog' or "
+        "'vhdl', or take output='logits' and subtract behind it."
+    )
