@@ -17,6 +17,7 @@ from sk_shadownet.fpga._folding import ExportedModel
 from sk_shadownet.fpga._network import FloatNetwork
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._rounding import compensated_rounding
 from sk_shadownet.fpga._scored import signal_label
 from sk_shadownet.fpga._search import Task, judge_of
 
@@ -234,6 +235,18 @@ def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan) -> FixedPointPlan
     return FixedPointPlan(old.inputs, tuple(layers))
 
 
+def _cut_biases(model: ExportedModel, plan: FixedPointPlan) -> int:
+    """Biases beyond their formats, after they took over what rounding the weights left of the error."""
+    count, signals = 0, plan.quantize_inputs(model.rows)
+    floats = model.network.signals(model.rows)
+    for layer, own, a in zip(plan.layers, model.network.layers, floats, strict=False):
+        target = a @ own.weight.T + own.bias
+        _, bias = compensated_rounding(signals, target, own.weight, own.bias, layer.weight_format)
+        count += int(layer.bias_format.overflows(bias).sum())
+        signals = layer.forward(signals)
+    return count
+
+
 def _drift(model: ExportedModel, plan: FixedPointPlan) -> Drift:
     beyond = plan.inputs.overflows(model.rows).mean(axis=0)
     network: FloatNetwork = model.network
@@ -245,6 +258,8 @@ def _drift(model: ExportedModel, plan: FixedPointPlan) -> Drift:
         n_weights=sum(layer.weight.size for layer in plan.layers),
         n_saturated_weights=sum(int(p.weight_format.overflows(f.weight).sum()) for p, f in pairs),
         n_biases=sum(layer.bias.size for layer in plan.layers),
-        n_saturated_biases=sum(int(p.bias_format.overflows(f.bias).sum()) for p, f in pairs),
+        n_saturated_biases=0
+        if model.plan is not None and _holds(plan, model.plan)
+        else _cut_biases(model, plan),
         loss=judge_of(task, network.forward(model.rows), model.targets).of(plan.forward(model.rows)).changed,
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from decimal import localcontext
-from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,185 +18,27 @@ from sk_shadownet.exceptions import (
     ShadowNetError,
 )
 from sk_shadownet.fpga._clock import adder_levels_for, family_of
-from sk_shadownet.fpga._cut import cut_column, resolve_cut
-from sk_shadownet.fpga._dais import INTERPRETER_BITS, run_stage, widest_signal
+from sk_shadownet.fpga._cut import resolve_cut
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._design import DESIGN_FILE, DesignRecord, require_module_name
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
-from sk_shadownet.fpga._formats import FixedFormat, bits_below, joined
+from sk_shadownet.fpga._formats import FixedFormat, joined
 from sk_shadownet.fpga._ports import PortMap
+from sk_shadownet.fpga._rtl_design import Output, RtlCost, RtlDesign, da4ml_name, proof_cuts, proof_rows
+from sk_shadownet.fpga._scales import scales_of, shifted, shifted_fields
 from sk_shadownet.fpga._symbols import argmax, passes, score_of
 from sk_shadownet.fpga._testbench import write_testbench
 from sk_shadownet.fpga._top import Top, top_module
 
 __all__ = ["RtlCost", "RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-Output = Literal["logits", "class", "decision", "trigger"]
 Language = Literal["verilog", "vhdl"]
 
-#: Rows on which a new design is compared with the reference before it is handed out.
-N_PROOF_ROWS = 256
 #: Significant bits of a weight that da4ml keeps: its matrices are float32.
 MAX_WEIGHT_BITS = 24
-#: Fraction bits of a constant that da4ml looks for; it would cut off what lies below.
-MAX_CONSTANT_FRACTION = 32
 #: Decimal digits in which da4ml's intervals are exact: a number of 53 bits that ends 64 bits below the binary
 #: point has fewer. Its own 28 are too few beyond 40 bits.
 DECIMAL_DIGITS = 128
-
-
-@dataclass(frozen=True)
-class RtlCost:
-    """What da4ml's own arithmetic says a design costs: an estimate, no tool has seen it.
-
-    Parameters
-    ----------
-    lut, ff, dsp, bram : int
-        6-input look-up tables, flip-flops, DSP blocks, block RAMs; the last two are 0 by construction.
-    latency_cycles : int
-        Clock edges from an input on the port to its result on the port.
-    initiation_interval : int
-        Cycles between inputs, 1 always.
-    source : str
-        Where the numbers come from.
-    """
-
-    lut: int
-    ff: int
-    dsp: int
-    bram: int
-    latency_cycles: int
-    initiation_interval: int
-    source: str
-
-
-@dataclass(frozen=True, eq=False)
-class RtlDesign:
-    """A pipelined network of shifts and adders, equal bit for bit to its plan.
-
-    Parameters
-    ----------
-    plan : FixedPointPlan
-    output : {"logits", "class", "decision", "trigger"}
-        Whether ``model_out`` carries the logits; the index of the largest, the first of equals (of a single
-        logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut.
-    adder_levels : int
-        Adders in series between two registers.
-    clock_period : float
-        The clock asked for, ns. A constraint: nothing says that the hardware reaches it.
-    ports : PortMap
-        Bits of the inputs and outputs; they follow from the plan's formats, not from its weights.
-    stages : object
-        da4ml's pipeline.
-    score : Score or None
-        How the score comes of the plan's outputs; None where there is none.
-    cut : int, "port" or None
-        What the score is compared with, in units of its step; "port" where it is a last input.
-    n_waiting : int
-        Registers behind the last stage that only delay.
-    """
-
-    plan: FixedPointPlan
-    output: Output
-    adder_levels: int
-    clock_period: float
-    ports: PortMap
-    stages: Any = field(repr=False)
-    score: Score | None = None
-    cut: int | str | None = None
-    n_waiting: int = 0
-
-    @property
-    def score_format(self) -> FixedFormat | None:
-        """Format of the score, of shape (1,); None where there is none."""
-        return None if self.score is None else self.score.format(self.plan.outputs)
-
-    @property
-    def emulator(self) -> str:
-        """What :meth:`predict` runs."""
-        where = "" if self._compiled else " in numpy"
-        return f"DAIS{where} ({da4ml_name()})"
-
-    @cached_property
-    def _compiled(self) -> bool:
-        """Whether da4ml's compiled interpreter is exact here."""
-        return widest_signal(self.stages.solutions) <= INTERPRETER_BITS
-
-    @property
-    def n_stages(self) -> int:
-        """Stages of logic between registers."""
-        return len(self.stages.solutions)
-
-    @property
-    def latency_cycles(self) -> int:
-        """Clock edges from an input on the port to its result: the stages, the input register, delays."""
-        return self.n_stages + 1 + self.n_waiting
-
-    @property
-    def cost(self) -> RtlCost:
-        """da4ml's estimate of the resources."""
-        return RtlCost(
-            lut=round(self.stages.cost),
-            ff=int(self.stages.reg_bits) + self.n_waiting * self.ports.output_width,
-            dsp=0,
-            bram=0,
-            latency_cycles=self.latency_cycles,
-            initiation_interval=1,
-            source=f"estimate by {da4ml_name()}",
-        )
-
-    def port_values(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
-        """Rows as the input port carries them, the cut behind the features where it is an input.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_inputs)
-            Raw rows; they are rounded to the input formats.
-        cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
-            In units of the score's step; needed where the cut is an input, and refused elsewhere.
-        """
-        rows = self.plan.quantize_inputs(X)
-        column = cut_column(cut, self.cut, self.score_format, len(rows))
-        return rows if column is None else np.column_stack([rows, column])
-
-    def predict(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
-        """Emulate the stages bit for bit: in da4ml's interpreter (DAIS), beyond 31 bits in numpy.
-
-        Parameters
-        ----------
-        X, cut
-            As :meth:`port_values` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_outputs), or (n_rows, 1) for any output but logits
-        """
-        signals = self.port_values(X, cut)
-        if len(signals) == 0:
-            return np.zeros((0, len(self.ports.outputs)))
-        for stage in self.stages.solutions:
-            given = stage.predict(signals) if self._compiled else run_stage(stage, signals)
-            signals = np.asarray(given, dtype=np.float64).reshape(len(signals), -1)
-        return signals
-
-    def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
-        """What the plan says the hardware gives, in the shape of :meth:`predict`."""
-        logits = self.plan.forward(X)
-        if self.output == "logits":
-            return logits
-        if self.output == "class" or self.score is None:
-            winner = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
-            return winner[:, None].astype(np.float64)
-        score = self.score.of(logits)
-        if self.output == "decision":
-            return score
-        fmt = self.score.format(self.plan.outputs)
-        level = cut_column(cut, self.cut, fmt, len(score))
-        if level is None:
-            level = np.ldexp(float(self.cut or 0), -fmt.fraction)
-        return (score >= level.reshape(-1, 1)).astype(np.float64)
 
 
 def design_rtl(
@@ -356,25 +195,10 @@ def write_rtl(
         cut=design.cut,
     )
     stimulus = proof_rows(design.plan) if rows is None else np.asarray(rows, dtype=np.float64)
-    cuts = _proof_cuts(design, stimulus)
+    cuts = proof_cuts(design, stimulus)
     write_testbench(record, folder, design.port_values(stimulus, cuts), design.reference(stimulus, cuts))
     (folder / DESIGN_FILE).write_text(record.to_json())
     return record
-
-
-def da4ml_name() -> str:
-    """The library and its version, such as ``"da4ml 0.6.0"``."""
-    return f"da4ml {version('da4ml')}"
-
-
-def proof_rows(plan: FixedPointPlan, n_rows: int = N_PROOF_ROWS) -> FloatArray:
-    """Random rows over the whole range of every input and beyond it, the extremes among them."""
-    random = np.random.default_rng(0)
-    low, high = plan.inputs.lowest, plan.inputs.highest
-    span = high - low
-    rows = random.uniform(low - 0.25 * span, high + 0.25 * span, size=(n_rows, len(low)))
-    rows[0], rows[1], rows[2] = low, high, 0.0
-    return rows
 
 
 def _pipeline(
@@ -406,23 +230,28 @@ def _trace(
     from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
     from da4ml.trace.ops import quantize
 
+    scales = scales_of(plan)
+    coming_in = scales.inputs
+    given = shifted(inputs, np.append(coming_in, [scales.outputs] * (len(inputs.width) - len(coming_in))))
     # Only with an adder size of 1 is da4ml's cost in LUTs; a level is one adder, however wide.
-    x = FixedVariableArray.from_kif(*_kif(inputs), HWConfig(1, -1, -1), 0.0, None)
+    x = FixedVariableArray.from_kif(*_kif(given), HWConfig(1, -1, -1), 0.0, None)
     signals = x[: plan.widths[0]]
-    for layer in plan.layers:
-        signals = signals @ layer.weight.T + layer.bias
+    for layer, own in zip(plan.layers, scales.layers, strict=True):
+        weight = np.ldexp(layer.weight, own[:, None] - coming_in)
+        signals = signals @ weight.T + np.ldexp(layer.bias, own)
         if layer.relu:
             signals = signals.relu()
         if layer.activation is not None:
-            signals = quantize(signals, *_kif(layer.activation), "SAT", "RND")
+            signals = quantize(signals, *_kif(shifted(layer.activation, own)), "SAT", "RND")
+        coming_in = own
     result = list(signals._vars.ravel())
     if output == "class":
         result = [argmax(result)]
     elif score is not None:
         result = [score_of(result, score.signal)]
         if output == "trigger":
-            step = int(score.format(plan.outputs).fraction[0])
-            level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), -step))
+            step = scales.outputs - int(score.format(plan.outputs).fraction[0])
+            level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
             result = [passes(result[0], level)]
     if not any(variable.opr != "const" for variable in result):
         raise ExportError("every output of this plan is a constant, so there is no hardware; use more bits.")
@@ -434,9 +263,11 @@ def _top(design: RtlDesign) -> Top:
     stages = design.stages.solutions
     laid_out = PortMap.from_formats(_formats(stages[0].inp_qint), _formats(stages[-1].out_qint))
     widths = [int(_formats(stage.inp_qint).width.sum()) for stage in stages]
+    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
+    outputs = design.ports.outputs
     return Top(
-        inputs=design.ports.inputs,
-        outputs=design.ports.outputs,
+        inputs=shifted_fields(design.ports.inputs, design.input_shift),
+        outputs=shifted_fields(outputs, np.full(len(outputs), shift)),
         taken=laid_out.inputs,
         given=laid_out.outputs,
         stage_widths=(*widths, laid_out.output_width),
@@ -474,37 +305,11 @@ def _require_expressible(plan: FixedPointPlan) -> None:
                 f"{int(lossy.sum())} weights of layer {number} have more than the {MAX_WEIGHT_BITS} "
                 f"significant bits that da4ml keeps; give the weights at most {MAX_WEIGHT_BITS} bits."
             )
-        fraction = int(bits_below(layer.bias).max())
-        if layer.activation is not None:
-            fraction = max(
-                fraction, int(layer.activation.fraction[layer.activation.width > 0].max(initial=0))
-            )
-        product = int(layer.accumulator.fraction.max())
-        if fraction > max(MAX_CONSTANT_FRACTION, product):
-            raise ExportError(
-                f"biases or results of layer {number} end {fraction} bits below the binary point, but da4ml "
-                f"reads constants down to {MAX_CONSTANT_FRACTION} bits below it; give layer {number} results "
-                "of fewer bits, or inputs in smaller units, such as GeV in place of TeV."
-            )
-
-
-def _proof_cuts(design: RtlDesign, rows: FloatArray) -> IntArray | None:
-    """Cuts for random rows, where they are an input: near the scores, the ends of the range among them."""
-    fmt = design.score_format
-    if design.cut != "port" or design.score is None or fmt is None:
-        return None
-    fraction, random = int(fmt.fraction[0]), np.random.default_rng(1)
-    cuts = np.ldexp(design.score.of(design.plan.forward(rows))[:, 0], fraction).astype(np.int64)
-    cuts += random.integers(-2, 3, size=len(rows))
-    low, high = (int(np.ldexp(end[0], fraction)) for end in (fmt.lowest, fmt.highest))
-    if len(cuts) > 1:
-        cuts[:2] = low, high
-    return np.clip(cuts, low, high)
 
 
 def _prove(design: RtlDesign) -> None:
     rows = proof_rows(design.plan)
-    cuts = _proof_cuts(design, rows)
+    cuts = proof_cuts(design, rows)
     expected, got = design.reference(rows, cuts), design.predict(rows, cuts)
     wrong = int((expected != got).any(axis=1).sum())
     if wrong:

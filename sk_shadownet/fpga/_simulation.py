@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._design import DesignRecord, netlist_hash, read_design, source_files
 from sk_shadownet.fpga._ports import pack_rows, unpack_rows
-from sk_shadownet.fpga._rtl import RtlDesign
+from sk_shadownet.fpga._rtl_design import RtlDesign
 from sk_shadownet.fpga._tools import Tool, find_tool, has_tool, run_tool
 
 __all__ = ["Simulation", "simulate", "verilog_sources"]
@@ -24,6 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Where simulators are kept in a project folder, each in a folder named by its netlist's hash.
 SIMULATION_FOLDER = "simulation"
+
+#: A constant of more than 32 bits as ghdl 2.0 writes it: a string, which is a number of bytes to Verilog.
+_WIDE_CONSTANT = re.compile(r'(?<== )"([01]+)"(?=;)')
 
 _DRIVER = Template("""// Clocks one row per cycle through the design: rows on stdin, results on stdout.
 #include "V$name.h"
@@ -146,6 +150,8 @@ def verilog_sources(folder: Path, record: DesignRecord, work: Path, log: Path) -
     run_tool(ghdl, ["-i", "--std=08", *names], work, log)
     run_tool(ghdl, ["-m", "--std=08", record.name], work, log)
     run_tool(ghdl, ["synth", "--std=08", "--out=verilog", record.name], work, log, stdout=work / converted)
+    text = (work / converted).read_text()
+    (work / converted).write_text(_WIDE_CONSTANT.sub(lambda bits: f"{len(bits[1])}'b{bits[1]}", text))
     return (converted,)
 
 

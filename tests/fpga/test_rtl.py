@@ -16,7 +16,8 @@ from sk_shadownet.fpga._design import netlist_hash, read_design, source_files
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._ports import PortMap, pack_rows, unpack_rows
-from sk_shadownet.fpga._rtl import N_PROOF_ROWS, design_rtl, proof_rows, write_rtl
+from sk_shadownet.fpga._rtl import design_rtl, proof_rows, write_rtl
+from sk_shadownet.fpga._rtl_design import N_PROOF_ROWS
 from sk_shadownet.fpga._simulation import simulate
 from sk_shadownet.fpga._tools import has_tool
 
@@ -300,7 +301,7 @@ def test_weights_beyond_da4mls_precision_are_refused():
 
 @pytest.mark.parametrize("wrong", [{"output": "softmax"}, {"adder_levels": 0}])
 def test_unknown_outputs_and_no_adders_are_refused(wrong):
-    with pytest.raises(InvalidParameterError, match="output must be one of .*and adder_levels"):
+    with pytest.raises(InvalidParameterError, match=r"output must be one of .*and adder_levels"):
         design_rtl(one_layer([[1.0, 1.0]], [0.0]), **wrong)
 
 
