@@ -106,9 +106,10 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     class_weight : dict, "balanced" or None, default=None
         Positive factors of the weights of each class's rows, 1 where the dict names none. "balanced" gives
         every class the same total.
-    quantization : int, str, dict or None, default=None
+    quantization : int, str, dict, FixedPointPlan or None, default=None
         Continue the small network's training in fixed point. An int is the width of the weights in bits, the
-        formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``.
+        formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``;
+        a plan trains through the formats of hardware that is there.
         `predict` and all else then answer as the hardware does, bit for bit. "relu" and "identity" only.
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback.

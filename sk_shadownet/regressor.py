@@ -111,9 +111,10 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         validation rows.
     n_iter_no_change : int, default=20
         Patience of `early_stopping` in epochs, at least 1.
-    quantization : int, str, dict or None, default=None
+    quantization : int, str, dict, FixedPointPlan or None, default=None
         Continue the small network's training in fixed point. An int is the width of the weights in bits, the
-        formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``.
+        formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``;
+        a plan trains through the formats of hardware that is there.
         `predict` then answers as the hardware does, bit for bit. "relu" and "identity" only.
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback. Those that score see targets and predictions of

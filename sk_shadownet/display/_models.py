@@ -66,6 +66,12 @@ def class_scores(model: Any, X: Any) -> npt.NDArray[np.float64]:
     if isinstance(model, FPGAModel):
         if model.config.output == "probability":
             return np.asarray(model.predict_proba(X), dtype=np.float64)
+        if model.signal is not None and len(class_labels(model)) > 2:
+            raise InvalidParameterError(
+                f"hardware with output={model.config.output!r} has one score, that of {model.signal!r}, for "
+                f"{len(class_labels(model))} classes; draw from_predictions(y == fpga.signal, {{'hardware': "
+                "fpga.decision_function(X)}), or export with output='logits'."
+            )
         return log_odds(model.decision_function(X))
     known = hasattr(model, "predict_proba"), hasattr(model, "decision_function")
     if known == (False, False):

@@ -17,7 +17,6 @@ from sk_shadownet.fpga._folding import ExportedModel
 from sk_shadownet.fpga._network import FloatNetwork
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._rounding import compensated_rounding
 from sk_shadownet.fpga._scored import signal_label
 from sk_shadownet.fpga._search import Task, judge_of
 
@@ -37,42 +36,46 @@ class Drift:
         Calibration rows.
     inputs : dict of str to float
         For each input, the share of rows beyond the range that its port holds.
+    outputs : float
+        Share of rows in which an output is cut off at the ends of its port; of several, the largest share.
     n_weights, n_saturated_weights : int
         Weights that the hardware has, and those of them that the old formats cannot hold and cut off.
-    n_biases, n_saturated_biases : int
-        The same of biases.
+    n_wider_biases : int
+        Biases that got more integer bits than the old formats have. They are constants inside adders, so that
+        no port depends on them; cut off they would cost much accuracy.
     loss : float
         Share of rows with another class than the new float network gives; of a regressor, squared error over
         variance.
 
     Examples
     --------
-    >>> drift = Drift(1000, {"pt": 0.02, "eta": 0.0}, 120, 3, 10, 0, loss=0.004)
+    >>> drift = Drift(1000, {"pt": 0.02, "eta": 0.0}, 0.0, 120, 3, 2, loss=0.004)
     >>> print(drift)
     1,000 rows in the old formats: pt beyond its range in 2.00%;
-    3 of 120 weights, 0 of 10 biases cut off; loss 0.004
+    3 of 120 weights cut off; 2 biases wider than before; loss 0.004
     """
 
     n_rows: int
     inputs: Mapping[str, float] = field(hash=False)
+    outputs: float
     n_weights: int
     n_saturated_weights: int
-    n_biases: int
-    n_saturated_biases: int
+    n_wider_biases: int
     loss: float
 
     @property
     def saturated_share(self) -> float:
-        """Share of weights and biases that are cut off."""
-        return (self.n_saturated_weights + self.n_saturated_biases) / max(self.n_weights + self.n_biases, 1)
+        """Share of weights that are cut off."""
+        return self.n_saturated_weights / self.n_weights
 
     def __str__(self) -> str:
         beyond = [f"{name} beyond its range in {share:.2%}" for name, share in self.inputs.items() if share]
+        beyond += [f"outputs in {self.outputs:.2%}"] if self.outputs else []
         return (
             f"{self.n_rows:,} rows in the old formats: "
-            f"{', '.join(beyond) or 'all inputs within their ranges'};\n"
-            f"{self.n_saturated_weights:,} of {self.n_weights:,} weights, {self.n_saturated_biases:,} of "
-            f"{self.n_biases:,} biases cut off; loss {self.loss:.3g}"
+            f"{', '.join(beyond) or 'all ports within their ranges'};\n"
+            f"{self.n_saturated_weights:,} of {self.n_weights:,} weights cut off; {self.n_wider_biases:,} "
+            f"biases wider than before; loss {self.loss:.3g}"
         )
 
 
@@ -110,7 +113,7 @@ def frozen_plan(
             "and export it with the same output=."
         )
     new = _in_formats(model, plan, is_number=model.class_labels is None)
-    return new, _drift(model, new)
+    return new, _drift(model, plan, new)
 
 
 def drift_lines(drift: Drift, model: ExportedModel) -> list[str]:
@@ -127,7 +130,8 @@ def drift_lines(drift: Drift, model: ExportedModel) -> list[str]:
         "resources and latency follow from the weights and are not the old ones.",
         "",
         f"- weights cut off by the old formats: {drift.n_saturated_weights:,} of {drift.n_weights:,}; "
-        f"biases: {drift.n_saturated_biases:,} of {drift.n_biases:,}",
+        f"biases with more integer bits than before, which no port depends on: {drift.n_wider_biases:,}",
+        f"- outputs cut off at the ends of their ports: in {drift.outputs:.2%} of rows",
         f"- on {drift.n_rows:,} calibration rows: {kept}",
         "",
         "| feature | rows beyond the port's range |",
@@ -143,11 +147,10 @@ def warn_of_drift(drift: Drift, tolerance: float) -> None:
         f"{name!r} ({share:.1%} of rows)" for name, share in drift.inputs.items() if share > WORTH_A_WARNING
     ]
     words = [f"inputs lie beyond their ports' ranges: {', '.join(beyond)}"] if beyond else []
+    if drift.outputs > WORTH_A_WARNING:
+        words.append(f"outputs are cut off at the ends of their ports in {drift.outputs:.1%} of rows")
     if drift.saturated_share > WORTH_A_WARNING:
-        words.append(
-            f"{drift.n_saturated_weights} of {drift.n_weights} weights and {drift.n_saturated_biases} of "
-            f"{drift.n_biases} biases are cut off"
-        )
+        words.append(f"{drift.n_saturated_weights} of {drift.n_weights} weights are cut off")
     if drift.loss > tolerance:
         words.append(f"the loss is {drift.loss:.2%}, more than the tolerance of {tolerance:.2%}")
     if words:
@@ -213,7 +216,7 @@ def _in_formats(model: ExportedModel, old: FixedPointPlan, *, is_number: bool) -
 
 def _holds(old: FixedPointPlan, new: FixedPointPlan) -> bool:
     return all(
-        bool(mine.weight_format.holds(layer.weight).all() and mine.bias_format.holds(layer.bias).all())
+        bool(mine.weight_format.holds(layer.weight).all())
         for mine, layer in zip(old.layers, new.layers, strict=True)
     )
 
@@ -226,7 +229,7 @@ def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan) -> FixedPointPlan
             layer.weight,
             mine.weight_format,
             layer.bias,
-            mine.bias_format,
+            layer.bias_format,
             relu=layer.relu,
             activation=mine.output_format,
         )
@@ -235,31 +238,20 @@ def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan) -> FixedPointPlan
     return FixedPointPlan(old.inputs, tuple(layers))
 
 
-def _cut_biases(model: ExportedModel, plan: FixedPointPlan) -> int:
-    """Biases beyond their formats, after they took over what rounding the weights left of the error."""
-    count, signals = 0, plan.quantize_inputs(model.rows)
-    floats = model.network.signals(model.rows)
-    for layer, own, a in zip(plan.layers, model.network.layers, floats, strict=False):
-        target = a @ own.weight.T + own.bias
-        _, bias = compensated_rounding(signals, target, own.weight, own.bias, layer.weight_format)
-        count += int(layer.bias_format.overflows(bias).sum())
-        signals = layer.forward(signals)
-    return count
-
-
-def _drift(model: ExportedModel, plan: FixedPointPlan) -> Drift:
+def _drift(model: ExportedModel, old: FixedPointPlan, plan: FixedPointPlan) -> Drift:
     beyond = plan.inputs.overflows(model.rows).mean(axis=0)
     network: FloatNetwork = model.network
-    pairs = list(zip(plan.layers, network.layers, strict=True))
+    pairs = zip(plan.layers, network.layers, strict=True)
     task: Task = "regression" if model.class_labels is None else "classification"
     return Drift(
         n_rows=len(model.rows),
         inputs={name: float(share) for name, share in zip(model.input_names, beyond, strict=True)},
+        outputs=max(plan.count_overflows(model.rows).layers[-1], default=0) / len(model.rows),
         n_weights=sum(layer.weight.size for layer in plan.layers),
         n_saturated_weights=sum(int(p.weight_format.overflows(f.weight).sum()) for p, f in pairs),
-        n_biases=sum(layer.bias.size for layer in plan.layers),
-        n_saturated_biases=0
-        if model.plan is not None and _holds(plan, model.plan)
-        else _cut_biases(model, plan),
+        n_wider_biases=sum(
+            int(was.bias_format.overflows(p.bias).sum())
+            for was, p in zip(old.layers, plan.layers, strict=True)
+        ),
         loss=judge_of(task, network.forward(model.rows), model.targets).of(plan.forward(model.rows)).changed,
     )

@@ -17,7 +17,7 @@ from sk_shadownet.fpga._network import FloatNetwork
 from sk_shadownet.fpga._precision import Precision, Spec
 from sk_shadownet.fpga._rounding import compensated_rounding
 
-__all__ = ["Planner", "Rounding", "choose_format", "plan_weight_format"]
+__all__ = ["Planner", "Rounding", "choose_format", "plan_weight_format", "with_room"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -154,8 +154,11 @@ class Planner:
             weight, bias = compensated_rounding(stage.signals, self._targets[position], weight, bias, fmt)
         rounded = fmt.quantize(weight)
         bias_spec = precision.biases[position]
-        if isinstance(bias_spec, FixedFormat) and not precision.frozen:
-            _require_room(bias_spec, layer.bias, f"bias of layer {position + 1}")
+        if isinstance(bias_spec, FixedFormat):
+            if precision.frozen:
+                bias_spec = with_room(bias_spec, bias)
+            else:
+                _require_room(bias_spec, layer.bias, f"bias of layer {position + 1}")
         bias_format = _plan_bias(bias_spec, bias, rounded, coming_in)
         return make_layer(coming_in, rounded, fmt, bias, bias_format, relu=layer.relu, activation=None)
 
@@ -220,6 +223,16 @@ def _format_signals(spec: Spec, values: FloatArray, *, per_unit: bool) -> FixedF
     if per_unit:
         return choose_format(some, width, signed=signed)
     return choose_format(some.reshape(-1, 1), width, signed=bool(signed.any())).broadcast_to(shape)
+
+
+def with_room(fmt: FixedFormat, values: FloatArray) -> FixedFormat:
+    """The formats with as many more integer bits as the values need, and a sign.
+
+    >>> with_room(FixedFormat(1, [0, 1], [3, 3]), np.array([5.2, 0.1])).integer.tolist()
+    [3, 1]
+    """
+    needed = integer_bits(np.abs(values) + np.ldexp(1.0, -fmt.fraction))
+    return FixedFormat(1, np.maximum(fmt.integer, needed), fmt.fraction)
 
 
 def _plan_bias(

@@ -35,7 +35,8 @@ class Precision:
         Of each layer's results; None hands the exact sums on (the default of the last layer).
     frozen : bool, default=False
         Whether the formats are those of hardware that is there: weights beyond them saturate, which is an
-        error elsewhere.
+        error elsewhere, and biases get the integer bits they need. A bias is a constant inside an adder, so
+        that its width costs nothing and no port depends on it.
     """
 
     inputs: Spec
@@ -90,7 +91,8 @@ def parse_precision(precision: Any, n_layers: int) -> Precision:
         - a dict with any of the keys "input", "weight", "bias", "activation", "output" (for all layers) and
           "layer1" … "layerN" (a value, or a dict of "weight", "bias", "activation"), each value one of the
           above; what is left out is searched;
-        - a plan, whose formats are taken as they are, those of its outputs among them.
+        - a plan, whose formats are taken as they are, those of its outputs among them; only biases may grow
+          to the left.
 
     Raises
     ------

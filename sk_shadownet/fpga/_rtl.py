@@ -254,7 +254,10 @@ def _trace(
             level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
             result = [passes(result[0], level)]
     if not any(variable.opr != "const" for variable in result):
-        raise ExportError("every output of this plan is a constant, so there is no hardware; use more bits.")
+        raise ExportError(
+            "every output of this plan is a constant, 0 or at the end of its format, so there is no "
+            "hardware; use more bits, or leave plan= out if the old formats are too narrow."
+        )
     return comb_trace(x, result)
 
 

@@ -438,3 +438,16 @@ def test_hardware_that_puts_out_classes_alone_has_no_curve(classifier, data, tmp
     hardware = classifier.to_fpga(tmp_path / "fw", backend="verilog", precision=6, output="class")
     with pytest.raises(ExportError, match="export with output='logits'"):
         RocDisplay.from_estimator(hardware, *data)
+
+
+def test_one_score_of_hardware_is_drawn_against_its_signal(classifier, data, tmp_path):
+    X, y = data
+    hardware = classifier.to_fpga(
+        tmp_path / "fw", backend="verilog", precision=8, output="decision", signal="q"
+    )
+    with pytest.raises(InvalidParameterError, match="one score, that of 'q', for 3 classes; draw from_pred"):
+        RocDisplay.from_estimator(hardware, X, y)
+    display = RocDisplay.from_predictions(
+        y == hardware.signal, {"hardware": hardware.decision_function(X)}, classes=[True]
+    )
+    assert display.curves[0].auc > 0.8
