@@ -14,6 +14,7 @@ from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._folding import ExportedModel
+from sk_shadownet.fpga._formats import FixedFormat
 from sk_shadownet.fpga._network import FloatNetwork
 from sk_shadownet.fpga._plan import Planner
 from sk_shadownet.fpga._precision import parse_precision
@@ -112,7 +113,7 @@ def frozen_plan(
             f"{widths}. Train it with the same selected features and widths, such as with warm_start=True, "
             "and export it with the same output=."
         )
-    new = _in_formats(model, plan, is_number=model.class_labels is None)
+    new = _in_formats(model, plan, _outputs(plan, config))
     return new, _drift(model, plan, new)
 
 
@@ -206,12 +207,20 @@ def _require_same_interface(model: ExportedModel, config: FPGAConfig, score: Sco
         )
 
 
-def _in_formats(model: ExportedModel, old: FixedPointPlan, *, is_number: bool) -> FixedPointPlan:
+def _outputs(old: FixedPointPlan, config: FPGAConfig) -> FixedFormat:
+    """Formats of the outputs; hls4ml's C++ has one type for all, which holds every exact sum."""
+    if config.is_rtl or old.layers[-1].activation is not None:
+        return old.outputs
+    return old.outputs.covering().broadcast_to(old.outputs.shape)
+
+
+def _in_formats(model: ExportedModel, old: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:
     """The network's weights in the old formats; a plan of its own that they hold is taken as it is."""
     if model.plan is not None and _holds(old, model.plan):
-        return _with_weights_of(old, model.plan)
-    precision = parse_precision(old, len(old.layers))
-    return Planner(model.network, model.rows, separate_outputs=is_number).plan(precision)
+        return _with_weights_of(old, model.plan, outputs)
+    last = len(old.layers) - 1
+    precision = parse_precision(old, len(old.layers)).with_spec(("activations", last), outputs)
+    return Planner(model.network, model.rows).plan(precision)
 
 
 def _holds(old: FixedPointPlan, new: FixedPointPlan) -> bool:
@@ -221,9 +230,10 @@ def _holds(old: FixedPointPlan, new: FixedPointPlan) -> bool:
     )
 
 
-def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan) -> FixedPointPlan:
+def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:
     layers, coming_in = list[FixedLayer](), old.inputs
-    for mine, layer in zip(old.layers, new.layers, strict=True):
+    results = [*(layer.output_format for layer in old.layers[:-1]), outputs]
+    for mine, layer, result in zip(old.layers, new.layers, results, strict=True):
         made = make_layer(
             coming_in,
             layer.weight,
@@ -231,7 +241,7 @@ def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan) -> FixedPointPlan
             layer.bias,
             layer.bias_format,
             relu=layer.relu,
-            activation=mine.output_format,
+            activation=result,
         )
         layers.append(made)
         coming_in = made.output_format

@@ -217,18 +217,19 @@ def test_a_network_trained_through_the_old_formats_is_taken_as_it_is(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:the old plan's formats:sk_shadownet.exceptions.HardwareWarning")
-def test_hls4ml_takes_the_old_formats_too(tmp_path):
-    old = to_fpga(fitted_estimator(), tmp_path / "old", backend="Vitis", precision=6)
-    new = to_fpga(
-        changed(fitted_estimator(), by=0.01), tmp_path / "new", backend="Vitis", plan=old.plan, tolerance=0.2
-    )
-    types = [
-        re.findall(r"typedef .*?<(\d+,-?\d+).*?> (input_t|result_t|layer\d_t);", path.read_text())
-        for path in ((tmp_path / name / "firmware" / "defines.h") for name in ("old", "new"))
-    ]
-    assert dict(map(reversed, types[0]))["input_t"] == dict(map(reversed, types[1]))["input_t"]
-    assert dict(map(reversed, types[0]))["result_t"] == dict(map(reversed, types[1]))["result_t"]
-    assert new.plan.outputs == old.plan.outputs
+@pytest.mark.parametrize("labels", [("a", "b", "c"), ()])
+def test_hls4mls_port_types_stay(labels, tmp_path):
+    first = fitted_estimator(labels=labels)
+    second = changed(fitted_estimator(labels=labels), by=0.01)
+    old = to_fpga(first, tmp_path / "old", backend="Vitis", precision=6)
+    to_fpga(second, tmp_path / "new", backend="Vitis", plan=old.plan)
+    widths = []
+    for name in ("old", "new"):
+        text = (tmp_path / name / "firmware" / "defines.h").read_text()
+        found = re.findall(r"typedef .*?<(\d+,-?\d+)[^;]*> (input_t|result_t);", text)
+        widths.append({kind: width for width, kind in found})
+    assert widths[0] == widths[1]
+    assert set(widths[0]) == {"input_t", "result_t"}
 
 
 # --- latency ----------------------------------------------------------------------------------------------
