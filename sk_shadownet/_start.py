@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._graph._plain import plain_copy
 from sk_shadownet._graph._sequential import chain_links, to_sequential
 from sk_shadownet._graph._trace import trace
 from sk_shadownet._mlp import ShadowedMLP
@@ -96,13 +96,14 @@ def read_chain(module: Any, n_features: int, n_outputs: int) -> Chain:
             f"module must be a torch.nn.Module or None, got {module!r}; from_keras, from_onnx and "
             "from_sklearn of sk_shadownet.convert make one."
         )
-    if isinstance(module, nn.Linear):
+    module = plain_copy(module, constraints="refuse")
+    if type(module) is nn.Linear:
         module = nn.Sequential(module)  # torch.fx would look into it
     traced = trace(module)
-    links = chain_links(traced)
+    links = chain_links(traced, casts=True)
     if links is None:
         raise _unsupported("its layers do not form one chain")
-    sequence = to_sequential(copy.deepcopy(module).cpu().eval(), links)
+    sequence = to_sequential(module.cpu().eval(), links)
     names = [link if isinstance(link, str) else "" for link in links]
     reader = _Reader()
     for index, (name, layer) in enumerate(zip(names, sequence, strict=True)):
@@ -164,6 +165,8 @@ class _Reader:
                 raise _unsupported(f"{where} is an activation that follows no Linear layer")
             self._activations.append(_ACTIVATIONS[type(layer)])
             self._is_linear = False
+        elif isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+            raise _unsupported(f"{where} does not keep rows apart")
         elif not (isinstance(layer, _SILENT) or (isinstance(layer, _HEADS) and is_last)):
             hint = "; drop it: the network must give logits" if is_last else ""
             raise _unsupported(f"{where} is {type(layer).__name__}{hint}")

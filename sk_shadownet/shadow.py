@@ -18,6 +18,7 @@ from sk_shadownet._graph._cut import cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
 from sk_shadownet._graph._driver import Driver
 from sk_shadownet._graph._gating import remove_gates
+from sk_shadownet._graph._plain import plain_copy
 from sk_shadownet._graph._sequential import ChainLink, chain_links, to_sequential
 from sk_shadownet._graph._targets import Wish, resolve_targets
 from sk_shadownet._graph._trace import trace
@@ -404,7 +405,7 @@ def _copy_of(module: nn.Module) -> nn.Module:
         raise InvalidParameterError(
             "module has lazy layers whose size is not known; run it on one batch first."
         )
-    own = copy.deepcopy(module)
+    own = plain_copy(module, constraints="keep")
     # torch.fx follows forward of what it traces, and torch's own layers are to stay layers.
     whole = type(own).__module__.startswith("torch.nn") and not isinstance(own, nn.Sequential)
     return nn.Sequential(own).train(own.training) if whole else own

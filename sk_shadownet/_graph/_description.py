@@ -85,6 +85,8 @@ class Description:
         Whether forward flattens its input first of all.
     needs_rows : bool
         Whether the (flattened) input must have two axes for columns to be units.
+    unread : tuple of str
+        Layers with weights whose units are not followed, as messages name them.
     """
 
     inputs: UnitLayer
@@ -94,3 +96,4 @@ class Description:
     n_units: int
     flattens: bool
     needs_rows: bool
+    unread: tuple[str, ...] = ()

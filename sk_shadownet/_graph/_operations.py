@@ -1,8 +1,4 @@
-"""What is known of torch's layers and functions: which of them leave units side by side.
-
-An operation is *unitwise* where column i of its output depends on column i of its inputs alone. A
-unit that nobody reads may then be removed in front of it as well as behind it.
-"""
+"""What is known of torch's functions: which are a layer, which join, reshape or mix columns."""
 
 from __future__ import annotations
 
@@ -16,7 +12,6 @@ import torch.nn.functional as F
 from torch import fx, nn
 
 __all__ = [
-    "BINARY",
     "CONCATENATIONS",
     "DROPOUT_FUNCTIONS",
     "FLATTENINGS",
@@ -24,38 +19,14 @@ __all__ = [
     "NORMALISATIONS_OVER_UNITS",
     "PRELU",
     "RESHAPINGS",
-    "UNITWISE",
-    "UNITWISE_MODULES",
+    "WHERE",
     "as_module",
     "bind_concatenation",
     "flattening",
 ]
 
-UNITWISE_MODULES: tuple[type[nn.Module], ...] = (
-    nn.AlphaDropout,
-    nn.CELU,
-    nn.Dropout,
-    nn.ELU,
-    nn.GELU,
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.Identity,
-    nn.LeakyReLU,
-    nn.LogSigmoid,
-    nn.Mish,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.SELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Softsign,
-    nn.Tanh,
-)
-
-# Functions of one tensor, by the nn.Module that says the same; None where there is none.
-_FUNCTIONS: dict[Any, type[nn.Module] | None] = {
+# Functions of one tensor, by the nn.Module that says the same.
+_FUNCTIONS: dict[Any, type[nn.Module]] = {
     F.alpha_dropout: nn.AlphaDropout,
     F.celu: nn.CELU,
     F.dropout: nn.Dropout,
@@ -75,70 +46,24 @@ _FUNCTIONS: dict[Any, type[nn.Module] | None] = {
     F.softplus: nn.Softplus,
     F.softsign: nn.Softsign,
     F.tanh: nn.Tanh,
-    operator.neg: None,
-    operator.pow: None,
-    torch.abs: None,
-    torch.clamp: None,
-    torch.exp: None,
-    torch.log1p: None,
-    torch.neg: None,
-    torch.pow: None,
     torch.relu: nn.ReLU,
     torch.relu_: nn.ReLU,
     torch.selu: nn.SELU,
     torch.sigmoid: nn.Sigmoid,
-    torch.square: None,
     torch.tanh: nn.Tanh,
 }
-_METHODS: dict[str, type[nn.Module] | None] = {
-    "abs": None,
-    "clamp": None,
-    "clone": None,
+_METHODS: dict[str, type[nn.Module]] = {
     "contiguous": nn.Identity,
-    "cpu": None,
-    "cuda": None,
-    "detach": None,
-    "double": None,
-    "exp": None,
-    "float": None,
-    "neg": None,
-    "pow": None,
     "relu": nn.ReLU,
     "relu_": nn.ReLU,
     "sigmoid": nn.Sigmoid,
-    "square": None,
     "tanh": nn.Tanh,
-    "to": None,
 }
-UNITWISE = frozenset([*_FUNCTIONS, *_METHODS])
 
-DROPOUT_FUNCTIONS = frozenset([F.alpha_dropout, F.dropout])
+DROPOUT_FUNCTIONS = frozenset([F.alpha_dropout, F.dropout, F.feature_alpha_dropout])
 
-BINARY = frozenset(
-    [
-        F.prelu,
-        operator.add,
-        operator.iadd,
-        operator.imul,
-        operator.isub,
-        operator.mul,
-        operator.sub,
-        operator.truediv,
-        torch.add,
-        torch.div,
-        torch.maximum,
-        torch.minimum,
-        torch.mul,
-        torch.sub,
-        "add",
-        "add_",
-        "div",
-        "mul",
-        "mul_",
-        "sub",
-    ]
-)
 PRELU = F.prelu
+WHERE = frozenset([torch.where, "where"])
 GET_ITEM = operator.getitem
 
 CONCATENATIONS = frozenset([torch.cat, torch.concat, torch.concatenate])
@@ -161,7 +86,6 @@ NORMALISATIONS_OVER_UNITS = frozenset(
         "softmax",
     ]
 )
-
 
 # The heads that a chain may end in, by name of the function.
 _HEADS: dict[Any, type[nn.Module]] = {

@@ -8,15 +8,23 @@ from typing import Any
 from torch import fx, nn
 
 from sk_shadownet._graph import _operations as ops
+from sk_shadownet._graph._elementwise import CASTS, NUMBERS_KEPT
 from sk_shadownet._graph._trace import Trace
 
-__all__ = ["ChainLink", "chain_links", "to_sequential"]
+__all__ = ["ChainLink", "asks_for_kind", "chain_links", "to_sequential"]
 
 ChainLink = str | nn.Module
 
 
-def chain_links(trace: Trace) -> tuple[ChainLink, ...] | None:
-    """Layers by path, and new ones for functions, where each reads what the one before gives; else None."""
+def chain_links(trace: Trace, *, casts: bool = False) -> tuple[ChainLink, ...] | None:
+    """Layers by path, and new ones for functions, where each reads what the one before gives; else None.
+
+    Parameters
+    ----------
+    trace : Trace
+    casts : bool, default=False
+        Whether changes of type and place are passed over, as the numbers stay: for who reads weights only.
+    """
     links: list[ChainLink] = []
     previous: fx.Node | None = None
     for node in trace.nodes:
@@ -29,9 +37,9 @@ def chain_links(trace: Trace) -> tuple[ChainLink, ...] | None:
                 return None
             previous = node
             continue
-        if _asks_for_rows(node):
+        if _asks_for_rows(node) or asks_for_kind(node):
             continue
-        link = _link(node, previous, trace)
+        link = nn.Identity() if casts and _is_cast(node, previous) else _link(node, previous, trace)
         if link is None:
             return None
         links.append(link)
@@ -43,7 +51,7 @@ def _link(node: fx.Node, previous: fx.Node | None, trace: Trace) -> ChainLink | 
     others = [n for n in node.all_input_nodes if not _asks_for_rows(n)]
     if previous is None or others != [previous] or node.args[0] is not previous:
         return None
-    if any(user not in (previous, node) and not _asks_for_rows(user) for user in previous.users):
+    if not _is_only_reader(node, previous):
         return None
     if node.op == "call_module":
         return str(node.target) if len(node.args) == 1 and not node.kwargs else None
@@ -52,6 +60,27 @@ def _link(node: fx.Node, previous: fx.Node | None, trace: Trace) -> ChainLink | 
     if node.target in ops.FLATTENINGS:
         return nn.Flatten() if _flattens(node) else None
     return ops.as_module(node.target, node.args, dict(node.kwargs))
+
+
+def _is_only_reader(node: fx.Node, previous: fx.Node) -> bool:
+    asking = (user for user in previous.users if user not in (previous, node))
+    return all(_asks_for_rows(user) or asks_for_kind(user) for user in asking)
+
+
+def _is_cast(node: fx.Node, previous: fx.Node | None) -> bool:
+    if previous is None or node.target not in NUMBERS_KEPT or not node.args or node.args[0] is not previous:
+        return False
+    others = (n for n in node.all_input_nodes if n is not previous)
+    return all(map(asks_for_kind, others)) and _is_only_reader(node, previous)
+
+
+def asks_for_kind(node: fx.Node) -> bool:
+    """Whether a node gives a type or device, or only the tensor that has them."""
+    if node.target is getattr and node.args[1] in ("device", "dtype"):
+        return True
+    return node.op == "get_attr" and all(
+        asks_for_kind(user) or (user.target in CASTS and user.args[0] is not node) for user in node.users
+    )
 
 
 def _flattens(node: fx.Node) -> bool:

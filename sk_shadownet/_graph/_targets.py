@@ -77,9 +77,10 @@ def resolve_targets(description: Description, wish: Wish) -> tuple[Target, ...]:
 
 
 def layer_table(description: Description) -> str:
-    """Hidden layers by index, as error messages list them."""
+    """Hidden layers by index, as error messages list them, and what could not be read."""
     rows = [f"{n}: {layer}, {layer.n_units} units" for n, layer in enumerate(description.hidden)]
-    return "; ".join(rows) or "none"
+    listed = "; ".join(rows) or "none"
+    return f"{listed}; not read: {', '.join(description.unread)}" if description.unread else listed
 
 
 def _refusal(description: Description, layer: UnitLayer) -> str:

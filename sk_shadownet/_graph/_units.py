@@ -15,6 +15,9 @@ from torch import Tensor, fx, nn
 
 from sk_shadownet._graph import _operations as ops
 from sk_shadownet._graph._description import INPUTS, Description, Role, Site, UnitLayer
+from sk_shadownet._graph._elementwise import CASTS, ELEMENTWISE, ELEMENTWISE_MODULES, OF_TWO
+from sk_shadownet._graph._plain import computed_by
+from sk_shadownet._graph._sequential import asks_for_kind
 from sk_shadownet._graph._ties import Columns, Ties
 from sk_shadownet._graph._trace import Trace, describe_node
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
@@ -77,6 +80,9 @@ class _Follower:
     flattens: bool = False
     needs_rows: bool = False
     output_units: list[int] = field(default_factory=list)
+    inputs_obstacle: str = "no layer tells how many columns the input has; pass n_features"
+    # Layers with weights that are not followed, as messages name them.
+    unread: dict[str, None] = field(default_factory=dict)
     # Layers and tensors that are also used for something else; of a Linear perhaps only what it reads.
     misused: set[str] = field(default_factory=set)
     misread: set[str] = field(default_factory=set)
@@ -99,7 +105,7 @@ class _Follower:
         if node.op == "placeholder":
             return self._inputs(node) if node.users else None
         if node.op == "get_attr":
-            return self._stored(node)
+            return None if asks_for_kind(node) else self._stored(node)
         if node.op == "output":
             for value in self._operands(node):
                 self._output(value)
@@ -114,7 +120,9 @@ class _Follower:
     # Where units begin and end.
 
     def _inputs(self, node: fx.Node) -> Value:
-        found = _input_width(node, self.trace)
+        found, unknown = _input_width(node, self.trace)
+        if unknown is not None:
+            self.inputs_obstacle = f"{self._name(unknown)} reads them, which is not known to keep units apart"
         width = self.n_features if found is None else found
         if self.n_features not in (None, width):
             raise InvalidParameterError(
@@ -131,9 +139,12 @@ class _Follower:
         path = str(node.target)
         owner, _, name = path.rpartition(".")
         module = self.trace.modules[owner]
-        # A tensor made in forward would keep its size when the network is cut.
-        known = name in module._parameters or name in module._buffers
-        return Stored(path, getattr(module, name)) if known else Opaque()
+        tensor = getattr(module, name)
+        if not isinstance(tensor, Tensor):
+            return None
+        # A tensor made in forward would keep its size when the network is cut; a number has none.
+        known = name in module._parameters or name in module._buffers or tensor.numel() == 1
+        return Stored(path, tensor) if known else Opaque()
 
     # Layers.
 
@@ -149,6 +160,8 @@ class _Follower:
                 return known
         self._opaque(node)
         self.misused.add(str(node.target))
+        if next(module.parameters(), None) is not None:
+            self.unread.setdefault(self._name(node))
         return Opaque()  # no longer the units that the layer read
 
     def _linear(self, path: str, module: nn.Linear, value: Value) -> Value:
@@ -164,7 +177,7 @@ class _Follower:
 
     def _unitwise_layer(self, node: fx.Node, module: nn.Module, value: Units) -> Value:
         path, columns = str(node.target), value.columns
-        if type(module) in ops.UNITWISE_MODULES:
+        if type(module) in ELEMENTWISE_MODULES:
             return value
         if isinstance(module, nn.BatchNorm1d) and module.num_features == len(columns):
             self.needs_rows = True
@@ -208,7 +221,9 @@ class _Follower:
 
     def _call(self, node: fx.Node) -> Value:
         if not any(isinstance(v, (Units, Opaque, Stored)) for v in self._operands(node)):
-            return None
+            # Of numbers come numbers, such as those of a shape; a function of torch makes a tensor of them.
+            of_python = getattr(node.target, "__module__", None) in ("_operator", "builtins", "math")
+            return None if node.op == "call_method" or of_python else Opaque()
         handler = self._handler(node)
         if handler is None:
             return self._opaque(node)
@@ -219,14 +234,16 @@ class _Follower:
 
     def _handler(self, node: fx.Node) -> Callable[[fx.Node], Value] | None:
         first = self.env.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
-        if node.target in ops.BINARY:
-            return self._binary
+        if node.target in CASTS and isinstance(first, Units):
+            return lambda _: first  # what else it is given says of which type or where
+        if node.target in ELEMENTWISE or (node.target in OF_TWO and _of_two(node, self.env)):
+            return self._elementwise
         if node.target in ops.CONCATENATIONS:
             return self._concatenation
+        if node.target is getattr and node.args[1] in ("device", "dtype"):
+            return lambda _: None
         if not isinstance(first, Units):
             return None
-        if node.target in ops.UNITWISE and len(node.all_input_nodes) == 1:
-            return lambda _: first
         if node.target in ops.NORMALISATIONS_OVER_UNITS:
             return lambda n: self._mixed(n, first)
         if node.target in ops.FLATTENINGS:
@@ -235,12 +252,14 @@ class _Follower:
             return lambda n: self._size(n, first)
         return None
 
-    def _binary(self, node: fx.Node) -> Value:
-        others = set(node.kwargs) - {"alpha", "rounding_mode"}
+    def _elementwise(self, node: fx.Node) -> Value:
+        """One tensor or several with the same columns, numbers, and stored tensors of one number a column."""
         values = list(self._operands(node))
         units = [v for v in values if isinstance(v, Units)]
-        if not units or others or any(isinstance(v, Opaque) for v in values):
+        if not units or "out" in node.kwargs or any(isinstance(v, Opaque) for v in values):
             raise _NotUnderstood
+        if node.target in ops.WHERE and len(node.args) + len(node.kwargs) < 3:
+            raise _NotUnderstood  # positions of what is true
         if any(len(v.columns) != len(units[0].columns) for v in units):
             raise _NotUnderstood
         if not all(self._joins(v, units[0].columns) for v in values):
@@ -304,9 +323,14 @@ class _Follower:
         return Opaque(tuple(dict.fromkeys(sources)))
 
     def _name(self, node: fx.Node) -> str:
-        return describe_node(node, self.trace.modules)
+        name = describe_node(node, self.trace.modules)
+        computed = computed_by(self.trace.modules[str(node.target)]) if node.op == "call_module" else None
+        return f"{name}, where {computed}," if computed else name
 
     # The end.
+
+    def _unknown_inputs(self) -> UnitLayer:
+        return UnitLayer((INPUTS,), 0, 0, self.inputs_obstacle, is_output=False)
 
     def _lock_shared_parameters(self) -> None:
         owners: dict[int, set[str]] = {}
@@ -349,23 +373,25 @@ class _Follower:
             for (path, role), columns in self.sites.items()
         ]
         return Description(
-            inputs=next((layer for layer in layers if layer.is_input), _UNKNOWN_INPUTS),
+            inputs=next((layer for layer in layers if layer.is_input), self._unknown_inputs()),
             hidden=tuple(x for x in layers if not x.is_input and not x.is_output),
             outputs=tuple(x for x in layers if not x.is_input and x.is_output),
             sites=tuple(sites),
             n_units=len(number),
             flattens=self.flattens,
             needs_rows=self.needs_rows,
+            unread=tuple(self.unread),
         )
-
-
-_UNKNOWN_INPUTS = UnitLayer(
-    (INPUTS,), 0, 0, "no layer tells how many columns the input has; pass n_features", is_output=False
-)
 
 
 class _NotUnderstood(Exception):
     """A call whose effect on units is not known."""
+
+
+def _of_two(node: fx.Node, env: dict[fx.Node, Value]) -> bool:
+    """Whether a call of max or min compares two tensors."""
+    other = node.args[1] if len(node.args) > 1 else node.kwargs.get("other")
+    return isinstance(other, fx.Node) and isinstance(env[other], (Units, Stored))
 
 
 def _columns(value: Value) -> Columns:
@@ -375,9 +401,8 @@ def _columns(value: Value) -> Columns:
 
 
 def _is_altered(module: nn.Module) -> bool:
-    """Whether a layer does more than its class says: hooks, or a weight computed from others."""
-    missing = isinstance(module, nn.Linear) and "weight" not in module._parameters
-    return missing or bool(module._forward_hooks or module._forward_pre_hooks)
+    """Whether a layer does more than its class says: a weight is computed from others."""
+    return isinstance(module, nn.Linear) and "weight" not in module._parameters
 
 
 def _first_only(node: fx.Node) -> bool:
@@ -385,22 +410,25 @@ def _first_only(node: fx.Node) -> bool:
     return all(user.target is ops.GET_ITEM and user.args[1] == 0 for user in node.users)
 
 
-def _input_width(placeholder: fx.Node, trace: Trace) -> int | None:
-    """Columns that the first layer after the input expects; None where none tells."""
+def _input_width(placeholder: fx.Node, trace: Trace) -> tuple[int | None, fx.Node | None]:
+    """Columns that the first layer after the input expects, or else what hides them, if anything."""
     waiting, seen = [placeholder], {placeholder}
+    unknown: fx.Node | None = None
     while waiting:
         for user in waiting.pop(0).users:
             module = trace.modules.get(str(user.target)) if user.op == "call_module" else None
             width = None if module is None else _expected_columns(module)
             if width is not None:
-                return width
-            known = ops.UNITWISE | ops.BINARY | ops.FLATTENINGS | ops.NORMALISATIONS_OVER_UNITS
-            layers = (*ops.UNITWISE_MODULES, nn.Flatten)
+                return width, None
+            known = ELEMENTWISE | OF_TWO | ops.FLATTENINGS | ops.NORMALISATIONS_OVER_UNITS
+            layers = (*ELEMENTWISE_MODULES, nn.Flatten)
             passes = isinstance(module, layers) or type(module) in known or user.target in known
             if passes and user not in seen:
                 waiting.append(user)
                 seen.add(user)
-    return None
+            elif not passes and user.op != "output" and user.target not in ops.CONCATENATIONS:
+                unknown = unknown or user
+    return None, unknown
 
 
 def _expected_columns(module: nn.Module) -> int | None:

@@ -13,15 +13,16 @@ import torch
 from torch import nn
 
 from sk_shadownet._checks import check_choice
+from sk_shadownet._graph._plain import plain_copy
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
-from sk_shadownet.shadow import SelectFeatures
+from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
 
 if TYPE_CHECKING:
     from sk_shadownet.convert._fixed_point import FixedNetwork
 
-__all__ = ["Network", "check_output", "read_network", "require_plain_softplus"]
+__all__ = ["PASSED_OVER", "Network", "check_output", "read_network", "require_plain_softplus"]
 
 IntArray = npt.NDArray[np.int64]
 
@@ -77,7 +78,7 @@ def read_network(model: Any) -> Network:
     """
     model = getattr(model, "best_estimator_", model)
     if isinstance(model, nn.Module):
-        layers = tuple(_flat_layers(model))
+        layers = _layers_of(model)
         width = _input_width(layers)
         names = tuple(f"x{j}" for j in range(width))
         return Network(layers, np.arange(width), names, "module")
@@ -91,7 +92,7 @@ def read_network(model: Any) -> Network:
         )
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
-    layers = _fold_into(tuple(_flat_layers(estimator.module_)), fold)
+    layers = _fold_into(_layers_of(estimator.module_), fold)
     labels = getattr(estimator, "classes_", None)
     kind: Literal["classifier", "regressor"] = "regressor" if labels is None else "classifier"
     return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
@@ -108,6 +109,12 @@ def check_output(output: Any, network: Network | FixedNetwork) -> str:
     return check_choice("output", output, ("probability", "logits"))
 
 
+def _layers_of(module: nn.Module) -> tuple[tuple[str, nn.Module], ...]:
+    if isinstance(module, ShadowNetwork):
+        raise UnsupportedLayerError("the module is a ShadowNetwork; convert its prune(), the small network.")
+    return tuple(_flat_layers(plain_copy(module, UnsupportedLayerError)))
+
+
 def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
     if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
         if not prefix and type(module) is not nn.Linear:
@@ -120,8 +127,9 @@ def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.
             _require_rows_apart(module)
         yield name, module
         return
-    for name, child in module.named_children():
-        yield from _flat_layers(child, f"{prefix}{name}.")
+    for name, child in module._modules.items():  # named_children leaves out a layer that comes twice
+        if child is not None:
+            yield from _flat_layers(child, f"{prefix}{name}.")
 
 
 def _require_rows_apart(layer: Any) -> None:
@@ -130,6 +138,11 @@ def _require_rows_apart(layer: Any) -> None:
         raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
     if isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) != 1:
         raise UnsupportedLayerError("it normalises over several axes; one was expected")
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+        raise UnsupportedLayerError(
+            f"it flattens axes {layer.start_dim} to {layer.end_dim}; 1 to -1 were expected, which keep rows "
+            "apart"
+        )
     if isinstance(layer, (nn.LogSoftmax, nn.Softmax)) and layer.dim not in (1, -1, None):
         raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
     if isinstance(layer, SelectFeatures):
@@ -161,10 +174,8 @@ def _fold_into(
     """The layers with a scaling of the inputs in the first: ``W (s x + t) + b = (W s) x + (W t + b)``."""
     if not fold.scales:
         return layers
-    n, (name, first) = next(
-        (n, pair) for n, pair in enumerate(layers) if not isinstance(pair[1], PASSED_OVER)
-    )
-    if not isinstance(first, nn.Linear):
+    n, (name, first) = next((n, pair) for n, pair in enumerate(layers) if type(pair[1]) not in PASSED_OVER)
+    if type(first) is not nn.Linear:
         raise UnsupportedLayerError(
             "the pipeline scales its columns, which becomes part of a first Linear layer, but the network "
             f"begins with layer {name!r} ({type(first).__name__}); convert its last step alone, and scale "

@@ -123,7 +123,7 @@ def to_onnx(
 
 def _write_layers(writer: _Writer, value: str, network: Network) -> str:
     for name, layer in network.layers:
-        if not isinstance(layer, PASSED_OVER):
+        if type(layer) not in PASSED_OVER:
             with reading(f"layer {name!r} ({type(layer).__name__})"):
                 value = _write(writer, value, name, layer)
     return value

@@ -92,7 +92,7 @@ def _read_layers(network: Network) -> tuple[list[Layer], str]:
     layers: list[Layer] = []
     bends: list[str] = []
     for name, layer in network.layers:
-        if isinstance(layer, PASSED_OVER):
+        if type(layer) in PASSED_OVER:
             continue
         with reading(f"layer {name!r} ({type(layer).__name__})"):
             if type(layer) is nn.Linear:

@@ -85,7 +85,7 @@ class FloatNetwork:
         """
         layers: list[FloatLayer] = []
         for position, layer in enumerate(_children(module)):
-            kind = type(layer).__name__
+            kind = _kind(layer)
             if kind == "Linear":
                 weight = _to_numpy(layer.weight)
                 bias = np.zeros(len(weight)) if layer.bias is None else _to_numpy(layer.bias)
@@ -103,13 +103,33 @@ _PASSED_OVER = ("Identity", "Dropout")
 
 
 def _children(module: Any) -> list[Any]:
-    if type(module).__name__ == "Linear":
+    from torch import nn
+
+    from sk_shadownet._graph._plain import plain_copy
+    from sk_shadownet.shadow import ShadowNetwork
+
+    if isinstance(module, ShadowNetwork):
+        raise UnsupportedLayerError("the module is a ShadowNetwork; export its prune(), the small network.")
+    if isinstance(module, nn.Module):
+        module = plain_copy(module, UnsupportedLayerError)
+    if type(module) is nn.Linear:
         return [module]
-    if type(module).__name__ != "Sequential":
+    if type(module) is not nn.Sequential:
         raise UnsupportedLayerError(
             f"a torch.nn.Sequential of Linear and ReLU layers was expected, got {type(module).__name__}."
         )
-    return list(module.children())
+    # children() leaves out a layer that comes twice.
+    return [layer for layer in module._modules.values() if layer is not None]
+
+
+def _kind(layer: Any) -> str:
+    """Name of one of torch's layers; of a layer of the user's, one that no layer of torch has."""
+    kind = type(layer)
+    return (
+        kind.__name__
+        if kind.__module__.startswith("torch.nn.modules.")
+        else kind.__qualname__ + " of your own"
+    )
 
 
 def _to_numpy(parameter: Any) -> FloatArray:
