@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from sk_shadownet._checks import check_choice, check_integer, check_real, resolve_rule
 from sk_shadownet._graph._budget import free_layers
-from sk_shadownet._graph._cut import cut_module
+from sk_shadownet._graph._cut import check_optimizer, cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
 from sk_shadownet._graph._driver import Driver
 from sk_shadownet._graph._gating import remove_gates
@@ -217,6 +217,7 @@ class ShadowNetwork(nn.Module):
         self._driver = Driver(own, self._description, targets, rule, budgeted)
         self._driver.move(own)
         self._step = 0
+        self._checked: tuple[int, int] | None = None
         self.train(module.training)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -244,10 +245,13 @@ class ShadowNetwork(nn.Module):
         ----------
         optimizer : torch.optim.Optimizer or None, default=None
             Yours, built on ``shadow.parameters()``. With it, tensors and its state are cut down as soon
-            as all gates are closed; without it they keep their size until `prune`.
+            as all gates are closed; without it they keep their size until `prune`. One whose state has not
+            the shape of the weights, such as LBFGS or Adafactor, is refused at the first step.
         progress : float or None, default=None
             How much of the run is done, 0 to 1; None counts calls against `n_steps`.
         """
+        if optimizer is not None and self._driver.is_gated:
+            self._check(optimizer)
         self.progress = self._next_progress(progress)
         self._driver.advance(self.module, self.progress)
         if optimizer is not None and self.finished and self._driver.is_gated:
@@ -372,13 +376,22 @@ class ShadowNetwork(nn.Module):
         self._step += 1
         return min(1.0, self._step / self._n_steps)
 
-    def _cut(self, optimizer: torch.optim.Optimizer) -> None:
-        """Cut the copy itself, with the optimizer's state."""
+    def _check(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse an optimizer that the cut could not take along, as soon as its state tells."""
+        seen = (id(optimizer), len(getattr(optimizer, "state", ())))
+        if seen == self._checked:
+            return
+        self._checked = seen
+        check_optimizer(optimizer)
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if not any(id(p) in held for p in self.module.parameters()):
             raise InvalidParameterError(
                 "the optimizer holds no weight of the shadow; build it on shadow.parameters()."
             )
+
+    def _cut(self, optimizer: torch.optim.Optimizer) -> None:
+        """Cut the copy itself, with the optimizer's state."""
+        self._check(optimizer)
         self.module = self._small(self.module, optimizer)
         self._driver.release()
         self._select = self._selection()

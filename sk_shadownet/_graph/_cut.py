@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sk_shadownet._graph._description import Description, Site
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["cut_module"]
+__all__ = ["check_optimizer", "cut_module"]
 
 Optimizer: TypeAlias = "torch.optim.Optimizer | None"
 
@@ -30,7 +30,7 @@ def cut_module(
         Gets the smaller parameters; its state (Adam's moments, say) is cut along.
     """
     if optimizer is not None:
-        _check_state(optimizer)
+        check_optimizer(optimizer)
     with torch.no_grad():
         for site in description.sites:
             columns = keep[torch.tensor(site.units)].nonzero().ravel()
@@ -93,13 +93,55 @@ def _hand_over(
         }
 
 
-def _check_state(optimizer: torch.optim.Optimizer) -> None:
-    """Refuse a state that has not the shape of its parameter."""
+def check_optimizer(optimizer: Any) -> None:
+    """Refuse an optimizer that could not go on with smaller weights, as soon as it shows.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none, keeps weights besides its groups, or keeps a state that has not their shape.
+    """
+    if not (hasattr(optimizer, "param_groups") and isinstance(getattr(optimizer, "state", None), Mapping)):
+        raise InvalidParameterError(f"a torch.optim.Optimizer was expected, got {type(optimizer).__name__}.")
+    for name, value in vars(optimizer).items():
+        if name not in ("param_groups", "state", "defaults") and _keeps_weights(value, optimizer.state):
+            raise InvalidParameterError(
+                f"{type(optimizer).__name__} keeps weights in {name!r} besides its param_groups, where "
+                f"smaller ones cannot take their place; {_ADVICE}"
+            )
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
-            if torch.is_tensor(value) and value.numel() > 1 and value.shape != parameter.shape:
-                raise InvalidParameterError(
-                    f"{type(optimizer).__name__} keeps {key!r} of shape {tuple(value.shape)} for a weight of "
-                    f"shape {tuple(parameter.shape)}, which cannot be cut along; leave the optimizer out, "
-                    "and build a new one for the small network."
-                )
+            _check_state(optimizer, parameter, key, value)
+
+
+_ADVICE = (
+    "take another, such as torch.optim.Adam; or, in a loop of your own, leave the optimizer out of step() and "
+    "build a new one for the small network."
+)
+
+
+def _keeps_weights(value: Any, state: Any) -> bool:
+    """Whether a value holds parameters, or an optimizer inside that has a state of its own."""
+    if isinstance(value, (list, tuple)):
+        return any(_keeps_weights(part, state) for part in value)
+    if isinstance(value, dict):
+        return any(_keeps_weights(part, state) for part in (*value.keys(), *value.values()))
+    if isinstance(value, torch.optim.Optimizer):
+        return value.state is not state
+    return isinstance(value, nn.Parameter)
+
+
+def _check_state(optimizer: Any, parameter: Any, key: Any, value: Any) -> None:
+    """Refuse a state that has not the shape of its parameter."""
+    if isinstance(value, (list, tuple, dict)):
+        parts = list(value.values()) if isinstance(value, dict) else value
+        if any(map(torch.is_tensor, parts)):
+            raise InvalidParameterError(
+                f"{type(optimizer).__name__} keeps {key!r} as a {type(value).__name__} of tensors, which "
+                f"cannot be cut along; {_ADVICE}"
+            )
+    if torch.is_tensor(value) and value.numel() > 1 and value.shape != parameter.shape:
+        raise InvalidParameterError(
+            f"{type(optimizer).__name__} keeps {key!r} of shape {tuple(value.shape)} for a weight of "
+            f"shape {tuple(parameter.shape)}, which cannot be cut along; {_ADVICE}"
+        )
