@@ -140,7 +140,7 @@ class ShadowNetwork(nn.Module):
     its own softened answers to your loss; the how-to on existing PyTorch networks has the two lines.
 
     To stop and go on another day, pickle the whole of it (``torch.save(shadow, file)``); a
-    ``state_dict`` holds the weights alone.
+    ``state_dict`` holds the weights alone, and goes back into a shadow of the same stage of a run only.
 
     Examples
     --------
@@ -252,6 +252,7 @@ class ShadowNetwork(nn.Module):
         """
         if optimizer is not None and self._driver.is_gated:
             self._check(optimizer)
+        torch.clear_autocast_cache()  # where the loop is within autocast: of the weights before this step
         self.progress = self._next_progress(progress)
         self._driver.advance(self.module, self.progress)
         if optimizer is not None and self.finished and self._driver.is_gated:
@@ -281,13 +282,7 @@ class ShadowNetwork(nn.Module):
         small = self.module if optimizer is not None else copy.deepcopy(self.module)
         if self._driver.is_gated or not self._driver.shadows:
             small = self._small(small, None)
-        select = self._selection() if full_width else None
-        if select is None:
-            return small
-        layers = small if isinstance(small, nn.Sequential) else (small,)
-        whole = nn.Sequential(select, *layers)
-        whole.training = self.training
-        return whole
+        return self._of_full_rows(small) if full_width else small
 
     @property
     def finished(self) -> bool:
@@ -334,6 +329,52 @@ class ShadowNetwork(nn.Module):
         for layer in self._still:
             layer.eval()
         return self
+
+    def get_extra_state(self) -> Tensor:
+        """What a ``state_dict`` says of the run besides weights: its progress, and which units are kept."""
+        return torch.cat([torch.tensor([self.progress], dtype=torch.float64), self._driver.keep().double()])
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Nothing: gates and scores are not in a ``state_dict``; whether it fits is checked before."""
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Any,
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        *others: Any,
+    ) -> None:
+        """Refuse weights of another stage: their gates would be lost, or their shapes do not fit."""
+        key = f"{prefix}_extra_state"
+        said = state_dict.get(key)
+        if said is not None:
+            self._require_stage(said.cpu())
+        own = {prefix + name: tensor for name, tensor in self.state_dict().items()}
+        for name in own.keys() & state_dict.keys() - {key}:
+            if state_dict[name].shape != own[name].shape:
+                raise InvalidParameterError(
+                    f"{name!r} has shape {tuple(state_dict[name].shape)} in the state_dict and "
+                    f"{tuple(own[name].shape)} here: one is from before the cut, the other from after it; "
+                    f"load weights of the same stage, or {_WHOLE}."
+                )
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, strict, missing_keys, *others)
+        if key in missing_keys:
+            missing_keys.remove(key)
+
+    def _require_stage(self, said: Tensor) -> None:
+        progress, keep = float(said[0]), said[1:].bool()
+        if progress > self.progress:
+            raise InvalidParameterError(
+                f"the state_dict is of {progress:.0%} of a run and this shadow at {self.progress:.0%} of its "
+                f"own; it holds the weights alone, so gates and scores would start again: {_WHOLE}."
+            )
+        own = self._driver.keep()
+        if not keep.all() and not torch.equal(keep, own):
+            raise InvalidParameterError(
+                f"the state_dict is of a network that kept other units than this shadow; {_WHOLE}."
+            )
 
     def extra_repr(self) -> str:
         """Widths for the module's repr."""
@@ -396,6 +437,16 @@ class ShadowNetwork(nn.Module):
         self._driver.release()
         self._select = self._selection()
 
+    def _of_full_rows(self, small: nn.Module) -> nn.Module:
+        """The small network behind a layer that picks its columns, where it does not read all."""
+        select = self._selection()
+        if select is None:
+            return small
+        layers = small if isinstance(small, nn.Sequential) else (small,)
+        whole = nn.Sequential(select, *layers)
+        whole.training = self.training
+        return whole
+
     def _selection(self) -> SelectFeatures | None:
         """What picks the columns of full rows; None where all are read."""
         if self.masks[0].all():
@@ -407,6 +458,9 @@ class ShadowNetwork(nn.Module):
         """`module`, cut in place, as a chain where it is one."""
         cut_module(remove_gates(module), self._description, self._driver.keep(), optimizer)
         return module if self._links is None else to_sequential(module, self._links)
+
+
+_WHOLE = "to go on with a run, save the whole by torch.save(shadow, file) and load it by torch.load"
 
 
 def _copy_of(module: nn.Module) -> nn.Module:

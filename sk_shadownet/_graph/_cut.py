@@ -115,8 +115,8 @@ def check_optimizer(optimizer: Any) -> None:
 
 
 _ADVICE = (
-    "take another, such as torch.optim.Adam; or, in a loop of your own, leave the optimizer out of step() and "
-    "build a new one for the small network."
+    "take another, such as torch.optim.Adam; or, in a loop of your own, leave the optimizer out of step() "
+    "and build a new one for the small network."
 )
 
 

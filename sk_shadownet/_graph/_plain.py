@@ -20,7 +20,7 @@ from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
 from sk_shadownet.exceptions import ShadowNetError, UnsupportedModuleError
 
-__all__ = ["Constraints", "computed_by", "plain_copy"]
+__all__ = ["Constraints", "computed_by", "plain_copy", "unwrapped"]
 
 #: What happens to parametrizations that training has to obey, such as orthogonal matrices.
 Constraints: TypeAlias = Literal["keep", "refuse", "drop"]
@@ -62,10 +62,10 @@ def plain_copy(
         Of the kind `error`, if the module computes what its layers do not tell: hooks, a forward of one
         object, compiled code, quantised or lazy layers, tensors that hold no plain numbers.
     """
-    module = _unwrapped(module)
+    module = unwrapped(module)
     _refuse_global_hooks(error, constraints != "drop")
     for path, layer in module.named_modules():
-        reason = _obstacle(layer, constraints) if _unwrapped(layer) is layer else None
+        reason = _obstacle(layer, constraints) if unwrapped(layer) is layer else None
         if reason is not None:
             where = f"layer {path!r} ({type(layer).__name__})" if path else f"the {type(layer).__name__}"
             raise error(f"{where} {reason}.")
@@ -86,7 +86,7 @@ def computed_by(layer: nn.Module) -> str | None:
 # ---------------------------------------------------------------- wrappers and copies
 
 
-def _unwrapped(module: nn.Module) -> nn.Module:
+def unwrapped(module: nn.Module) -> nn.Module:
     """The module inside torch.compile, DataParallel and the like."""
     while True:
         inner = getattr(module, "_orig_mod", None)
@@ -105,8 +105,8 @@ def _copy(module: nn.Module, error: type[ShadowNetError]) -> nn.Module:
                 # What a forward pass left behind; torch copies only tensors that no graph made.
                 if not tensor.is_leaf:
                     memo[id(tensor)] = tensor.detach().clone()
-        for wrapper in [layer for layer in module.modules() if _unwrapped(layer) is not layer]:
-            memo[id(wrapper)] = copy.deepcopy(_unwrapped(wrapper), memo)
+        for wrapper in [layer for layer in module.modules() if unwrapped(layer) is not layer]:
+            memo[id(wrapper)] = copy.deepcopy(unwrapped(wrapper), memo)
         return copy.deepcopy(module, memo)
     except Exception as reason:  # of whatever the user keeps in a module
         raise error(

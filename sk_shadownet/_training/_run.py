@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -331,8 +331,14 @@ def collect(
 
 @contextmanager
 def own_state(run: Run) -> Iterator[None]:
-    """Seed torch, with gradients, for the run; the caller's generators and modes come back."""
+    """Seed torch, with gradients in full precision; the caller's generators and modes come back."""
     devices = [torch.cuda.current_device()] if run.device.startswith("cuda") else []
-    with torch.random.fork_rng(devices=devices), torch.inference_mode(False), torch.enable_grad():
+    with ExitStack() as modes:
+        modes.enter_context(torch.random.fork_rng(devices=devices))
+        modes.enter_context(torch.inference_mode(False))
+        modes.enter_context(torch.enable_grad())
+        # Autocast keeps casts of the weights of before the cut.
+        for kind in {"cpu", torch.device(run.device).type}:
+            modes.enter_context(torch.autocast(kind, enabled=False))
         torch.manual_seed(run.seed)
         yield

@@ -10,8 +10,10 @@ import numpy.typing as npt
 from skorch.callbacks import Callback
 from torch import nn
 
+from sk_shadownet._graph._cut import check_optimizer
 from sk_shadownet._scores import ScoreRule
-from sk_shadownet.shadow import ShadowNetwork
+from sk_shadownet._training._best_weights import SavedShadow, check_monitors, forget_best, save_checkpoints
+from sk_shadownet._training._handing_over import give_parameters
 
 __all__ = ["ShadowPruning"]
 
@@ -39,8 +41,14 @@ frozen, on_unsupported, score_rule, n_features
     -----
     The run is ``max_epochs`` long: gates have closed at half of it. Where training ends before, by an
     early stopping say, gates close at once. Every epoch records ``phase`` and ``open_counts`` in the
-    net's history. Weights change their shapes on the way, so that a checkpoint taken before half of
-    the run cannot be loaded at its end. ``partial_fit`` trains the small network on.
+    net's history. ``partial_fit`` trains the small network on.
+
+    Weights change their shapes at the cut, and only those of the small network can be loaded in the end. So
+    the epoch of the cut is the first that can be the best for ``EarlyStopping``, ``Checkpoint`` and the
+    scores that they look at: they start anew there. A ``Checkpoint`` looks at ``"<score>_best"`` or at None;
+    a function of yours as its monitor is refused.
+
+    A net of ``compile=True`` is pruned as the module inside, which trains as it is.
 
     Examples
     --------
@@ -97,8 +105,10 @@ frozen, on_unsupported, score_rule, n_features
         if getattr(self, "small_", None) is net.module_:
             return
         self.small_: nn.Module | None = None
-        self.shadow_ = ShadowNetwork(net.module_, **self.get_params(deep=False))
-        _give_parameters(net.optimizer_, net.module_, self.shadow_.module)
+        check_optimizer(net.optimizer_)
+        check_monitors(net)
+        self.shadow_ = SavedShadow(net.module_, **self.get_params(deep=False))
+        give_parameters(net.optimizer_, net.module_, self.shadow_.module)
         net.module_ = self.shadow_
         self.n_steps_: int | None = None
         self.step_ = 0
@@ -114,7 +124,10 @@ frozen, on_unsupported, score_rule, n_features
         if training and self.small_ is None:
             assert self.n_steps_ is not None
             self.step_ += 1
+            was_cut = self.shadow_.is_cut
             self.shadow_.step(net.optimizer_, progress=min(1.0, self.step_ / self.n_steps_))
+            if self.shadow_.is_cut and not was_cut:
+                forget_best(net)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         """Record what is open."""
@@ -123,20 +136,15 @@ frozen, on_unsupported, score_rule, n_features
 
     def on_train_end(self, net: Any, **_: Any) -> None:
         """Put the small network in the shadow's place."""
-        if self.small_ is None:
-            self.small_ = net.module_ = self.shadow_.prune(net.optimizer_, full_width=True)
+        if self.small_ is not None:
+            return
+        was_cut = self.shadow_.is_cut
+        self.small_ = net.module_ = self.shadow_.prune(net.optimizer_, full_width=True)
+        if not was_cut:
+            forget_best(net)
+            save_checkpoints(net)
 
     @property
     def selected_features_(self) -> npt.NDArray[np.int64]:
         """Columns of inputs that the trained net reads."""
         return self.shadow_.selected_features
-
-
-def _give_parameters(optimizer: Any, old: nn.Module, new: nn.Module) -> None:
-    """Let an optimizer train the parameters of a copy, with the state it has."""
-    copies = {id(a): b for a, b in zip(old.parameters(), new.parameters(), strict=True)}
-    for group in optimizer.param_groups:
-        group["params"] = [copies.get(id(p), p) for p in group["params"]]
-    for parameter in list(optimizer.state):
-        if id(parameter) in copies:
-            optimizer.state[copies[id(parameter)]] = optimizer.state.pop(parameter)
