@@ -165,11 +165,17 @@ class _Reader:
                 raise _unsupported(f"{where} is an activation that follows no Linear layer")
             self._activations.append(_ACTIVATIONS[type(layer)])
             self._is_linear = False
-        elif isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+        elif isinstance(layer, nn.Flatten) and not self._keeps_rows(layer, is_last):
             raise _unsupported(f"{where} does not keep rows apart")
         elif not (isinstance(layer, _SILENT) or (isinstance(layer, _HEADS) and is_last)):
             hint = "; drop it: the network must give logits" if is_last else ""
             raise _unsupported(f"{where} is {type(layer).__name__}{hint}")
+
+    def _keeps_rows(self, layer: nn.Flatten, is_last: bool) -> bool:
+        """Whether rows stay apart, or single outputs lose their axis in the end."""
+        axes = (layer.start_dim, layer.end_dim)
+        one_output = is_last and bool(self._weights) and self._weights[-1].shape[1] == 1
+        return axes == (1, -1) or (axes == (0, -1) and one_output)
 
     def chain(self) -> Chain:
         """What was read."""

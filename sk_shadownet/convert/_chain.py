@@ -43,6 +43,8 @@ class Chain:
         self.modules: list[nn.Module] = []
         self.shape = shape
         self.width = prod(shape)
+        #: Whether a row is one number, without an axis of columns.
+        self.is_column = False
         # What was done to the values since the last layer, not yet part of any.
         self._waiting = ColumnMap.identity(self.width)
 
@@ -51,6 +53,8 @@ class Chain:
     def linear(self, weight: FloatArray, bias: FloatArray | None = None) -> None:
         """``W a + b`` with weight of shape (n_outputs, n_inputs)."""
         self._require_flat()
+        if self.is_column:
+            raise UnsupportedLayerError("rows are single numbers here; an axis of columns was expected")
         weight = self._matrix(weight)
         bias = np.zeros(len(weight)) if bias is None else np.asarray(bias, np.float64)
         waiting = self._waiting
@@ -107,6 +111,8 @@ class Chain:
 
     def activation(self, module: nn.Module) -> None:
         """A layer that leaves the shape as it is."""
+        if self.is_column and isinstance(module, (nn.Softmax, nn.LogSoftmax)):
+            raise UnsupportedLayerError("rows are single numbers here, so it would mix them")
         self._flush()
         self._append(module, self.width)
 
@@ -114,7 +120,7 @@ class Chain:
         """``scale * a + shift``, column by column; numbers, or arrays that one row holds."""
         scale, shift = self._row(scale), self._row(shift)
         last = self.modules[-1] if self.modules else None
-        if isinstance(last, nn.Linear) and not self._pending():
+        if isinstance(last, nn.Linear) and not self.is_pending:
             weight, bias = _arrays(last)
             self.modules[-1] = _linear(weight * scale[:, None], bias * scale + shift)
         else:
@@ -174,6 +180,8 @@ class Chain:
             self.two_classes()
         if logits and isinstance(self.modules[-1], (nn.LogSoftmax, nn.Sigmoid, nn.Softmax)):
             self.modules.pop()
+        if self.is_column and self.width == 1:
+            self.modules.append(nn.Flatten(0))
         return nn.Sequential(*self.modules).eval()
 
     # ---------------------------------------------------------------- parts
@@ -188,14 +196,23 @@ class Chain:
         if len(self.shape) > 1:
             raise UnsupportedLayerError("rows have several axes here; flatten them first")
 
-    def _pending(self) -> bool:
+    @property
+    def columns(self) -> int:
+        """Columns of a row as it is now, those chosen since the last layer counted."""
+        return len(self._waiting.columns)
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something was done to the values that is not yet part of a layer."""
         identity = np.array_equal(self._waiting.columns, np.arange(self.width))
         return self._waiting.scales or not identity
 
     def _flush(self) -> None:
         """Where no Linear layer takes up what waits, one of its own does: diagonal, and so exact."""
-        if self._pending():
+        if self.is_pending:
+            column, self.is_column = self.is_column, False
             self.linear(np.eye(len(self._waiting.columns)))
+            self.is_column = column
 
     def _row(self, values: Any) -> FloatArray:
         """One number for each column."""

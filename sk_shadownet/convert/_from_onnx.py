@@ -12,8 +12,9 @@ from torch import nn
 
 from sk_shadownet.convert._chain import Chain, reading
 from sk_shadownet.convert._doors import import_onnx
-from sk_shadownet.convert._onnx_activations import recognise
-from sk_shadownet.convert._onnx_graph import Graph, Node, Step
+from sk_shadownet.convert._onnx_activations import clipped, recognise
+from sk_shadownet.convert._onnx_arranging import read_arrangement
+from sk_shadownet.convert._onnx_graph import ARRANGING, Graph, Node, Step
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["from_onnx"]
@@ -24,12 +25,13 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
 
     Parameters
     ----------
-    model : path or onnx.ModelProto
+    model : path, onnx.ModelProto or torch.onnx.ONNXProgram
         A chain of fully connected layers from one input, as torch, Keras and skl2onnx write it: Gemm or
-        MatMul, BatchNormalization, LayerNormalization, Dropout, Flatten, Reshape to one axis, Gather of
-        columns, arithmetic with constants, casts to floats, and the activations Relu, LeakyRelu, PRelu, Elu,
-        Gelu, Selu, Swish, Softplus, Tanh, Sigmoid, Softmax and LogSoftmax, some also where an exporter wrote
-        them out in parts.
+        MatMul, BatchNormalization, LayerNormalization, Dropout, Flatten, Reshape to one axis, picking and
+        joining of columns, arithmetic with constants, casts to floats, and the activations Relu, LeakyRelu,
+        PRelu, Elu, Celu, Clip, Gelu, HardSigmoid, HardSwish, Mish, Selu, Shrink, Softplus, Softsign, Swish,
+        Tanh, ThresholdedRelu, Sigmoid, Softmax and LogSoftmax; all activations of torch that do not mix
+        columns also where an exporter wrote them out in parts.
     output : str or None, default=None
         Name of the value to read up to, any in the graph. None takes its only output that holds numbers,
         not labels.
@@ -41,7 +43,8 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
     -------
     module : torch.nn.Sequential
         Float32, on the CPU, in evaluation mode. Arithmetic with constants and choices of columns are folded
-        into the Linear layer beside them; where there is none, they become a Linear layer.
+        into the Linear layer beside them; where there is none, they become a Linear layer. Outputs of shape
+        (n_rows,), as of ``net(x)[:, 0]``, come from a last ``nn.Flatten(0)``.
 
     Raises
     ------
@@ -76,6 +79,8 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
 
 def _load(model: Any) -> Any:
     onnx = import_onnx()
+    # What torch.onnx.export gives holds the graph.
+    model = getattr(model, "model_proto", model)
     if isinstance(model, onnx.ModelProto):
         return model
     if not isinstance(model, (str, PathLike)):
@@ -94,7 +99,7 @@ def _row_shape(graph: Graph, steps: list[Step]) -> tuple[int, ...]:
         if step.node.op_type in ("Gemm", "MatMul"):
             weight = _weight(graph, step.node)
             return (weight.shape[1],)
-        if step.node.op_type in ("Gather", "ArrayFeatureExtractor"):
+        if step.node.op_type in ARRANGING or step.node.op_type == "ArrayFeatureExtractor":
             break
     raise UnsupportedLayerError(
         f"the graph does not say how many features its input {graph.input!r} has; declare its shape."
@@ -105,7 +110,7 @@ def _read(chain: Chain, graph: Graph, step: Step) -> None:
     node = step.node
     if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
         raise UnsupportedLayerError(f"it is an operator of {node.domain!r}, not of ONNX")
-    if len(step.nodes) > 1:
+    if len(step.nodes) > 1 or (node.op_type in ARRANGING and not _picks_or_flattens(graph, node)):
         _read_parts(chain, graph, step)
         return
     reader = _READERS.get(node.op_type)
@@ -115,26 +120,25 @@ def _read(chain: Chain, graph: Graph, step: Step) -> None:
 
 
 def _read_parts(chain: Chain, graph: Graph, step: Step) -> None:
-    """An activation that was written out in parts, the two classes of one sigmoid, or a flattening."""
-    if step.node.op_type == "Reshape":
-        rows = np.zeros((2, *chain.shape), np.float32)
-        flat = graph.run(step, rows)
-        if flat.shape != (2, chain.width):
-            raise UnsupportedLayerError(f"rows of shape {flat.shape[1:]} are not one axis of {chain.width}")
-        chain.flatten()
+    """An activation that was written out in parts, or columns that are picked and joined."""
+    if step.node.op_type in ARRANGING:
+        read_arrangement(chain, graph, step)
         return
-    if step.node.op_type == "Concat":
-        p = np.linspace(0, 1, 5, dtype=np.float32)[:, None]
-        if chain.width != 1 or not np.allclose(graph.run(step, p), np.hstack([1 - p, p]), atol=1e-6):
-            raise UnsupportedLayerError(
-                "it joins branches, and an nn.Sequential is one chain; pass "
-                f"output={step.source!r} to read up to the value in front"
-            )
-        chain.two_classes()
-        return
-    found, scale = recognise(lambda rows: graph.run(step, rows), chain.width)
+    shape = (-1,) if chain.is_column else (-1, chain.width)
+    found, scale = recognise(
+        lambda rows: graph.run(step, rows.reshape(shape)).reshape(-1, chain.width), chain.width
+    )
     chain.activation(found)
     chain.affine(scale, 0.0)
+
+
+def _picks_or_flattens(graph: Graph, node: Node) -> bool:
+    """Whether a node has a reader of its own, which says what is wrong with it."""
+    if node.op_type == "Gather":
+        return _needed(graph, node, 1).ndim > 0
+    if node.op_type == "Reshape":
+        return len(_needed(graph, node, 1)) == 2
+    return node.op_type in _READERS
 
 
 def _why_not(kind: str) -> str:
@@ -248,6 +252,7 @@ def _flatten(chain: Chain, graph: Graph, node: Node) -> None:
     if graph.attributes(node).get("axis", 1) != 1:
         raise UnsupportedLayerError("it does not keep the rows apart; axis=1 was expected")
     chain.flatten()
+    chain.is_column = False
 
 
 def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
@@ -255,6 +260,7 @@ def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
     if len(target) != 2 or target[1] not in (-1, chain.width) or target[0] not in (-1, 0, graph.n_rows):
         raise UnsupportedLayerError(f"rows of shape {target[1:].tolist()} are not one axis of {chain.width}")
     chain.flatten()
+    chain.is_column = False
 
 
 def _cast(chain: Chain, graph: Graph, node: Node) -> None:
@@ -287,6 +293,51 @@ def _swish(said: dict[str, Any]) -> nn.Module:
     return nn.SiLU()
 
 
+def _clip(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)  # until opset 10
+    low, high = (_input(graph, node, n) for n in (1, 2))
+    chain.activation(
+        clipped(
+            float(said.get("min", -np.inf) if low is None else low.item()),
+            float(said.get("max", np.inf) if high is None else high.item()),
+        )
+    )
+
+
+def _bound(chain: Chain, graph: Graph, node: Node) -> None:
+    bound, _ = _constant_of(graph, node)
+    if bound.size != 1 or len(node.input) != 2:
+        raise UnsupportedLayerError("it compares with something else than one number")
+    low, high = (bound.item(), np.inf) if node.op_type == "Max" else (-np.inf, bound.item())
+    chain.activation(clipped(low, high))
+
+
+def _hard_sigmoid(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    alpha, beta = said.get("alpha", 0.2), said.get("beta", 0.5)
+    if np.isclose(alpha, 1 / 6) and beta == 0.5:
+        chain.activation(nn.Hardsigmoid())
+        return
+    chain.affine(alpha, beta)
+    chain.activation(nn.Hardtanh(0.0, 1.0))
+
+
+def _log(chain: Chain, graph: Graph, node: Node) -> None:
+    """The logarithm is part of what stands in front."""
+    last = chain.modules[-1] if chain.modules else None
+    if chain.is_pending or not isinstance(last, (nn.Sigmoid, nn.Softmax)):
+        raise UnsupportedLayerError("a sigmoid or softmax was expected in front of it")
+    chain.modules[-1] = nn.LogSigmoid() if isinstance(last, nn.Sigmoid) else nn.LogSoftmax(dim=-1)
+
+
+def _shrink(chain: Chain, graph: Graph, node: Node) -> None:
+    said = graph.attributes(node)
+    at, bias = said.get("lambd", 0.5), said.get("bias", 0.0)
+    if bias not in (0.0, at):
+        raise UnsupportedLayerError(f"its bias is {bias}; 0 or lambd, {at}, was expected")
+    chain.activation(nn.Softshrink(at) if bias else nn.Hardshrink(at))
+
+
 def _nothing(chain: Chain, graph: Graph, node: Node) -> None:
     """What this node does changes no number."""
 
@@ -296,6 +347,8 @@ _READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
     "ArrayFeatureExtractor": _gather,
     "BatchNormalization": _batch_normalization,
     "Cast": _cast,
+    "Celu": _elementwise(lambda said: nn.CELU(said.get("alpha", 1.0))),
+    "Clip": _clip,
     "Div": _div,
     "Dropout": _dropout,
     "Elu": _elementwise(lambda said: nn.ELU(said.get("alpha", 1.0))),
@@ -303,11 +356,17 @@ _READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
     "Gather": _gather,
     "Gelu": _elementwise(lambda said: nn.GELU(approximate=said.get("approximate", "none"))),
     "Gemm": _gemm,
+    "HardSigmoid": _hard_sigmoid,
+    "HardSwish": _elementwise(lambda said: nn.Hardswish()),
     "Identity": _nothing,
     "LayerNormalization": _layer_normalization,
     "LeakyRelu": _elementwise(lambda said: nn.LeakyReLU(said.get("alpha", 0.01))),
+    "Log": _log,
     "LogSoftmax": _softmax,
     "MatMul": _matmul,
+    "Max": _bound,
+    "Min": _bound,
+    "Mish": _elementwise(lambda said: nn.Mish()),
     "Mul": _mul,
     "Neg": lambda chain, graph, node: chain.affine(-1.0, 0.0),
     "PRelu": lambda chain, graph, node: chain.prelu(_needed(graph, node, 1)),
@@ -315,11 +374,14 @@ _READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
     "Reshape": _reshape,
     "Scaler": _scaler,
     "Selu": _elementwise(lambda said: nn.SELU()),
+    "Shrink": _shrink,
     "Sigmoid": _elementwise(lambda said: nn.Sigmoid()),
     "Softmax": _softmax,
     "Softplus": _elementwise(lambda said: nn.Softplus()),
+    "Softsign": _elementwise(lambda said: nn.Softsign()),
     "Sub": _sub,
     "Swish": _elementwise(_swish),
     "Tanh": _elementwise(lambda said: nn.Tanh()),
+    "ThresholdedRelu": _elementwise(lambda said: nn.Threshold(said.get("alpha", 1.0), 0.0)),
     "ZipMap": _nothing,
 }

@@ -11,16 +11,25 @@ import numpy.typing as npt
 from sk_shadownet.convert._doors import import_onnx
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
-__all__ = ["Graph", "Node", "Step"]
+__all__ = ["ARRANGING", "Graph", "Node", "Step"]
 
 Node: TypeAlias = Any
 
 #: What an activation that an exporter wrote out in parts is made of: each works value by value.
 ELEMENTWISE = frozenset(
-    "Abs Add Cast Clip Div Erf Exp Identity Max Min Mul Neg Pow Relu Sigmoid Softplus Sqrt Sub Tanh".split()
+    """Abs Add And Cast Celu Clip Div Elu Equal Erf Exp Gelu Greater GreaterOrEqual HardSigmoid HardSwish
+    Identity LeakyRelu Less LessOrEqual Log Log1p Max Min Mish Mul Neg Not Or Pow Relu Selu Sigmoid Sign
+    Softplus Softsign Sqrt Sub Tanh ThresholdedRelu Where""".split()
 )
-#: What an exporter computes the shape of a flattened table with.
-SHAPING = frozenset("Cast Concat Gather Identity Mul Reshape Shape Slice Squeeze Unsqueeze".split())
+#: What picks, turns and joins columns, and computes the shapes for it.
+ARRANGING = frozenset(
+    """Concat Expand Flatten Gather GatherElements GatherND Reshape Shape Slice Split Squeeze Transpose
+    Unsqueeze""".split()
+)
+#: What such a step may hold besides: it makes sums of columns.
+_SUMMING = frozenset("Add Cast Div Identity Mul Neg Sub".split())
+#: Steps that begin where rows do not lie as rows.
+_TURNED = frozenset(["GatherND", "Transpose"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +40,13 @@ class Step:
     ----------
     nodes : tuple of NodeProto
         In the order of the graph; the last one gives the step its name.
-    source : str
-        Name of the value that comes in.
+    source, target : str
+        Names of the values that come in and go out.
     """
 
     nodes: tuple[Node, ...]
     source: str
+    target: str
 
     @property
     def node(self) -> Node:
@@ -59,9 +69,9 @@ class Graph:
         self._onnx = onnx
         self._model = model
         graph = model.graph
-        self.position = {node.output[0]: n for n, node in enumerate(graph.node)}
+        self.position = {name: n for n, node in enumerate(graph.node) for name in node.output}
         self._maker = {name: node for node in graph.node for name in node.output if name}
-        self._constants: dict[str, Any] = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+        self._constants: dict[str, Any] = {t.name: self._stored(t) for t in graph.initializer}
         inputs = [value for value in graph.input if value.name not in self._constants]
         if len(inputs) != 1:
             raise UnsupportedLayerError(
@@ -78,6 +88,14 @@ class Graph:
         self.n_rows = dims[0].dim_value or None if dims else None
         self.row_shape = tuple(dim.dim_value or None for dim in dims[1:])
 
+    def _stored(self, tensor: Any) -> Any:
+        if tensor.data_location == self._onnx.TensorProto.EXTERNAL:
+            raise InvalidParameterError(
+                f"the weights of the graph ({tensor.name!r} first) lie in another file that was not loaded; "
+                "pass the path of the model, or load it by onnx.load(path), load_external_data left at True."
+            )
+        return self._onnx.numpy_helper.to_array(tensor)
+
     # ---------------------------------------------------------------- values
 
     def constant(self, name: str) -> npt.NDArray[Any] | None:
@@ -89,8 +107,17 @@ class Graph:
         return np.asarray(self._constants[name])
 
     def run(self, step: Step, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-        """What the nodes of a step make of rows."""
-        return np.asarray(self._run(step.nodes, step.node.output[0], {step.source: rows}), np.float64)
+        """What the nodes of a step make of rows, in batches of the number that the graph is fixed to."""
+        output = step.target
+        if self.n_rows is None:
+            return np.asarray(self._run(step.nodes, output, {step.source: rows}), np.float64)
+        n_missing = -len(rows) % self.n_rows
+        padded = np.concatenate([rows, np.repeat(rows[-1:], n_missing, axis=0)])
+        parts = [
+            self._run(step.nodes, output, {step.source: padded[n : n + self.n_rows]})
+            for n in range(0, len(padded), self.n_rows)
+        ]
+        return np.concatenate(parts).astype(np.float64)[: len(rows)]
 
     def _run(self, nodes: tuple[Node, ...], output: str, given: dict[str, Any]) -> Any:
         helper = self._onnx.helper
@@ -169,26 +196,26 @@ class Graph:
     def _step_to(self, name: str) -> Step:
         node = self._maker[name]
         sources = self._sources(node)
-        if len(sources) == 1:
-            return Step((node,), sources[0])
         if not sources:
             raise UnsupportedLayerError(f"{self.name(node)} does not depend on the input {self.input!r}.")
-        if node.op_type == "Reshape":
-            return self._widen(node, SHAPING)
-        return self._widen(node, ELEMENTWISE | {node.op_type} & {"Concat"})
+        if node.op_type in ARRANGING and (len(sources) > 1 or node.op_type in _TURNED):
+            return self._widen(name, ARRANGING | _SUMMING)
+        return Step((node,), sources[0], name) if len(sources) == 1 else self._widen(name, ELEMENTWISE)
 
     def _sources(self, node: Node) -> list[str]:
         return list(dict.fromkeys(i for i in node.input if i in self._varying))
 
-    def _widen(self, last: Node, allowed: frozenset[str]) -> Step:
-        """Take up nodes in front of `last` until a single value comes in."""
+    def _widen(self, name: str, allowed: frozenset[str]) -> Step:
+        """Take up nodes in front of a value until a single value comes in."""
+        last = self._maker[name]
         nodes = [last]
         while True:
-            made = {node.output[0] for node in nodes}
+            made = {output for node in nodes for output in node.output}
             open_ends = {source for node in nodes for source in self._sources(node)} - made
-            if len(open_ends) == 1 and nodes[-1].op_type in allowed:
+            turned = any(self._makes(end) in _TURNED for end in open_ends)
+            if len(open_ends) == 1 and nodes[-1].op_type in allowed and not turned:
                 nodes.sort(key=lambda node: self.position[node.output[0]])
-                return Step(tuple(nodes), open_ends.pop())
+                return Step(tuple(nodes), open_ends.pop(), name)
             latest = max(open_ends - {self.input}, key=lambda end: self.position.get(end, -1), default=None)
             if nodes[-1].op_type not in allowed or latest is None or latest not in self.position:
                 raise UnsupportedLayerError(
@@ -196,3 +223,7 @@ class Graph:
                     "chain."
                 )
             nodes.append(self._maker[latest])
+
+    def _makes(self, name: str) -> str | None:
+        """Kind of the node that makes a value; None for the input."""
+        return self._maker[name].op_type if name in self._maker else None
