@@ -158,10 +158,11 @@ class _Follower:
             known = self._unitwise_layer(node, module, value)
             if known is not None:
                 return known
-        self._opaque(node)
+        opaque = self._opaque(node)
         self.misused.add(str(node.target))
-        if next(module.parameters(), None) is not None:
-            self.unread.setdefault(self._name(node))
+        if next(module.parameters(), None) is None:
+            return opaque
+        self.unread.setdefault(self._name(node))
         return Opaque()  # no longer the units that the layer read
 
     def _linear(self, path: str, module: nn.Linear, value: Value) -> Value:

@@ -12,7 +12,8 @@ from torch import nn
 
 from sk_shadownet.convert._chain import Chain, reading
 from sk_shadownet.convert._doors import import_keras
-from sk_shadownet.convert._keras_graph import KerasLayer, layers_in_order
+from sk_shadownet.convert._keras_graph import Arithmetic, KerasLayer, layers_in_order
+from sk_shadownet.convert._onnx_activations import clipped
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["from_keras"]
@@ -28,8 +29,11 @@ def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
     model : keras.Model or path
         A ``Sequential``, or a functional model whose layers form one chain, nested or not; or the ``.keras``
         file of one. Its layers are of the kinds Dense, BatchNormalization, LayerNormalization, Normalization,
-        Rescaling, Dropout, AlphaDropout, Flatten, Reshape to one axis, and the activations relu, leaky_relu,
-        PReLU, elu, gelu, selu, silu, softplus, tanh, sigmoid, softmax and log_softmax.
+        Rescaling, Dropout, AlphaDropout, Flatten, Reshape to one axis, arithmetic with constants such as
+        ``(x - 0.5) * 2``, and the activations relu, relu6, leaky_relu, PReLU, elu, celu, gelu, selu, silu,
+        mish, softplus, softsign, tanh, sigmoid, log_sigmoid, hard_sigmoid, hard_silu, hard_tanh, hard_shrink,
+        soft_shrink, tanh_shrink, softmax and log_softmax. GaussianNoise, GaussianDropout and
+        ActivityRegularization, which act in training only, are left out.
     logits : bool, default=False
         Leave out the softmax or sigmoid at the end, as the losses of torch and `ShadowMLPClassifier` want it.
         The sigmoid of one output becomes two logits, one for each class.
@@ -117,6 +121,9 @@ def _row_shape(model: Any) -> tuple[int, ...]:
 
 
 def _read(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+    if isinstance(layer, Arithmetic):
+        _arithmetic(chain, layer)
+        return
     kind = type(layer).__name__
     reader = _READERS.get(kind) if type(layer) is getattr(keras.layers, kind, None) else None
     if reader is None:
@@ -129,8 +136,6 @@ def _why_not(kind: str) -> str:
         return "only fully connected layers can; convert the part behind it as a model of its own"
     if kind in ("Add", "Concatenate", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Dot"):
         return "it joins branches, and an nn.Sequential is one chain"
-    if kind in ("GaussianNoise", "GaussianDropout", "ActivityRegularization"):
-        return "it acts in training only; build the model without it"
     return f"the kinds known are {', '.join(sorted(_READERS))}"
 
 
@@ -178,19 +183,55 @@ def _activation(keras: Any, chain: Chain, layer: KerasLayer) -> None:
 
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module | None]] = {
+    "celu": nn.CELU,
     "elu": nn.ELU,
     "gelu": nn.GELU,
+    "hard_shrink": nn.Hardshrink,
+    "hard_sigmoid": nn.Hardsigmoid,
+    "hard_silu": nn.Hardswish,
+    "hard_tanh": nn.Hardtanh,
     "leaky_relu": lambda: nn.LeakyReLU(0.2),
     "linear": lambda: None,
+    "log_sigmoid": nn.LogSigmoid,
     "log_softmax": lambda: nn.LogSoftmax(dim=-1),
+    "mish": nn.Mish,
     "relu": nn.ReLU,
+    "relu6": nn.ReLU6,
     "selu": nn.SELU,
     "sigmoid": nn.Sigmoid,
     "silu": nn.SiLU,
     "softmax": lambda: nn.Softmax(dim=-1),
+    "soft_shrink": nn.Softshrink,
     "softplus": nn.Softplus,
+    "softsign": nn.Softsign,
     "tanh": nn.Tanh,
+    "tanh_shrink": nn.Tanhshrink,
 }
+
+
+def _arithmetic(chain: Chain, call: Arithmetic) -> None:
+    """A sum, difference, product or quotient with constants."""
+    if call.kind in ("Negative", "Identity", "Copy") and call.operands == (None,):
+        chain.affine(-1.0 if call.kind == "Negative" else 1.0, 0.0)
+        return
+    known = ("Add", "Divide", "Multiply", "Subtract", "TrueDivide")
+    constants = [value for value in call.operands if isinstance(value, np.ndarray)]
+    if call.kind not in known or len(call.operands) != 2 or len(constants) != 1:
+        raise UnsupportedLayerError(
+            "of functions between layers only sums, differences, products and quotients with constants are "
+            "known"
+        )
+    constant, first = constants[0], call.operands[0] is not None
+    if call.kind == "Add":
+        chain.affine(1.0, constant)
+    elif call.kind == "Subtract":
+        chain.affine(-1.0 if first else 1.0, constant if first else -constant)
+    elif call.kind == "Multiply":
+        chain.affine(constant, 0.0)
+    elif first:
+        raise UnsupportedLayerError("it divides by what comes in")
+    else:
+        chain.affine(1.0 / constant, 0.0)
 
 
 def _batch_normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
@@ -232,8 +273,13 @@ def _require_last_axis(layer: KerasLayer) -> None:
 
 
 def _relu(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+    if layer.max_value is not None and not (layer.threshold or layer.negative_slope):
+        chain.activation(clipped(0.0, float(layer.max_value)))
+        return
     if layer.max_value is not None or layer.threshold:
-        raise UnsupportedLayerError("a ReLU with max_value or threshold has no layer of its kind here")
+        raise UnsupportedLayerError(
+            "a ReLU with a threshold, or slope and max_value, has no layer of its kind"
+        )
     chain.activation(nn.LeakyReLU(float(layer.negative_slope)) if layer.negative_slope else nn.ReLU())
 
 
@@ -256,12 +302,15 @@ def _reshape(keras: Any, chain: Chain, layer: KerasLayer) -> None:
 
 _READERS: dict[str, Callable[[Any, Chain, KerasLayer], None]] = {
     "Activation": _activation,
+    "ActivityRegularization": lambda keras, chain, layer: None,
     "AlphaDropout": lambda keras, chain, layer: chain.activation(nn.AlphaDropout(float(layer.rate))),
     "BatchNormalization": _batch_normalization,
     "Dense": _dense,
     "Dropout": lambda keras, chain, layer: chain.activation(nn.Dropout(float(layer.rate))),
     "ELU": lambda keras, chain, layer: chain.activation(nn.ELU(float(layer.alpha))),
     "Flatten": _flatten,
+    "GaussianDropout": lambda keras, chain, layer: None,
+    "GaussianNoise": lambda keras, chain, layer: None,
     "Identity": lambda keras, chain, layer: None,
     "InputLayer": lambda keras, chain, layer: None,
     "LayerNormalization": _layer_normalization,

@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["KerasLayer", "layers_in_order"]
+__all__ = ["Arithmetic", "KerasLayer", "layers_in_order"]
 
 KerasLayer: TypeAlias = Any
+
+
+@dataclass(frozen=True, eq=False)
+class Arithmetic:
+    """A call of one of Keras' functions between layers, as ``(x - 0.5) * 2`` makes them.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        Class of the operation.
+    operands : tuple
+        None for the value that comes in, arrays for constants; anything else as it was given.
+    """
+
+    name: str
+    kind: str
+    operands: tuple[Any, ...]
 
 
 def layers_in_order(keras: Any, model: Any, prefix: str = "") -> Iterator[tuple[str, KerasLayer]]:
@@ -20,15 +41,16 @@ def layers_in_order(keras: Any, model: Any, prefix: str = "") -> Iterator[tuple[
     UnsupportedLayerError
         If the layers form no single chain, or the model's ``call`` is code of its own.
     """
-    layers = model.layers if isinstance(model, keras.Sequential) else _functional_chain(model)
+    layers = model.layers if isinstance(model, keras.Sequential) else _functional_chain(keras, model)
     for n, layer in enumerate(layers):
         if isinstance(layer, keras.Model):
             yield from layers_in_order(keras, layer, f"{prefix}{n}.")
         else:
-            yield f"layer {prefix}{n} {layer.name!r} ({type(layer).__name__})", layer
+            kind = layer.kind if isinstance(layer, Arithmetic) else type(layer).__name__
+            yield f"layer {prefix}{n} {layer.name!r} ({kind})", layer
 
 
-def _functional_chain(model: Any) -> list[KerasLayer]:
+def _functional_chain(keras: Any, model: Any) -> list[KerasLayer]:
     """From the output back to the input, by the configuration that Keras writes into its own files."""
     config = _config(model)
     entries = {entry["name"]: entry for entry in config["layers"]}
@@ -37,7 +59,14 @@ def _functional_chain(model: Any) -> list[KerasLayer]:
         raise UnsupportedLayerError(f"the model {model.name!r} has {len(outputs)} outputs; one was expected.")
     name, node = outputs[0]
     operations = {operation.name: operation for operation in model.operations}
-    chain: list[KerasLayer] = [operations[name]]
+
+    def step(name: str, node: int) -> KerasLayer:
+        operation = operations[name]
+        if isinstance(operation, keras.layers.Layer):
+            return operation
+        return Arithmetic(name, type(operation).__name__, _operands(entries[name]["inbound_nodes"][node]))
+
+    chain: list[KerasLayer] = [step(name, node)]
     while entries[name]["inbound_nodes"]:
         sources = list(_histories(entries[name]["inbound_nodes"][node]))
         if len(sources) != 1:
@@ -46,8 +75,27 @@ def _functional_chain(model: Any) -> list[KerasLayer]:
                 f"{len(sources)} branches, and an nn.Sequential is one chain."
             )
         name, node = sources[0]
-        chain.append(operations[name])
+        chain.append(step(name, node))
     return chain[::-1]
+
+
+def _operands(call: Any) -> tuple[Any, ...]:
+    """What a function was called with, from the configuration of its call."""
+    given = [*call["args"], *call["kwargs"].values()] if isinstance(call, dict) else [call]
+    return tuple(map(_operand, given))
+
+
+def _operand(value: Any) -> Any:
+    if isinstance(value, bool) or value is None:
+        return value
+    if isinstance(value, (int, float)):
+        return np.asarray(value, np.float64)
+    kind = value.get("class_name") if isinstance(value, dict) else None
+    if kind == "__keras_tensor__":
+        return None
+    if kind in ("__numpy__", "__tensor__"):
+        return np.asarray(value["config"]["value"], np.float64)
+    return value
 
 
 def _config(model: Any) -> dict[str, Any]:

@@ -46,6 +46,18 @@ KINDS = {
     "identity": lambda: layers.Identity(),
     "rescaling": lambda: layers.Rescaling(0.5, offset=-1.0),
 }
+MORE_KINDS = {
+    **{
+        name: lambda name=name: layers.Activation(name)
+        for name in """celu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh log_sigmoid mish relu6
+        soft_shrink softsign tanh_shrink""".split()
+    },
+    "relu of at most 6": lambda: layers.ReLU(max_value=6),
+    "relu of at most 1": lambda: layers.ReLU(max_value=1.0),
+    "noise": lambda: layers.GaussianNoise(0.1),
+    "noisy dropout": lambda: layers.GaussianDropout(0.1),
+    "regularisation": lambda: layers.ActivityRegularization(l2=0.1),
+}
 
 
 specs = st.fixed_dictionaries(
@@ -99,8 +111,10 @@ def test_torch_gives_what_keras_gives(spec):
     assert_same(run_torch(from_keras(model), X), run_keras(model, X))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_of_layer_is_kept(kind):
+@pytest.mark.parametrize("kind", [*KINDS, *MORE_KINDS])
+def test_every_kind_of_layer_is_kept(kind, monkeypatch):
+    for name, make in MORE_KINDS.items():
+        monkeypatch.setitem(KINDS, name, make)
     model = build(width=4, kinds=["dense swish", kind], head="linear", style="sequential", seed=0)
     X = rows_of(model)
     assert_same(run_torch(from_keras(model), X), run_keras(model, X))
@@ -126,6 +140,50 @@ def test_keras_to_onnx_to_torch_is_the_same_function(tmp_path_factory, spec):
     path = tmp_path_factory.mktemp("keras") / "model.onnx"
     model.export(str(path), format="onnx", verbose=False)
     assert_same(run_torch(from_onnx(path), X), run_keras(model, X))
+
+
+BY_COLUMN = np.array([1.0, 2.0, 4.0], "float32")
+ARITHMETIC = {
+    "shift and scale": lambda x: (x - 0.5) * 2.0,
+    "quotient": lambda x: x / 4,
+    "from the left": lambda x: 1.0 - 2.0 * x,
+    "negative": lambda x: -x + 1,
+    "functions": lambda x: keras.ops.multiply(keras.ops.add(x, 1.0), 3.0),
+    "by keywords": lambda x: keras.ops.subtract(x1=2.0, x2=x),
+    "a number a column": lambda x: (x - BY_COLUMN) / BY_COLUMN,
+}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_arithmetic_with_constants_becomes_part_of_the_layer_beside_it(name, saved, tmp_path):
+    start = keras.Input((3,))
+    value = layers.Dense(4, activation="tanh")(ARITHMETIC[name](start))
+    model = keras.Model(start, ARITHMETIC["shift and scale"](layers.Dense(2)(value)))
+    X = rows_of(model)
+    if saved:
+        model.save(tmp_path / "model.keras")
+    module = from_keras(tmp_path / "model.keras" if saved else model)
+    assert kinds_of(module) == ["Linear", "Tanh", "Linear"]
+    assert_same(run_torch(module, X), run_keras(model, X))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x * x,
+        lambda x: 1.0 / x,
+        lambda x: x**2,
+        lambda x: keras.ops.abs(x),
+        lambda x: keras.ops.maximum(x, 0.5),
+        lambda x: x + layers.Dense(3)(x),
+    ],
+)
+def test_other_functions_between_layers_are_refused(function):
+    start = keras.Input((3,))
+    model = keras.Model(start, layers.Dense(2)(function(start)))
+    with pytest.raises(UnsupportedLayerError, match=r"layer .*cannot be converted"):
+        from_keras(model)
 
 
 # ---------------------------------------------------------------- estimators out
@@ -252,12 +310,12 @@ class OwnDense(layers.Dense):
             r"layer 1 'twice' \(Twice\) cannot be.*kinds known are Activation",
         ),
         ((3,), lambda: OwnDense(2, name="own"), r"layer 1 'own' \(OwnDense\)"),
-        ((3,), lambda: layers.GaussianNoise(0.1), "acts in training only"),
-        ((3,), lambda: layers.ReLU(max_value=6), "max_value or threshold"),
+        ((3,), lambda: layers.ReLU(threshold=1.0), "a ReLU with a? ?threshold"),
+        ((3,), lambda: layers.ReLU(max_value=6, negative_slope=0.1), "slope and max_value"),
         (
             (3,),
-            lambda: layers.Activation("mish"),
-            "its activation is mish, and the ones known are elu",
+            lambda: layers.Activation("exponential"),
+            "its activation is exponential, and the ones known are celu",
         ),
         ((3,), lambda: layers.Dense(2, activation=lambda x: x), "its activation is <lambda>"),
         ((3,), lambda: layers.LayerNormalization(rms_scaling=True), "rms_scaling=True"),
@@ -274,9 +332,9 @@ def test_layers_without_a_form_in_torch_are_refused_by_name_index_and_reason(sha
 
 
 def test_a_layer_of_a_nested_model_is_named_by_both_indices():
-    inner = keras.Sequential([layers.Dense(3), layers.GaussianNoise(0.1, name="noise")])
+    inner = keras.Sequential([layers.Dense(3), Twice(name="noise")])
     model = keras.Sequential([keras.Input((2,)), layers.Dense(3), inner])
-    with pytest.raises(UnsupportedLayerError, match=r"layer 1\.1 'noise' \(GaussianNoise\)"):
+    with pytest.raises(UnsupportedLayerError, match=r"layer 1\.1 'noise' \(Twice\)"):
         from_keras(model)
 
 
