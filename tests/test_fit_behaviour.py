@@ -357,3 +357,13 @@ def test_a_large_table_may_run_backwards_too():
     )
     for other in (backwards, flipped):
         np.testing.assert_array_equal(forwards.predict_proba(rows), other.predict_proba(rows))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_fit_within_autocast_is_the_fit_without(dtype):
+    X, y = make_classification(100, 4, random_state=0)
+    parameters = {"n_features_to_select": 2, "max_epochs": 6, "random_state": 0}
+    plain = ShadowMLPClassifier((8,), **parameters).fit(X, y)
+    with torch.autocast("cpu", dtype=dtype):
+        within = ShadowMLPClassifier((8,), **parameters).fit(X, y)
+    np.testing.assert_array_equal(plain.predict_proba(X), within.predict_proba(X))

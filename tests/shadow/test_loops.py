@@ -193,6 +193,97 @@ def test_a_pickled_shadow_goes_on_where_it_stopped():
     assert copied.phase == "finishing"
 
 
+STAGES = {"open": 3, "closing": 25, "cut": 35}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_weights_of_a_shadow_go_back_into_it_later_in_the_same_stage(stage):
+    shadow = lay(network())
+    optimizer = torch.optim.SGD(shadow.parameters(), lr=0.1)
+    train(shadow, optimizer, n_steps=STAGES[stage])
+    kept = copy.deepcopy(shadow.state_dict())
+    train(shadow, optimizer, n_steps=1)
+    progress = shadow.progress
+    shadow.load_state_dict(kept)
+    assert shadow.progress == progress
+    assert all(torch.equal(kept[name], p) for name, p in shadow.named_parameters())
+
+
+@pytest.mark.parametrize("inside", [False, True])
+@pytest.mark.parametrize("stage", STAGES)
+def test_weights_from_later_in_a_run_do_not_start_the_schedule_again(stage, inside):
+    shadow, fresh = lay(network()), lay(network())
+    train(shadow, torch.optim.SGD(shadow.parameters(), lr=0.1), n_steps=STAGES[stage])
+    before = [p.detach().clone() for p in fresh.parameters()]
+    with pytest.raises(InvalidParameterError, match=r"at 0% of its own.*torch.save\(shadow, file\)"):
+        if inside:
+            nn.ModuleDict({"net": fresh}).load_state_dict(nn.ModuleDict({"net": shadow}).state_dict())
+        else:
+            fresh.load_state_dict(shadow.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(before, fresh.parameters(), strict=True))
+
+
+def test_weights_from_before_the_cut_do_not_go_into_the_cut_network():
+    shadow = lay(network())
+    optimizer = torch.optim.SGD(shadow.parameters(), lr=0.1)
+    train(shadow, optimizer, n_steps=10)
+    kept = copy.deepcopy(shadow.state_dict())
+    train(shadow, optimizer, n_steps=25)
+    with pytest.raises(InvalidParameterError, match="one is from before the cut, the other from after it"):
+        shadow.load_state_dict(kept)
+
+
+def test_weights_of_other_units_do_not_go_into_a_cut_network():
+    first, second = lay(network()), lay(network(seed=1))
+    for shadow in (first, second):
+        train(shadow, torch.optim.SGD(shadow.parameters(), lr=0.1), n_steps=35)
+    assert not np.array_equal(first.masks[1], second.masks[1])
+    with pytest.raises(InvalidParameterError, match="kept other units than this shadow"):
+        second.load_state_dict(first.state_dict())
+
+
+def test_weights_without_a_word_of_the_run_are_taken():
+    shadow = lay(network())
+    module = network(seed=1)
+    shadow.load_state_dict({f"module.{name}": tensor for name, tensor in module.state_dict().items()})
+    assert all(torch.equal(a, b) for a, b in zip(shadow.parameters(), module.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("around", ["each pass", "the whole loop"])
+def test_a_loop_within_autocast_is_pruned(around):
+    X, y = planted()
+    shadow = lay(network())
+    optimizer = torch.optim.Adam(shadow.parameters(), lr=0.01)
+    whole = torch.autocast("cpu", dtype=torch.bfloat16, enabled=around == "the whole loop")
+    with whole:
+        for _ in range(N_STEPS):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                loss = nn.functional.cross_entropy(shadow(X), y)
+            loss.backward()
+            optimizer.step()
+            shadow.step(optimizer)
+    assert shadow.selected_features.tolist() == [1, 5]
+    assert (shadow(X).argmax(1) == y).float().mean() > 0.9
+
+
+def test_weights_are_averaged_from_the_cut_on():
+    shadow = lay(network())
+    optimizer = torch.optim.Adam(shadow.parameters(), lr=0.01)
+    averaged = None
+    for _ in range(N_STEPS):
+        train(shadow, optimizer, n_steps=1)
+        if shadow.finished and averaged is None:
+            averaged = torch.optim.swa_utils.AveragedModel(shadow)
+        if averaged is not None:
+            averaged.update_parameters(shadow)
+    X, y = planted()
+    assert averaged.n_averaged > 20
+    assert (averaged(X).argmax(1) == y).float().mean() > 0.9
+    small = averaged.module.prune(full_width=True)
+    torch.testing.assert_close(small(X), averaged(X))
+
+
 def test_phases_and_open_counts_follow_the_progress():
     shadow = lay(network())
     optimizer = torch.optim.Adam(shadow.parameters(), lr=0.01)
