@@ -18,7 +18,7 @@ from sk_shadownet._graph._cut import check_optimizer, cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
 from sk_shadownet._graph._driver import Driver
 from sk_shadownet._graph._gating import remove_gates
-from sk_shadownet._graph._plain import plain_copy
+from sk_shadownet._graph._plain import plain_copy, unwrapped
 from sk_shadownet._graph._sequential import ChainLink, chain_links, to_sequential
 from sk_shadownet._graph._targets import Wish, resolve_targets
 from sk_shadownet._graph._trace import trace
@@ -466,6 +466,7 @@ _WHOLE = "to go on with a run, save the whole by torch.save(shadow, file) and lo
 def _copy_of(module: nn.Module) -> nn.Module:
     if not isinstance(module, nn.Module):
         raise InvalidParameterError(f"module must be a torch.nn.Module, got {module!r}.")
+    module = unwrapped(module)
     if isinstance(module, ShadowNetwork):
         raise InvalidParameterError("module has a shadow already; lay another one on its prune().")
     if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):

@@ -86,7 +86,7 @@ class Description:
     needs_rows : bool
         Whether the (flattened) input must have two axes for columns to be units.
     unread : tuple of str
-        Layers with weights whose units are not followed, as messages name them.
+        Layers and functions with weights whose units are not followed, as messages name them.
     """
 
     inputs: UnitLayer

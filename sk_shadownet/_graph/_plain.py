@@ -72,6 +72,7 @@ def plain_copy(
     own = _copy(module, error)
     for layer in own.modules():
         _multiply_out(layer, constraints)
+        _let_be_torchs_own(layer)
     return own
 
 
@@ -224,6 +225,24 @@ def _constrained(layer: nn.Module, constraints: Constraints) -> str | None:
         f"has a parametrization: {computed_by(layer)}, which training here would not obey; let go of it by "
         f"torch.nn.utils.parametrize.remove_parametrizations(layer, {name!r})"
     )
+
+
+# ---------------------------------------------------------------- classes
+
+#: What a class may define without changing what its objects compute.
+_HARMLESS = frozenset(
+    """__annotations__ __dict__ __doc__ __firstlineno__ __init__ __module__ __orig_bases__ __qualname__
+    __repr__ __static_attributes__ __weakref__ extra_repr reset_parameters""".split()
+)
+
+
+def _let_be_torchs_own(layer: nn.Module) -> None:
+    """Make a layer of a subclass that only builds itself differently one of torch's class."""
+    classes = type(layer).__mro__
+    base = next(kind for kind in classes if kind.__module__.startswith("torch.nn.modules."))
+    between = classes[: classes.index(base)]
+    if base is not nn.Module and all(vars(kind).keys() <= _HARMLESS for kind in between):
+        layer.__class__ = base
 
 
 # ---------------------------------------------------------------- weights that are computed

@@ -81,7 +81,7 @@ class _Follower:
     needs_rows: bool = False
     output_units: list[int] = field(default_factory=list)
     inputs_obstacle: str = "no layer tells how many columns the input has; pass n_features"
-    # Layers with weights that are not followed, as messages name them.
+    # Layers and functions with weights that are not followed, as messages name them.
     unread: dict[str, None] = field(default_factory=dict)
     # Layers and tensors that are also used for something else; of a Linear perhaps only what it reads.
     misused: set[str] = field(default_factory=set)
@@ -317,6 +317,7 @@ class _Follower:
             sources += columns
             if isinstance(value, Stored):
                 self.misused.add(value.path)
+                self.unread.setdefault(f"{self._name(node)} of {value.path!r}")
             if isinstance(value, Units):
                 self.ties.lock(
                     columns, f"{self._name(node)} reads them, which is not known to keep units apart"

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._checks import check_choice
-from sk_shadownet._graph._plain import plain_copy
+from sk_shadownet._graph._plain import plain_copy, unwrapped
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
@@ -110,7 +110,7 @@ def check_output(output: Any, network: Network | FixedNetwork) -> str:
 
 
 def _layers_of(module: nn.Module) -> tuple[tuple[str, nn.Module], ...]:
-    if isinstance(module, ShadowNetwork):
+    if isinstance(unwrapped(module), ShadowNetwork):
         raise UnsupportedLayerError("the module is a ShadowNetwork; convert its prune(), the small network.")
     return tuple(_flat_layers(plain_copy(module, UnsupportedLayerError)))
 

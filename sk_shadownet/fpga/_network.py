@@ -105,12 +105,14 @@ _PASSED_OVER = ("Identity", "Dropout")
 def _children(module: Any) -> list[Any]:
     from torch import nn
 
-    from sk_shadownet._graph._plain import plain_copy
+    from sk_shadownet._graph._plain import plain_copy, unwrapped
     from sk_shadownet.shadow import ShadowNetwork
 
-    if isinstance(module, ShadowNetwork):
-        raise UnsupportedLayerError("the module is a ShadowNetwork; export its prune(), the small network.")
     if isinstance(module, nn.Module):
+        if isinstance(unwrapped(module), ShadowNetwork):
+            raise UnsupportedLayerError(
+                "the module is a ShadowNetwork; export its prune(), the small network."
+            )
         module = plain_copy(module, UnsupportedLayerError)
     if type(module) is nn.Linear:
         return [module]

@@ -358,6 +358,42 @@ def test_layers_that_are_not_what_their_name_says_are_not_taken_for_it(layer, do
         DOORS[door](nn.Sequential(nn.Linear(4, 8), nn.ReLU(), layer(), nn.Linear(8, 3)))
 
 
+class Initialised(nn.Linear):
+    """Torch's own but for its first weights."""
+
+    def reset_parameters(self):
+        nn.init.orthogonal_(self.weight)
+        nn.init.zeros_(self.bias)
+
+
+class Stack(nn.Sequential):
+    def __init__(self, *widths):
+        super().__init__(Initialised(*widths[:2]), nn.ReLU(), Initialised(*widths[1:]))
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_subclass_that_only_starts_from_other_weights_is_torchs_layer(door):
+    module = Stack(4, 8, 3)
+    np.testing.assert_allclose(DOORS[door](module), run_torch(module, X), atol=1e-4)
+    assert type(module[0]) is Initialised
+
+
+def test_layers_that_are_not_read_are_named_where_widths_are_asked_for():
+    with pytest.raises(ShadowNetError, match=r"Hidden layers: none; not read: linear\(\) of '0.weight'"):
+        by_shadow(nn.Sequential(Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)))
+    with pytest.raises(ShadowNetError, match=r"not read: '0' \(ParametrizedLinear\), where its weight is"):
+        by_shadow(spectral())
+
+
+def test_a_compiled_shadow_has_a_shadow_already():
+    shadow = torch.compile(ShadowNetwork(chain()), backend="eager")
+    with pytest.raises(ShadowNetError, match="has a shadow already"):
+        ShadowNetwork(shadow)
+    for door in EXPORTS.values():
+        with pytest.raises(ShadowNetError, match=r"prune\(\)"):
+            door(shadow)
+
+
 def test_a_graph_module_is_traced_like_any_other():
     graph = fx.symbolic_trace(chain())
     for door in TRAINS.values():
