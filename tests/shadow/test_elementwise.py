@@ -108,7 +108,7 @@ INSIDE = {
     "sqrt": lambda x: torch.sqrt(x.abs() + 0.1),
     "sign": lambda x: x.sign() * torch.log1p(x.abs()),
     "sin": lambda x: torch.sin(x) + x.cos(),
-    "expm1": torch.expm1,
+    "expm1": lambda x: torch.expm1(0.1 * x),
     "erf": torch.special.erf,
     "where": lambda x: torch.where(x > 0, x, 0.1 * x),
     "comparison": lambda x: (x > 0) * x,
