@@ -23,6 +23,7 @@ from sk_shadownet._calibration import calibration_rows, sample_rows
 from sk_shadownet._checks import check_flag
 from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
+from sk_shadownet._scoring import row_scoring
 from sk_shadownet._settling import export_options, other_point, settle
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import (
@@ -116,7 +117,10 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
         sample = sample_rows(
-            table.y if train_rows is None else table.y[train_rows], rng, stratify=self._stratify
+            table.y if train_rows is None else table.y[train_rows],
+            rng,
+            stratify=self._stratify,
+            weight=table.weight if table.weight is None or train_rows is None else table.weight[train_rows],
         )
 
         def describe(trained: Trained, n: int) -> Fitted:
@@ -195,6 +199,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             self.quantization,
             task=self._task,
             targets=getattr(self, "calibration_targets_", None),
+            scoring=row_scoring(self.scoring, getattr(self, "classes_", None)),
         )
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init

@@ -15,7 +15,13 @@ SAMPLE_ROWS = 4096
 _CHUNK = 8192
 
 
-def sample_rows(y: npt.NDArray[Any], rng: np.random.RandomState, *, stratify: bool) -> npt.NDArray[np.intp]:
+def sample_rows(
+    y: npt.NDArray[Any],
+    rng: np.random.RandomState,
+    *,
+    stratify: bool,
+    weight: npt.NDArray[np.float64] | None = None,
+) -> npt.NDArray[np.intp]:
     """Positions of up to `SAMPLE_ROWS` rows at random, sorted.
 
     Parameters
@@ -26,8 +32,18 @@ def sample_rows(y: npt.NDArray[Any], rng: np.random.RandomState, *, stratify: bo
     stratify : bool
         Whether `y` holds classes that shall count the same: then as many rows of each are taken, and of a
         rare class all there are, with more of the others in their place.
+    weight : ndarray of shape (n_rows,) or None, default=None
+        Rows are drawn by the magnitude of their weights.
+
+    Notes
+    -----
+    In the order of ``-log(u) / w``, ``u`` uniform, the first rows are drawn by weight and none twice
+    (Efraimidis and Spirakis 2006).
     """
     order = rng.permutation(len(y))
+    if weight is not None:
+        late = -np.log(rng.uniform(size=len(y))) / np.maximum(np.abs(weight), np.finfo(float).tiny)
+        order = np.argsort(late, kind="stable")
     if len(y) <= SAMPLE_ROWS or not stratify:
         return np.sort(order[:SAMPLE_ROWS])
     # Each row's place within its class; the first of every class come first, then the second, and so on.

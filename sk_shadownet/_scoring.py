@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["Answers", "Scoring", "check_scoring"]
+__all__ = ["Answers", "RowScoring", "Scoring", "check_scoring", "row_scoring"]
 
 FloatArray = npt.NDArray[np.float64]
+#: Share of a score that is lost, for class positions, logits and rounded logits.
+RowScoring = Callable[[npt.NDArray[np.int64], FloatArray, FloatArray], float]
 
 #: Parts of the rows that a standard error leaves out in turn; it is then itself known to a sixth.
 N_GROUPS = 20
@@ -181,3 +184,28 @@ class Scoring:
                 f"scoring={self.name!r} gave {score} on {len(truth):,} rows; a finite number is needed."
             )
         return score
+
+
+def row_scoring(value: Any, classes: npt.NDArray[Any] | None) -> RowScoring | None:
+    """What rounded logits lose of a user's score, for ``scoring`` and labels; None where there is none.
+
+    The function takes class positions of shape (n_rows,), logits of the float network and rounded ones, both
+    of shape (n_rows, n_classes), and gives the share of the score that is lost for certain: the difference
+    less its standard error, at least 0.
+    """
+    found = None if classes is None else check_scoring(value)
+    if found is None:
+        return None
+    scoring = Scoring(*found, classes)
+
+    def lost(targets: npt.NDArray[np.int64], logits: FloatArray, rounded: FloatArray) -> float:
+        both = np.stack([logits, rounded])
+        said = Answers(both, softmax(both, axis=2), logits, targets, None)
+        before, after = scoring.of(said)
+        if after >= before:
+            return 0.0
+        covariance = scoring.covariance(said)
+        error = max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0) ** 0.5
+        return max(float((before - after - error) / max(abs(before), np.finfo(float).tiny)), 0.0)
+
+    return lost

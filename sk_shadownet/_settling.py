@@ -17,6 +17,7 @@ from sk_shadownet._allotment import Allotment
 from sk_shadownet._budget import Budget
 from sk_shadownet._frontier import Fitted, Frontier, FrontierPoint, choose
 from sk_shadownet._limits import hardware_names, scaled
+from sk_shadownet._scoring import row_scoring
 from sk_shadownet._sizes import asks_for_auto
 from sk_shadownet._training import Comparison
 from sk_shadownet.architecture import count_multiplications, count_parameters
@@ -165,6 +166,7 @@ def _round(estimator: Any) -> None:
         estimator.quantization,
         task=estimator._task,
         targets=getattr(estimator, "calibration_targets_", None),
+        scoring=row_scoring(estimator.scoring, getattr(estimator, "classes_", None)),
     )
     estimator.module_ = fixed.to_sequential()
     estimator.fixed_point_plan_ = fixed.plan()

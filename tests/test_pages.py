@@ -9,7 +9,13 @@ from sk_shadownet.fpga._tools import has_tool
 
 HERE = Path(__file__).parents[1]
 #: The how-to guides are doctests, and the tutorials print scripts of examples/.
-PAGES = ["README.md", "docs/index.md", "docs/for_ml_people.md", "docs/for_trigger_people.md"]
+PAGES = [
+    "README.md",
+    "docs/index.md",
+    "docs/for_ml_people.md",
+    "docs/for_trigger_people.md",
+    "docs/tutorials/rare_signal.md",
+]
 
 
 def blocks(page):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._scoring import row_scoring
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import score_model
@@ -211,6 +212,7 @@ def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan,
         task=task,
         cost=lambda plan: plan.bit_operations,
         targets=model.targets,
+        scoring=row_scoring(model.scoring, model.class_labels),
     )
     if precision.free and not result.within_tolerance:
         warnings.warn(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._scoring import RowScoring
+
 __all__ = ["ClassFidelity", "Fidelity", "as_logits", "decisions", "disagreements"]
 
 FloatArray = npt.NDArray[np.float64]
@@ -42,6 +44,8 @@ class Fidelity:
     order : float
         Efficiency at fixed background rates that is lost, averaged over the rates, of the class that loses
         most against the rest.
+    score : float
+        Share of the user's own score that is lost for certain; 0 where there is none.
     """
 
     changed: float
@@ -49,6 +53,7 @@ class Fidelity:
     rows_by_class: IntArray
     information: float
     order: float
+    score: float = 0.0
 
     def within(self, tolerance: float, changed: float | None = None) -> bool:
         """Whether no figure is beyond the tolerance, information not beyond half of it.
@@ -77,13 +82,14 @@ class Fidelity:
             self.changed <= max(share - spread / np.sqrt(n.sum()), 0.0)
             and (self.changed_by_class <= highest).all()
             and self.information <= INFORMATION_SHARE * tolerance
-            and self.order <= tolerance
+            and max(self.order, self.score) <= tolerance
         )
 
     def __str__(self) -> str:
         return (
             f"another class in {self.changed:.2%} of the calibration rows, {self.information:.2%} of the "
-            f"information and {self.order:.2%} of the efficiency at fixed background rates"
+            f"information, {self.order:.2%} of the efficiency at fixed background rates"
+            + (f", {self.score:.2%} of the score" if self.score else "")
         )
 
     @property
@@ -102,6 +108,8 @@ class ClassFidelity:
     targets : ndarray of int of shape (n_rows,) or None
         Class of each row. None takes the float network's own probabilities in place of classes, which suits
         rows drawn as the training rows were.
+    scoring : callable or None, default=None
+        What is lost of the user's own score, of `row_scoring`; asked only where the classes are known.
 
     Notes
     -----
@@ -131,7 +139,12 @@ class ClassFidelity:
     (True, False)
     """
 
-    def __init__(self, outputs: FloatArray, targets: IntArray | None = None) -> None:
+    def __init__(
+        self,
+        outputs: FloatArray,
+        targets: IntArray | None = None,
+        scoring: RowScoring | None = None,
+    ) -> None:
         logits = as_logits(outputs)
         self.winners = decisions(outputs)
         n_classes = logits.shape[1]
@@ -145,6 +158,7 @@ class ClassFidelity:
         known = (np.exp(self.log_p) * (self.log_p + np.log(n_classes))).sum(axis=1)
         self.known = float(self.members.mean(axis=1) @ known)
         self.areas = self._areas(logits)
+        self.logits, self.targets, self.scoring = logits, targets, scoring
 
     def of(self, outputs: FloatArray) -> Fidelity:
         """What the network with these outputs, for the same rows, has lost."""
@@ -160,11 +174,17 @@ class ClassFidelity:
             rows_by_class=rows,
             information=float(self._divergences(logits).max()),
             order=float((lost / self.areas).max()),
+            score=self._score_lost(logits),
         )
 
     def divergence(self, outputs: FloatArray) -> float:
         """Share of the information that is lost, averaged over classes."""
         return float(self._divergences(as_logits(outputs)).mean())
+
+    def _score_lost(self, logits: FloatArray) -> float:
+        if self.scoring is None or self.targets is None:
+            return 0.0
+        return self.scoring(self.targets, self.logits, logits)
 
     def _divergences(self, logits: FloatArray) -> FloatArray:
         log_q = _log_softmax(logits - self.priors)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._scoring import RowScoring
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._network import FloatNetwork, check_calibration
@@ -260,6 +261,7 @@ def quantized_module(
     tolerance: float | None = None,
     task: Task = "classification",
     targets: npt.NDArray[np.int64] | None = None,
+    scoring: RowScoring | None = None,
 ) -> FixedPointSequential:
     """The fixed-point network from which a quantisation-aware finishing starts.
 
@@ -279,6 +281,8 @@ def quantized_module(
     task : {"classification", "regression"}, default="classification"
     targets : ndarray of int of shape (n_rows,) or None, default=None
         Classes of the calibration rows, numbered as the outputs; None takes the network's own word for them.
+    scoring : callable or None, default=None
+        What is lost of a user's own score, ``scoring(targets, logits, rounded_logits)``.
 
     Returns
     -------
@@ -316,6 +320,7 @@ def quantized_module(
             cost=_signal_bits,
             targets=targets,
             changed=CHANGED * tolerance,
+            scoring=scoring,
         )
         for slot in fine.free:
             wanted = wanted.with_spec(slot, found.precision[slot])  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._scoring import RowScoring
 from sk_shadownet.fpga._fidelity import ClassFidelity
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
 from sk_shadownet.fpga._plan import Planner
@@ -84,9 +85,11 @@ class RegressionFidelity:
         return float((error / np.maximum(spread, 1e-300)).mean())
 
 
-def judge_of(task: Task, outputs: FloatArray, targets: IntArray | None) -> Judge:
-    """What compares rounded outputs with these of the float network."""
-    return RegressionFidelity(outputs) if task == "regression" else ClassFidelity(outputs, targets)
+def judge_of(
+    task: Task, outputs: FloatArray, targets: IntArray | None, scoring: RowScoring | None = None
+) -> Judge:
+    """What compares rounded outputs with these of the float network; see `ClassFidelity`."""
+    return RegressionFidelity(outputs) if task == "regression" else ClassFidelity(outputs, targets, scoring)
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,7 @@ def search_precision(
     cost: Cost,
     targets: IntArray | None = None,
     changed: float | None = None,
+    scoring: RowScoring | None = None,
 ) -> SearchResult:
     """Fill the free slots of ``precision`` with the widths of least cost within the tolerance.
 
@@ -136,6 +140,8 @@ def search_precision(
         Classes of the planner's rows, where they are known.
     changed : float or None, default=None
         Share of rows that may get another class, where that is not the tolerance.
+    scoring : callable or None, default=None
+        See `ClassFidelity`.
 
     Notes
     -----
@@ -144,7 +150,7 @@ def search_precision(
        cost saved to divergence added. A slot whose next bit would break the tolerance is left alone.
     3. Pairs of slots exchange a bit as long as that lowers the cost.
     """
-    search = _Search(planner, precision.free, tolerance, task, cost, targets, changed)
+    search = _Search(planner, precision.free, tolerance, task, cost, targets, changed, scoring)
     widest = precision.fill(FIRST_WIDTHS[-1])
     start = next((p for p in map(precision.fill, FIRST_WIDTHS) if search.allows(p)), widest)
     best = start
@@ -173,10 +179,11 @@ class _Search:
         cost: Cost,
         targets: IntArray | None,
         changed: float | None,
+        scoring: RowScoring | None,
     ) -> None:
         self.planner, self.free, self.cost = planner, free, cost
         self.tolerance, self.changed = tolerance, changed
-        self.judge = judge_of(task, planner.outputs, targets)
+        self.judge = judge_of(task, planner.outputs, targets, scoring)
         stride = -(-len(planner.rows) // RANKING_ROWS)
         self.ranker = Planner(
             planner.network,
