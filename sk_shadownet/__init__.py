@@ -25,7 +25,7 @@ __all__ = [
     "__version__",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 # Imported when asked for: a PyTorch user's ShadowNetwork needs neither scikit-learn nor skorch.
 _HOMES = {
