@@ -24,7 +24,7 @@ from sk_shadownet._checks import check_flag
 from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
 from sk_shadownet._scoring import row_scoring
-from sk_shadownet._settling import export_options, other_point, settle
+from sk_shadownet._settling import export_options, other_point, settle, warn_of_few_rows
 from sk_shadownet._table import Table, split_rows, standardisation
 from sk_shadownet._training import (
     Comparison,
@@ -116,6 +116,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         shift, scale = standardisation(table, train_rows)
         rows = _rows(table, train_rows, run.device)
         checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
+        held_out = self._held_out_classes(table, valid, valid_rows)
         sample = sample_rows(
             table.y if train_rows is None else table.y[train_rows],
             rng,
@@ -143,12 +144,31 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             judge = partial(_judged, run, checks or rows, checks is not None)
             tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning, judge)
             if tighter is None:
+                if trained.comparison is not None and held_out is not None:
+                    warn_of_few_rows(self.classes_, np.bincount(held_out, minlength=len(self.classes_)))
                 return
             run = replace(run, allotment=tighter)
         raise InvalidParameterError(
             f"budget={self.budget} was kept by no network that training gave; the smallest, "
             f"{self.architecture_}, needs more. Raise the budget, or lower the precision in fpga."
         )
+
+    def _held_out_classes(
+        self, table: Table, valid: Table | None, valid_rows: npt.NDArray[np.intp] | None
+    ) -> npt.NDArray[Any] | None:
+        """Classes of the validation rows; None where there are no such rows, or no classes."""
+        if not self._stratify:
+            return None
+        if valid is not None:
+            return valid.y
+        return None if valid_rows is None else table.y[valid_rows]
+
+    @property
+    def _score_name(self) -> str:
+        """What "valid_score" of the history is."""
+        if self.net_.scoring is not None:
+            return str(self.net_.scoring.name)
+        return "accuracy" if self._task == "classification" else "R²"
 
     def _adopt(self, fitted: Fitted) -> None:
         """Be this network; what another one became in fixed point goes."""

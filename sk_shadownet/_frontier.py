@@ -128,6 +128,7 @@ class Frontier:
         Whether losses and scores are of rows that took no part in training.
     chosen_by : str or None
         Name of the score that points are chosen by, `scoring`; None for the loss.
+    task : {"classification", "regression"}, default="classification"
 
     Examples
     --------
@@ -152,6 +153,12 @@ class Frontier:
     reason: str
     held_out: bool
     chosen_by: str | None = None
+    task: str = "classification"
+
+    @property
+    def score_name(self) -> str:
+        """What the points' score is: the name of `scoring`; "accuracy" or "R²" where there is none."""
+        return self.chosen_by or {"classification": "accuracy", "regression": "R²"}[self.task]
 
     def __len__(self) -> int:
         return len(self.points)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import fields, replace
@@ -21,18 +22,21 @@ from sk_shadownet._scoring import row_scoring
 from sk_shadownet._sizes import asks_for_auto
 from sk_shadownet._training import Comparison
 from sk_shadownet.architecture import count_multiplications, count_parameters
-from sk_shadownet.exceptions import ExportError, InvalidParameterError
+from sk_shadownet.exceptions import ExportError, FewRowsWarning, InvalidParameterError
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan, FPGAConfig
 
-__all__ = ["Judge", "Thin", "export_options", "other_point", "settle"]
+__all__ = ["Judge", "Thin", "export_options", "other_point", "settle", "warn_of_few_rows"]
 
 # Trains networks with fewer inputs than the first, fewest first; compares them and then all of the sequence.
 Thin = Callable[[Fitted, Sequence[Fitted]], tuple[list[Fitted], Comparison] | None]
 # Compares networks that take all features.
 Judge = Callable[[Sequence[nn.Module]], Comparison]
 
+# Held-out rows of a class with which its losses are known to a tenth, and the share of an equal part below
+# which a class is rare.
+ENOUGH_ROWS, RARE_SHARE = 100, 0.5
 # Share of the tolerance that hidden widths may use where inputs are thinned out after them.
 WIDTHS_SHARE = 0.5
 
@@ -83,7 +87,7 @@ def settle(
         _measure(estimator, names)  # raises, and what ails this one ails all
     if names and not quantized:
         comparison = judge(rounded)
-    frontier, order = _frontier(fitted, costs, comparison, budget)
+    frontier, order = _frontier(fitted, costs, comparison, budget, estimator._task)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
     thins = _thins_inputs(estimator, allotment)
@@ -118,7 +122,8 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
         raise InvalidParameterError("at() takes either a position or limits such as multiplications=400.")
     if index is None:
         index = frontier.find(**limits)
-        reason = "least loss with " + ", ".join(f"{name} up to {limit:g}" for name, limit in limits.items())
+        what = "least loss" if frontier.chosen_by is None else f"best {frontier.chosen_by}"
+        reason = f"{what} with " + ", ".join(f"{name} up to {limit:g}" for name, limit in limits.items())
     elif not isinstance(index, Integral) or not -len(frontier) <= index < len(frontier):
         raise InvalidParameterError(
             f"at({index!r}): the frontier has {len(frontier)} networks; pass a position from 0 to "
@@ -172,14 +177,41 @@ def _round(estimator: Any) -> None:
     estimator.fixed_point_plan_ = fixed.plan()
 
 
+def warn_of_few_rows(classes: npt.NDArray[Any], held_out: npt.NDArray[np.intp]) -> None:
+    """Say so where sizes were chosen by few rows of a rare class.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        Labels.
+    held_out : ndarray of int of shape (n_classes,)
+        Rows of each that took no part in training.
+    """
+    rare = (held_out < ENOUGH_ROWS) & (held_out < RARE_SHARE * held_out.sum() / len(classes))
+    if not rare.any():
+        return
+    found = ", ".join(f"{classes[n]!s} ({held_out[n]:,} rows)" for n in np.flatnonzero(rare))
+    warnings.warn(
+        f"the size was chosen on {held_out.sum():,} held-out rows, among them few of a rare class: {found}. "
+        "What a smaller network loses of such a class is hardly seen on them. Pass more rows as X_val, raise "
+        "validation_fraction, or give the sizes as numbers.",
+        FewRowsWarning,
+        stacklevel=4,
+    )
+
+
 def _frontier(
-    fitted: list[Fitted], costs: list[dict[str, float]], comparison: Comparison, budget: Budget
+    fitted: list[Fitted],
+    costs: list[dict[str, float]],
+    comparison: Comparison,
+    budget: Budget,
+    task: str,
 ) -> tuple[Frontier, list[int]]:
     """The frontier of networks that can be built, cheapest first, and that order."""
     buildable = [n for n in range(len(fitted)) if np.isfinite(budget.load_of(costs[n]))]
     order = sorted(buildable, key=lambda n: (budget.load_of(costs[n]), costs[n]["multiplications"], n))
     points = tuple(_point(fitted[n], costs[n], comparison, n) for n in order)
-    return Frontier(points, 0, "", comparison.held_out, comparison.chosen_by), order
+    return Frontier(points, 0, "", comparison.held_out, comparison.chosen_by, task), order
 
 
 def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:

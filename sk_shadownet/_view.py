@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier
 
 from sk_shadownet._html import Bar, details, panel, section, table
 
@@ -71,7 +70,7 @@ def _feature_table(rows: list[tuple[object, ...]]) -> str:
 
 def _scores(estimator: Any) -> str:
     history, epoch = estimator.history_, estimator.best_epoch_
-    score = _score_name(estimator)
+    score = estimator._score_name
     members = len(history["member_valid_loss"][epoch - 1]) if "member_valid_loss" in history else 1
     mean = f", mean of {members} networks" if members > 1 else ""
     labels = {
@@ -87,10 +86,6 @@ def _scores(estimator: Any) -> str:
     if plan is not None:
         rows.append(("finished in fixed point", f"{plan.bit_operations:,} bit operations"))
     return section("Training", table(["", ""], rows))
-
-
-def _score_name(estimator: Any) -> str:
-    return "accuracy" if is_classifier(estimator) else "R²"
 
 
 def _frontier(estimator: Any) -> str:
@@ -109,6 +104,6 @@ def _frontier(estimator: Any) -> str:
         )
         for n, point in enumerate(frontier.points)
     ]
-    head = ["widths", *costs, _score_name(estimator), "loss", ""]
+    head = ["widths", *costs, frontier.score_name, "loss", ""]
     why = f'<p class="note">Chosen: {escape(frontier.reason)}.</p>'
     return section("Frontier", details(f"{len(rows)} sizes from one run", table(head, rows)), why)

@@ -15,6 +15,7 @@
     ShadowNetWarning (UserWarning)
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
     ├── CalibrationWarning                          too few rows to know the ranges
+    ├── FewRowsWarning                              too few held-out rows of a class to choose sizes by
     ├── HardwareWarning                             the hardware will not do what the float network did
     └── VersionMismatchWarning                      a pickle of another version of this package
 """
@@ -25,6 +26,7 @@ __all__ = [
     "CalibrationWarning",
     "DownloadError",
     "ExportError",
+    "FewRowsWarning",
     "HardwareWarning",
     "InvalidDataError",
     "InvalidParameterError",
@@ -233,6 +235,25 @@ class CalibrationWarning(ShadowNetWarning):
     ...     _ = to_fpga(torch.nn.Linear(2, 2), f"{folder}/firmware", precision=6, X_calibration=rows)
     >>> [warning.category.__name__ for warning in caught]
     ['CalibrationWarning']
+    """
+
+
+class FewRowsWarning(ShadowNetWarning):
+    """Sizes were chosen although few of the held-out rows are of a rare class.
+
+    Examples
+    --------
+    A size is left to the data, and the tenth of the rows that is held out has five of the class "signal":
+
+    >>> import numpy as np, warnings
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> X = np.random.default_rng(0).normal(size=(1000, 3))
+    >>> y = np.where(X[:, 0] > np.sort(X[:, 0])[-50], "signal", "background")
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", FewRowsWarning)
+    ...     clf = ShadowMLPClassifier((4,), target_hidden_layer_sizes="auto", max_epochs=2).fit(X, y)
+    >>> [warning.category.__name__ for warning in caught]
+    ['FewRowsWarning']
     """
 
 

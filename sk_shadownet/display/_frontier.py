@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import is_classifier
 
 from sk_shadownet._checks import check_choice
 from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink, safe_text, single
@@ -138,8 +137,7 @@ class FrontierDisplay:
                 "n_features_to_select='auto' or target_hidden_layer_sizes='auto'."
             )
         if scoring is None and X is None and y is None:
-            name = None if hasattr(frontier, "score_name") else "accuracy" if is_classifier(fitted) else "R²"
-            return cls.from_frontier(frontier, cost=cost, value=value, rivals=rivals, score_name=name, ax=ax)
+            return cls.from_frontier(frontier, cost=cost, value=value, rivals=rivals, ax=ax)
         if scoring is None or X is None or y is None or value != "score":
             raise InvalidParameterError(
                 "scoring, X and y go together, with value='score': a scorer, such as 'roc_auc', and the rows "
@@ -174,7 +172,7 @@ class FrontierDisplay:
             By name, costs and values, ``(cost, value)`` or ``(cost, value, standard_error)``, each a number
             or an array.
         score_name : str or None, default=None
-            What the scores are. None takes the frontier's own name of them, or "score".
+            None takes the frontier's own, ``frontier.score_name``.
         ax : Axes or None, default=None
             None makes a figure.
 

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import is_classifier
 
-from sk_shadownet.display._axes import LINESTYLES, colour, ink, panels
+from sk_shadownet.display._axes import LINESTYLES, colour, ink, panels, safe_text
 from sk_shadownet.display._models import shadow_estimator
 
 __all__ = ["ShrinkageDisplay"]
@@ -93,7 +92,7 @@ class ShrinkageDisplay:
             temperature=np.asarray(history["temperature"], dtype=np.float64),
             losses={name: np.asarray(history[key]) for name, key in columns.items() if key in history},
             score=None if score is None else np.asarray(score),
-            score_name="accuracy" if is_classifier(fitted) else "R²",
+            score_name=fitted._score_name,
             phases=tuple(history["phase"]),
             best_epoch=fitted.best_epoch_,
         ).plot(ax)
@@ -168,7 +167,7 @@ class ShrinkageDisplay:
         assert self.score is not None
         ax.plot(self.epochs, self.score, color=colour(1))
         self._mark_kept(ax, self.score)
-        ax.set_ylabel(f"validation {self.score_name}")
+        ax.set_ylabel(f"validation {safe_text(self.score_name)}")
 
     def _mark_kept(self, ax: Any, values: FloatArray) -> None:
         at = int(np.flatnonzero(self.epochs == self.best_epoch)[0])
