@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
 from sklearn.base import clone
@@ -202,10 +202,35 @@ def comparisons(draw):
     covariances = [np.atleast_2d(np.cov(values)) / 30 * 0.1 for values in rows]
     order = rng.permutation(n).tolist()
     allowed = draw(st.lists(st.integers(0, n - 1), min_size=1, unique=True))
-    return Comparison(loss, score, *covariances, held_out=True), order, allowed
+    comparison = Comparison(
+        loss,
+        score,
+        *covariances,
+        held_out=True,
+        loss_of_constant=draw(st.floats(0.1, 10)),
+        chosen_by=draw(st.sampled_from([None, "roc_auc"])),
+    )
+    return comparison, order, allowed
 
 
-tolerances = st.one_of(st.sampled_from(["1-se", "1-se-paired", None]), st.floats(0, 1))
+def gains(comparison, order):
+    """What is to be large, of the networks in the order of their costs."""
+    return -comparison.loss[order] if comparison.chosen_by is None else comparison.score[order]
+
+
+def covariance(comparison, order):
+    """Of the gains."""
+    found = comparison.loss_covariance if comparison.chosen_by is None else comparison.score_covariance
+    return found[np.ix_(order, order)]
+
+
+def best_of(comparison, order, allowed):
+    """The one with the largest gain, of equal ones that with the least loss, of equal ones the cheapest."""
+    gain = gains(comparison, order)
+    return min(allowed, key=lambda n: (-gain[n], comparison.loss[order][n], n))
+
+
+tolerances = st.one_of(st.sampled_from(["auto", "1-se", "1-se-paired", None]), st.floats(0, 1))
 
 
 @settings(max_examples=300)
@@ -217,22 +242,20 @@ def test_only_what_is_allowed_is_chosen(situation, tolerance):
 
 @settings(max_examples=300)
 @given(comparisons())
-def test_no_tolerance_takes_the_least_loss_and_of_equal_ones_the_cheapest(situation):
-    comparison, order, allowed = situation
-    losses = comparison.loss[order]
-    index, _ = choose(comparison, order, allowed, None)
-    assert index == min(allowed, key=lambda n: (losses[n], n))
+def test_no_tolerance_takes_the_best_and_of_equal_ones_the_cheapest(situation):
+    assert choose(*situation, None)[0] == best_of(*situation)
 
 
 @settings(max_examples=300)
 @given(comparisons(), st.floats(0, 1))
-def test_a_tolerance_takes_the_cheapest_score_within_it(situation, tolerance):
+def test_a_number_takes_the_cheapest_score_within_it_or_loss_within_that_share_of_a_constants(situation, tol):
     comparison, order, allowed = situation
-    scores = comparison.score[order]
-    index, _ = choose(comparison, order, allowed, tolerance)
-    best = max(scores[n] for n in allowed)
-    assert scores[index] >= best - tolerance
-    assert all(scores[n] < best - tolerance for n in allowed if n < index)
+    gain = gains(comparison, order)
+    index, _ = choose(comparison, order, allowed, tol)
+    within = tol * comparison.loss_of_constant if comparison.chosen_by is None else tol
+    best = max(gain[n] for n in allowed)
+    assert gain[index] >= best - within
+    assert all(gain[n] < best - within for n in allowed if n < index)
 
 
 @settings(max_examples=300)
@@ -246,15 +269,70 @@ def test_more_tolerance_is_never_dearer(situation, one, other):
 @given(comparisons())
 def test_one_standard_error_is_the_best_ones_own(situation):
     comparison, order, allowed = situation
-    scores, errors = comparison.score[order], np.sqrt(np.diag(comparison.score_covariance))[order]
-    best = max(allowed, key=lambda n: (scores[n], -comparison.loss[order][n]))
-    assert choose(*situation, "1-se")[0] == choose(*situation, float(errors[best]))[0]
+    best = best_of(*situation)
+    gain, error = gains(comparison, order), covariance(comparison, order)[best, best] ** 0.5
+    assert choose(*situation, "1-se")[0] == min(n for n in allowed if gain[n] >= gain[best] - error)
+
+
+def differences(situation):
+    """How far each network is behind the best one, and the standard error of that."""
+    comparison, order, _ = situation
+    best = best_of(*situation)
+    gain, known = gains(comparison, order), covariance(comparison, order)
+    variance = [known[n, n] + known[best, best] - 2 * known[n, best] for n in range(len(order))]
+    return gain[best] - gain, np.sqrt(np.maximum(variance, 0.0))
+
+
+def assume_none_at(behind, edge):
+    """Where rounding of float64 would decide there is nothing to test."""
+    assume((np.abs(behind - edge)[behind > 0] > 1e-9).all())
 
 
 @settings(max_examples=300)
 @given(comparisons())
-def test_the_paired_rule_takes_the_least_loss_or_something_cheaper(situation):
-    assert choose(*situation, "1-se-paired")[0] <= choose(*situation, None)[0]
+def test_the_paired_rule_takes_the_cheapest_within_the_error_of_the_difference(situation):
+    behind, error = differences(situation)
+    assume_none_at(behind, error)
+    expected = min(n for n in situation[2] if behind[n] <= error[n])
+    assert choose(*situation, "1-se-paired")[0] == expected
+
+
+@settings(max_examples=300)
+@given(comparisons())
+def test_auto_allows_the_error_of_the_difference_or_a_hundredth(situation):
+    comparison, order, allowed = situation
+    behind, error = differences(situation)
+    by_loss = comparison.chosen_by is None
+    of = comparison.loss_of_constant if by_loss else gains(comparison, order)[best_of(*situation)]
+    within = np.maximum(error, 0.01 * of)
+    assume_none_at(behind, within)
+    expected = min(n for n in allowed if behind[n] <= within[n])
+    assert choose(*situation, "auto")[0] == expected
+
+
+@settings(max_examples=300)
+@given(comparisons())
+def test_auto_is_never_dearer_than_the_paired_rule_and_that_never_than_no_tolerance(situation):
+    auto, paired, best = (choose(*situation, rule)[0] for rule in ("auto", "1-se-paired", None))
+    assert auto <= paired <= best
+
+
+@settings(max_examples=300)
+@given(comparisons(), st.floats(0.1, 10), tolerances)
+def test_the_unit_of_the_loss_decides_nothing(situation, unit, tolerance):
+    comparison, order, allowed = situation
+    in_units = replace(
+        comparison,
+        loss=comparison.loss * unit,
+        loss_covariance=comparison.loss_covariance * unit**2,
+        loss_of_constant=comparison.loss_of_constant * unit,
+    )
+    behind, error = differences(situation)
+    share = tolerance if isinstance(tolerance, float) else 0.01
+    own = covariance(comparison, order)[best_of(*situation), best_of(*situation)] ** 0.5
+    for edge in (0.01 * comparison.loss_of_constant, share * comparison.loss_of_constant, own, error):
+        assume_none_at(behind, edge)
+    assert choose(in_units, order, allowed, tolerance)[0] == choose(*situation, tolerance)[0]
 
 
 def by_hand(covariance):
@@ -279,23 +357,58 @@ def test_the_paired_rule_by_hand():
     )
 
 
+def by_score(**more):
+    return replace(by_hand(np.eye(3)), chosen_by="accuracy", **more)
+
+
 def test_the_rule_of_one_standard_error_by_hand():
     # The best score, 0.80, is known to 0.03: 0.77 is enough, and 0.78 the cheapest that has it.
-    index, reason = choose(by_hand(np.eye(3)), [2, 0, 1], [0, 1, 2], "1-se")
+    index, reason = choose(by_score(), [2, 0, 1], [0, 1, 2], "1-se")
     assert index == 1
-    assert reason == "cheapest with a score, 0.7800, within one standard error, 0.0300, of the best, 0.8000"
+    assert reason == (
+        "cheapest whose accuracy, 0.7800, is below the best, 0.8000, by no more than one standard error, 0.0300"
+    )
 
 
 def test_a_loss_of_score_by_hand():
-    index, reason = choose(by_hand(np.eye(3)), [2, 0, 1], [0, 1, 2], 0.05)
-    assert (index, reason) == (0, "cheapest with a score, 0.7600, within 0.05 of the best, 0.8000")
+    index, reason = choose(by_score(), [2, 0, 1], [0, 1, 2], 0.05)
+    assert index == 0
+    assert reason == (
+        "cheapest whose accuracy, 0.7600, is below the best, 0.8000, by no more than the tolerance, 0.0500"
+    )
+
+
+def test_a_share_of_the_loss_of_a_constant_by_hand():
+    # A constant answer loses 1.0, so 0.09 of that allows for 0.59: 0.58 will do, and 0.60 will not.
+    comparison = by_hand(np.eye(3))
+    index, reason = choose(comparison, [0, 2, 1], [0, 1, 2], 0.09)
+    assert index == 1
+    assert reason == (
+        "cheapest whose loss, 0.5800, is above the least, 0.5000, by no more than 0.09 of the loss of a "
+        "constant, 0.0900"
+    )
+    assert choose(replace(comparison, loss_of_constant=2.0), [0, 2, 1], [0, 1, 2], 0.09)[0] == 0
+
+
+def test_auto_by_hand():
+    # Networks that err on the same rows: differences are known to nothing, and a hundredth of what a
+    # constant answer loses is all that may be given up.
+    comparison = replace(by_hand(np.full((3, 3), 0.01)), loss_of_constant=8.0)
+    index, reason = choose(comparison, [0, 2, 1], [0, 1, 2], "auto")
+    assert index == 1
+    assert reason == (
+        "cheapest whose loss, 0.5800, is above the least, 0.5000, by no more than the standard error of the "
+        "difference, or 0.01 of the loss of a constant, 0.0800"
+    )
+    assert choose(replace(comparison, loss_of_constant=7.9), [0, 2, 1], [0, 1, 2], "auto")[0] == 2
 
 
 def test_the_best_is_looked_for_among_the_allowed_only():
-    assert choose(by_hand(np.eye(3)), [2, 0, 1], [0, 1], 0.0)[0] == 1
+    assert choose(by_score(), [2, 0, 1], [0, 1], 0.0)[0] == 1
+    assert choose(by_hand(np.eye(3)), [2, 0, 1], [0, 1], 0.0)[0] == 0
 
 
-@pytest.mark.parametrize("tolerance", ["1-se", "1-se-paired", 0.0, 0.02, 1.0])
+@pytest.mark.parametrize("tolerance", ["auto", "1-se", "1-se-paired", 0.0, 0.02, 1.0])
 def test_the_estimator_is_the_point_that_its_tolerance_chooses(fitted, tolerance):
     clf = auto(tolerance=tolerance).fit(X, Y, X_val=X_VAL, y_val=Y_VAL)
     assert all_bits(of_the_run(clf)) == all_bits(of_the_run(fitted))
@@ -305,9 +418,11 @@ def test_the_estimator_is_the_point_that_its_tolerance_chooses(fitted, tolerance
     assert clf.score(X_VAL, Y_VAL) == pytest.approx(point.score)
     assert log_loss(Y_VAL, clf.predict_proba(X_VAL)) == pytest.approx(point.loss, rel=1e-4)
     if not isinstance(tolerance, str):
-        assert point.score >= max(p.score for p in clf.frontier_) - tolerance
-        best = max(p.score for p in of_the_run(clf))
-        cheapest = next(p for p in of_the_run(clf) if p.score >= best - tolerance / 2)
+        shares = np.bincount(Y_VAL) / len(Y_VAL)
+        within = tolerance * -(shares * np.log(shares)).sum()
+        assert point.loss <= min(p.loss for p in clf.frontier_) + within
+        least = min(p.loss for p in of_the_run(clf))
+        cheapest = next(p for p in of_the_run(clf) if p.loss <= least + within / 2)
         assert point.widths[1:] == cheapest.widths[1:]
         assert set(np.flatnonzero(point.masks[0])) <= set(np.flatnonzero(cheapest.masks[0]))
 
@@ -685,6 +800,7 @@ def test_a_perfect_score_is_known_to_one_row_only():
         score_covariance=np.zeros((2, 2)),
         held_out=True,
         n_rows=50,
+        chosen_by="accuracy",
     )
     assert choose(comparison, [0, 1], [0, 1], "1-se")[0] == 0
     assert choose(replace(comparison, n_rows=100), [0, 1], [0, 1], "1-se")[0] == 1

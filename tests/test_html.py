@@ -193,7 +193,10 @@ def test_all_sizes_of_a_run_are_folded_away_below_the_choice(fitted):
 
     several = copy(fitted)
     several.frontier_ = SimpleNamespace(
-        points=(point((1, 2, 2), 900.0, 0.7), point((2, 3, 2), 12345.0, 0.8)), chosen=1, reason="a < b"
+        points=(point((1, 2, 2), 900.0, 0.7), point((2, 3, 2), 12345.0, 0.8)),
+        chosen=1,
+        reason="a < b",
+        score_name="accuracy",
     )
     view = several._repr_html_()
     shown = words(view)

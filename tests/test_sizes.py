@@ -367,7 +367,7 @@ def test_warm_start_continues_the_network_that_the_budget_gave():
             r"budget\['lut'\] is a limit on hardware, which needs activation='relu' or .*got .*'tanh'",
         ),
         ({"tolerance": -0.1}, r"tolerance must be a number in \[0, inf\), got -0.1"),
-        ({"tolerance": "2-se"}, r"tolerance must be one of '1-se', '1-se-paired'; got '2-se'"),
+        ({"tolerance": "2-se"}, r"tolerance must be one of 'auto', '1-se', '1-se-paired'; got '2-se'"),
         ({"tolerance": None}, r"tolerance must be a number"),
         ({"fpga": {"precision": 6}}, r"fpga must be .*FPGAConfig.*pass FPGAConfig\(\*\*\{'precision': 6\}\)"),
         ({"fpga": "verilog"}, r"fpga must be .*FPGAConfig or None, got 'verilog'"),

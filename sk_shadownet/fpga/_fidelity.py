@@ -37,8 +37,8 @@ class Fidelity:
         Share of rows with another class than the float network's.
     changed_by_class : ndarray of shape (n_classes,)
         The same among the rows that the float network gives each class; 0 where there are none.
-    rows_by_class : ndarray of int of shape (n_classes,)
-        How many rows that are.
+    rows_by_class, rounded_by_class : ndarray of int of shape (n_classes,)
+        How many rows that are, and how many the rounded network gives the class.
     information : float
         Information about the class that is lost, of the class that loses most.
     order : float
@@ -51,6 +51,7 @@ class Fidelity:
     changed: float
     changed_by_class: FloatArray
     rows_by_class: IntArray
+    rounded_by_class: IntArray
     information: float
     order: float
     score: float = 0.0
@@ -95,7 +96,7 @@ class Fidelity:
     @property
     def dead(self) -> IntArray:
         """Classes that the float network finds and the rounded one never does."""
-        return np.flatnonzero((self.changed_by_class == 1.0) & (self.rows_by_class > 0))
+        return np.flatnonzero((self.rounded_by_class == 0) & (self.rows_by_class > 0))
 
 
 class ClassFidelity:
@@ -163,7 +164,8 @@ class ClassFidelity:
     def of(self, outputs: FloatArray) -> Fidelity:
         """What the network with these outputs, for the same rows, has lost."""
         n_classes = self.log_p.shape[1]
-        changed = decisions(outputs) != self.winners
+        rounded = decisions(outputs)
+        changed = rounded != self.winners
         rows = np.bincount(self.winners, minlength=n_classes)
         changed_by_class = np.bincount(self.winners, weights=changed, minlength=n_classes)
         logits = as_logits(outputs)
@@ -172,8 +174,10 @@ class ClassFidelity:
             changed=float(changed.mean()),
             changed_by_class=changed_by_class / np.maximum(rows, 1),
             rows_by_class=rows,
+            rounded_by_class=np.bincount(rounded, minlength=n_classes),
             information=float(self._divergences(logits).max()),
-            order=float((lost / self.areas).max()),
+            # Scores that all tie have no order to lose.
+            order=float(np.divide(lost, self.areas, out=np.zeros_like(lost), where=self.areas > 0).max()),
             score=self._score_lost(logits),
         )
 
