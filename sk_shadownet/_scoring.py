@@ -132,7 +132,12 @@ class Scoring:
     @property
     def takes_weights(self) -> bool:
         """Whether the scorer can be told the weights of rows."""
-        parameters = signature(self.scorer).parameters.values()
+        # Scorers of make_scorer take weights whatever they are of, and fail where their metric does not.
+        metric = getattr(self.scorer, "_score_func", self.scorer)
+        try:
+            parameters = signature(metric).parameters.values()
+        except ValueError:  # of a function that is not written in Python nothing is known
+            return False
         return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
     def of(self, said: Answers) -> FloatArray:
@@ -149,6 +154,11 @@ class Scoring:
     def covariance(self, said: Answers) -> FloatArray:
         """Covariance of the networks' scores, shape (n_networks, n_networks).
 
+        Raises
+        ------
+        InvalidParameterError
+            If the score cannot be had of fewer rows, as where the only row of a class is left out.
+
         Notes
         -----
         The jackknife that leaves out a group of rows at a time: with many rows in each group it also serves
@@ -159,7 +169,14 @@ class Scoring:
         group = np.empty(n, dtype=np.intp)
         order = np.arange(n) if self.classes is None else np.argsort(said.y, kind="stable")
         group[order] = np.arange(n) % N_GROUPS
-        scores = np.stack([self.of(said.some(group != g)) for g in range(min(N_GROUPS, n))])
+        try:
+            scores = np.stack([self.of(said.some(group != g)) for g in range(min(N_GROUPS, n))])
+        except InvalidParameterError as error:
+            raise InvalidParameterError(
+                f"the standard error of a score needs it without each twentieth of the rows in turn, but "
+                f"{error} Hold out two or more rows of each class: pass more rows as X_val, or raise "
+                "validation_fraction."
+            ) from error
         away = scores - scores.mean(axis=0)
         return np.asarray((1 - 1 / len(scores)) * away.T @ away)
 

@@ -54,14 +54,20 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         gives for an `Architecture`, a number of at least 0 that does not fall when a layer grows. Units of
         all layers compete for the budget by their worth for what they cost. Hardware is kept by the estimate
         that ``to_fpga(...).estimate()`` gives. None sets no limit.
-    tolerance : {"1-se", "1-se-paired"} or float, default="1-se"
-        What "auto" may give up for a smaller network. "1-se": the cheapest whose score is below the best one
-        by no more than the best one's standard error [2]_. "1-se-paired": the cheapest whose loss is above
-        the least one by no more than the standard error of their difference, which asks for more. A float,
-        at least 0: the cheapest whose score is below the best one by no more than that. Where both inputs and
-        hidden widths are "auto", half of it goes into hidden widths; then the fewest inputs within all of it
-        are taken. Scores and losses are those of the validation rows, or of the training rows where there are
-        none.
+    tolerance : {"auto", "1-se", "1-se-paired"} or float, default="auto"
+        What "auto" sizes may give up for a smaller network, of the loss or of `scoring`: the cheapest network
+        is taken that is behind the best one by no more than this. "1-se": the standard error of the best one
+        [2]_. "1-se-paired": the standard error of the difference of the two, mostly less. "auto": the same,
+        or a hundredth where that is more, of what a constant answer would lose or of the best score. A float,
+        at least 0: of a score a difference; of a loss a share of what a constant answer would lose. Where
+        both inputs and hidden widths are "auto", half of it goes into hidden widths; then the fewest inputs
+        within all of it are taken. Losses and scores are those of the validation rows, or of the training
+        rows where there are none.
+    scoring : str, callable or None, default=None
+        What chooses the epoch, the member of a committee and, with "auto" or a `budget` of hardware, the
+        sizes. None is the `loss`. A str is a name of scikit-learn's scorers, such as "r2" or
+        "neg_mean_absolute_error"; a callable ``(estimator, X, y)``, or ``(estimator, X, y,
+        sample_weight=None)``, gives a finite number, larger being better. It does not change what is trained.
     fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
         Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
         the defaults of `FPGAConfig`.
@@ -85,7 +91,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         the data also ``worth()``, which "gradient" does not know.
     n_shadows : int, default=1
         Networks trained side by side, at least 1, that pool their evidence for the inputs; the one with the
-        least validation loss becomes the model. Time and memory of training grow with it.
+        least validation loss, or the best `scoring`, becomes the model. Time and memory of training grow with
+        it.
     learning_rate_init : float, default=0.02
         Learning rate of AdamW, above 0. It is reached after a warm-up, twice: in the wide network, where it
         then stays, and in the small one, where it falls to 0.
@@ -152,18 +159,20 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         Widths before and after, and the masks between them; False throughout for a hidden layer that went.
     frontier_ : Frontier
         The networks of all sizes that the run gave, cheapest first, each trained to the end, with costs,
-        scores and standard errors; which one was chosen, and why. It may be one of fewer inputs, trained
-        after the run. `at` gives another one. Only where a size is "auto", and with a `budget` of hardware.
+        losses, scores (of `scoring`; without it R²) and standard errors; which one was chosen, and why. With
+        a `budget` of hardware those are of the rounded networks, unless `quantization` is given. It may be
+        one of fewer inputs, trained after the run. `at` gives another one. Only where a size is "auto", and
+        with a `budget` of hardware.
     module_ : torch.nn.Sequential
         The small network, float32, on the CPU. It takes the selected features as they are in ``X`` and gives
         numbers in the units of ``y``, one for each output.
     history_ : dict of list
         One entry an epoch: "epoch", "phase" ("open", "closing" or "finishing"), "open_counts" (of the inputs
         and each hidden layer), "temperature" of the gates (0 after the cut), "train_loss", "learning_rate",
-        "dur" (seconds); with validation rows "valid_loss" and "valid_score" (R², averaged over outputs),
-        means over the members, and both member by member; and what callbacks record. Losses are those of
-        standardised targets. Networks of a frontier have their "train_loss" against what they teach each
-        other. Epochs with fewer inputs, after the run, come last.
+        "dur" (seconds); with validation rows "valid_loss" and "valid_score" (of `scoring`; without it R²,
+        averaged over outputs), means over the members, and both member by member; and what callbacks record.
+        Losses are those of standardised targets. Networks of a frontier have their "train_loss" against what
+        they teach each other. Epochs with fewer inputs, after the run, come last.
     n_iter_ : int
         Epochs trained.
     best_epoch_ : int

@@ -3,6 +3,8 @@
 import copy
 import pickle
 import random
+import re
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -23,8 +25,9 @@ from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._frontier import Frontier, FrontierPoint, choose
+from sk_shadownet._settling import warn_of_few_rows
 from sk_shadownet._training import Comparison
-from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
+from sk_shadownet.exceptions import FewRowsWarning, InvalidParameterError, TrainingInterruptedWarning
 from sk_shadownet.fpga import FPGAConfig
 
 RNG = np.random.default_rng(0)
@@ -366,7 +369,8 @@ def test_the_rule_of_one_standard_error_by_hand():
     index, reason = choose(by_score(), [2, 0, 1], [0, 1, 2], "1-se")
     assert index == 1
     assert reason == (
-        "cheapest whose accuracy, 0.7800, is below the best, 0.8000, by no more than one standard error, 0.0300"
+        "cheapest whose accuracy, 0.7800, is below the best, 0.8000, by no more than one standard error, "
+        "0.0300"
     )
 
 
@@ -804,3 +808,68 @@ def test_a_perfect_score_is_known_to_one_row_only():
     )
     assert choose(comparison, [0, 1], [0, 1], "1-se")[0] == 0
     assert choose(replace(comparison, n_rows=100), [0, 1], [0, 1], "1-se")[0] == 1
+
+
+# ------------------------------------------------------------------ few rows to choose by
+
+
+@given(st.lists(st.integers(0, 3000), min_size=2, max_size=6))
+def test_few_rows_of_a_rare_class_are_warned_of(held_out):
+    held_out = np.array(held_out)
+    n, total = len(held_out), held_out.sum()
+    rare = [c for c in range(n) if held_out[c] < 100 and held_out[c] < total / (2 * n)]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warn_of_few_rows(np.array(list("abcdef"))[:n], held_out)
+    assert len(caught) == bool(rare)
+    for warning in caught:
+        for c in range(n):
+            named = re.search(rf"\b{'abcdef'[c]} \({held_out[c]:,} rows\)", str(warning.message))
+            assert bool(named) is (c in rare)
+
+
+RARE = np.where(X[:, 0] > np.sort(X[:, 0])[-21], "signal", "background")
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"n_features_to_select": None},
+        {
+            "n_features_to_select": None,
+            "target_hidden_layer_sizes": None,
+            "budget": {"bit_operations": 20_000},
+            "fpga": FPGAConfig(backend="verilog", precision=8),
+        },
+    ],
+    ids=["auto", "hidden", "hardware"],
+)
+def test_it_is_said_once_where_a_size_is_chosen(sizes):
+    with pytest.warns(FewRowsWarning) as caught:
+        auto(max_epochs=3, **sizes).fit(X, RARE)
+    assert len(caught) == 1
+    words = r"chosen on 30 held-out rows, .*: signal \(2 rows\)\. .*X_val.*validation_fraction.*numbers"
+    assert re.search(words, str(caught[0].message))
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"n_features_to_select": 3, "target_hidden_layer_sizes": (4, 4)},
+        {"n_features_to_select": None, "target_hidden_layer_sizes": None, "budget": {"parameters": 60}},
+        {"validation_fraction": None},
+    ],
+    ids=str,
+)
+def test_nothing_is_said_where_no_held_out_row_decides_a_size(parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FewRowsWarning)
+        auto(max_epochs=3, **parameters).fit(X, RARE)
+
+
+def test_rows_of_the_users_own_are_counted_too():
+    rare = np.where(np.arange(80) < 3, "signal", "background")
+    with pytest.warns(FewRowsWarning, match=r"chosen on 80 held-out rows, .*: signal \(3 rows\)"):
+        auto(max_epochs=3).fit(X, RARE, X_val=X_VAL, y_val=rare)

@@ -56,8 +56,7 @@ class FPGAConfig:
     precision : "auto", int, str or dict, default="auto"
         See :func:`sk_shadownet.fpga.to_fpga`.
     tolerance : float, default=0.01
-        Share of rows that may get another class than from the float network with ``precision="auto"``;
-        for a regressor, squared error over the variance of the float outputs.
+        What ``precision="auto"`` may lose against the float network; see :func:`sk_shadownet.fpga.to_fpga`.
     reuse_factor : int, default=1
         Multiplications that share one multiplier (hls4ml).
     strategy : str, default="latency"

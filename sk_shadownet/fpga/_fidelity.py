@@ -160,6 +160,7 @@ class ClassFidelity:
         self.known = float(self.members.mean(axis=1) @ known)
         self.areas = self._areas(logits)
         self.logits, self.targets, self.scoring = logits, targets, scoring
+        self._ordered = self.areas > NO_INFORMATION
 
     def of(self, outputs: FloatArray) -> Fidelity:
         """What the network with these outputs, for the same rows, has lost."""
@@ -176,8 +177,8 @@ class ClassFidelity:
             rows_by_class=rows,
             rounded_by_class=np.bincount(rounded, minlength=n_classes),
             information=float(self._divergences(logits).max()),
-            # Scores that all tie have no order to lose.
-            order=float(np.divide(lost, self.areas, out=np.zeros_like(lost), where=self.areas > 0).max()),
+            # A class whose scores all tie, or are the lowest, has no order to lose.
+            order=float(np.divide(lost, self.areas, out=np.zeros_like(lost), where=self._ordered).max()),
             score=self._score_lost(logits),
         )
 

@@ -232,7 +232,10 @@ def test_auto_precision_keeps_the_classes(tmp_path):
 
 
 def test_a_tolerance_out_of_reach_is_warned_of(tmp_path):
-    with pytest.warns(HardwareWarning, match=r"even the widest formats tried lose more than the tolerance of 0.10%.*in \d+.\d+% of the cal"):
+    with pytest.warns(
+        HardwareWarning,
+        match=r"even the widest formats tried lose more than the tolerance of 0.10%.*in \d+.\d+% of the cal",
+    ):
         to_fpga(
             small_module(),
             tmp_path / "fw",
