@@ -95,7 +95,7 @@ def settle(
         index, reason = choose(comparison, order, allowed, tolerance, share=WIDTHS_SHARE if thins else 1.0)
         chosen = frontier.choosing(index, reason)
         if thins:
-            chosen = _with_fewer_inputs(estimator, chosen, budget, thin, judge)
+            chosen = _with_fewer_inputs(estimator, chosen, [rounded[n] for n in order], budget, thin, judge)
         point = chosen[chosen.chosen]
         estimator._adopt(point.fitted)
         estimator.frontier_ = chosen
@@ -232,17 +232,26 @@ def _thins_inputs(estimator: Any, allotment: Allotment) -> bool:
 
 
 def _with_fewer_inputs(
-    estimator: Any, frontier: Frontier, budget: Budget, thin: Thin, judge: Judge
+    estimator: Any,
+    frontier: Frontier,
+    networks: list[nn.Module],
+    budget: Budget,
+    thin: Thin,
+    judge: Judge,
 ) -> Frontier:
-    """The frontier with one more network, of the chosen hidden widths and fewer inputs, if that will do."""
+    """The frontier with one more network, of the chosen hidden widths and fewer inputs, if that will do.
+
+    `networks` are those of the frontier, as counted.
+    """
     before = frontier[frontier.chosen]
     found = thin(before.fitted, [point.fitted for point in frontier]) if before.n_features > 1 else None
     if found is None:
         return frontier
     fitted, comparison = found
-    costs, rounded = _counted(estimator, [*fitted, *(point.fitted for point in frontier)], budget)
+    costs, rounded = _counted(estimator, fitted, budget)
+    costs += [point.costs for point in frontier]
     if hardware_names(budget) and estimator.quantization is None:
-        comparison = judge(rounded)
+        comparison = judge([*rounded, *networks])
     n = len(fitted)
     # The chosen one comes after those with fewer inputs; all others only say what the best is.
     order = [*range(n), n + frontier.chosen, *(n + k for k in range(len(frontier)) if k != frontier.chosen)]

@@ -4,8 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.special import log_softmax
+from sklearn.metrics import r2_score
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -215,6 +218,65 @@ def test_a_network_that_cannot_be_built_leaves_the_others(monkeypatch):
     widths = [point.widths for point in clf.frontier_]
     assert len(widths) > 1
     assert (6, 8, 6, 3) not in widths
+
+
+def test_a_budget_of_hardware_compares_classifiers_after_rounding():
+    config = FPGAConfig(backend="verilog", precision=3)
+    clf = small(budget={"bit_operations": 2000}, fpga=config, validation_fraction=None)
+    clf.fit(X, Y)
+    for n, point in enumerate(clf.frontier_):
+        _, plan = hardware_costs(clf.at(n), config)
+        logs = log_softmax(plan.forward(X[:, point.masks[0]].astype(float)), axis=1)
+        assert point.loss == pytest.approx(-logs[np.arange(len(Y)), Y].mean())
+        assert point.score == pytest.approx((logs.argmax(axis=1) == Y).mean())
+
+
+def test_a_budget_of_hardware_compares_regressors_after_rounding():
+    config = FPGAConfig(backend="verilog", precision=4)
+    y = np.column_stack([X[:, 0] + X[:, 1], 1000 * X[:, 2]])
+    reg = ShadowMLPRegressor(
+        (8, 6),
+        budget={"bit_operations": 3000},
+        fpga=config,
+        max_epochs=6,
+        validation_fraction=None,
+        random_state=0,
+    ).fit(X, y)
+    for n, point in enumerate(reg.frontier_):
+        _, plan = hardware_costs(reg.at(n), config)
+        said = plan.forward(X[:, point.masks[0]].astype(float))
+        assert point.score == pytest.approx(r2_score(y, said), abs=1e-5)
+        # Errors count in units of each output's spread: 1 - R² where the mean and spread are of these rows.
+        assert point.loss == pytest.approx(1 - r2_score(y, said), rel=1e-4)
+
+
+def test_with_quantization_networks_are_compared_before_rounding():
+    # Training in fixed point makes up for what rounding would lose now.
+    clf = small(
+        budget={"bit_operations": 4000},
+        fpga=FPGAConfig(backend="verilog"),
+        quantization=4,
+        validation_fraction=None,
+    ).fit(X, Y)
+    for point in clf.frontier_:
+        logits = point.module(torch.as_tensor(X[:, point.masks[0]])).detach().double().numpy()
+        logs = log_softmax(logits, axis=1)
+        assert point.loss == pytest.approx(-logs[np.arange(len(Y)), Y].mean(), rel=1e-4)
+
+
+def test_no_network_of_a_frontier_is_counted_twice(monkeypatch):
+    counted = []
+
+    def watched(model, config):
+        counted.append(model.module_)
+        return hardware_costs(model, config)
+
+    monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
+    clf = small(
+        budget={"lut": 500}, fpga=SIX_BITS, n_features_to_select="auto", target_hidden_layer_sizes="auto"
+    ).fit(X, Y)
+    assert len(clf.frontier_) > 1
+    assert len({id(module) for module in counted}) == len(counted)
 
 
 def test_where_none_can_be_built_the_reason_comes_through(monkeypatch):

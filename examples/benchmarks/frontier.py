@@ -115,7 +115,7 @@ def show_choice(name: str, seeds: range) -> None:
             "same size from scratch": small_network(part, columns, chosen.architecture_.widths[1:-1], seed),
             "best of the frontier": chosen.at(best).score(part.X_test, part.y_test),
             "its standard error": frontier[best].score_std_error,
-            "chosen with tolerance .003": chosen.at(strict).score(part.X_test, part.y_test),
+            "within .003 of the best score": chosen.at(strict).score(part.X_test, part.y_test),
             "dense": small_network(part, slice(None), HIDDEN, seed),
         }
         if true is not None:
