@@ -343,3 +343,21 @@ def test_a_rare_signal_keeps_its_efficiency(tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HardwareWarning)  # of rows that saturate
         assert share_kept(tmp_path / "decisions") < 0.6
+
+
+def test_calibrated_on_background_alone_the_hardware_still_finds_the_signal(tmp_path):
+    pytest.importorskip("da4ml")
+    from sk_shadownet import ShadowMLPClassifier
+
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(4000, 4)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    X[y == 1] += 1.5
+    clf = ShadowMLPClassifier((8,), max_epochs=15, random_state=0).fit(X, y)
+    # The thousand rows that are surest to be background: the network gives the signal less than one of them.
+    background = X[np.argsort(clf.decision_function(X))[:1000]]
+    assert clf.predict_proba(background)[:, 1].sum() < 1
+    fpga = clf.to_fpga(tmp_path / "fw", backend="verilog", X_calibration=background)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HardwareWarning)  # of signal that saturates
+        assert (fpga.predict(X) == clf.predict(X)).mean() > 0.95
