@@ -288,7 +288,8 @@ def choose(
         - "1-se-paired": the standard error of the difference of the two. Networks err on the same rows, so
           their difference is known much better than either, and this asks for more;
         - "auto": that, or a hundredth where that is more: of the loss of a constant answer, or of the best
-          score;
+          score. Where a score was named, both are asked: of those within it by the score the cheapest that is
+          within it by the loss;
         - a float: that much of a score; of a loss, that share of the loss of a constant answer, which is a
           difference of D² (of R², where the loss is a squared error);
         - None: nothing, whatever it costs.
@@ -326,12 +327,28 @@ def choose(
     if tolerance is None:
         return best, f"{'least' if by_loss else 'best'} {name}, {shown[best]:.4f}"
     within, words = _allowance(comparison, worth, covariance, best, tolerance)
-    index = next(n for n in allowed if worth[n] >= worth[best] - share * within[n])
+    good = [n for n in allowed if worth[n] >= worth[best] - share * within[n]]
+    if tolerance == "auto" and not by_loss:
+        # The loss is known better than a score of few rows: what it tells to be worse is not as good.
+        bound = _loss_bound(comparison, order, good, share)
+        good = [n for n in good if comparison.loss[order[n]] <= bound[n]]
+        words += ", nor its loss above the least of those by more than the like"
+    index = good[0]
     part = "" if share == 1.0 else f"{share:g} of "
     return index, (
         f"{what} whose {name}, {shown[index]:.4f}, is {'above the least' if by_loss else 'below the best'}, "
         f"{shown[best]:.4f}, by no more than {part}{words}, {within[index]:.4f}"
     )
+
+
+def _loss_bound(
+    comparison: Comparison, order: Sequence[int], good: Sequence[int], share: float
+) -> FloatArray:
+    """What the loss of each network may be, for it to count as good as the least among `good`."""
+    by_loss = replace(comparison, chosen_by=None)
+    worth, covariance = by_loss.worth[order], by_loss.worth_covariance[np.ix_(order, order)]
+    least = max(good, key=lambda n: worth[n])
+    return np.asarray(share * _allowance(by_loss, worth, covariance, least, "auto")[0] - worth[least])
 
 
 #: What "auto" calls equal in any case, as a share.

@@ -71,7 +71,7 @@ class BestEpoch(Callback):  # type: ignore[misc]
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.loss = math.inf
+        self.standing = (math.inf, math.inf)
         self.epoch = 0
         self.member = 0
         self.state: dict[str, Tensor] | None = None
@@ -79,10 +79,10 @@ class BestEpoch(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
         if dataset_valid is None or not self.shrinking.finished:
             return
-        losses = net.standing()
-        member = min(range(len(losses)), key=losses.__getitem__)
-        if losses[member] < self.loss:
-            self.loss, self.member, self.epoch = losses[member], member, len(net.history)
+        standings = net.standing()
+        member = min(range(len(standings)), key=standings.__getitem__)
+        if standings[member] < self.standing:
+            self.standing, self.member, self.epoch = standings[member], member, len(net.history)
             self.state = deepcopy(net.module_.state_dict())
         elif self.patience is not None and len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
@@ -112,7 +112,7 @@ class BestOfEach(Callback):  # type: ignore[misc]
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.best: dict[int, tuple[float, int, Fleet, dict[str, Tensor]]] = {}
+        self.best: dict[int, tuple[tuple[float, float], int, Fleet, dict[str, Tensor]]] = {}
 
     @property
     def epoch(self) -> int:
@@ -123,10 +123,10 @@ class BestOfEach(Callback):  # type: ignore[misc]
         done = [n for n, branch in enumerate(self.narrowing.branches) if branch.is_done]
         if dataset_valid is None or not done:
             return
-        losses = net.standing()
-        better = [n for n in done if n not in self.best or losses[n] < self.best[n][0]]
+        standings = net.standing()
+        better = [n for n in done if n not in self.best or standings[n] < self.best[n][0]]
         state = deepcopy(net.module_.state_dict()) if better else {}
-        self.best.update({n: (losses[n], len(net.history), net.module_, state) for n in better})
+        self.best.update({n: (standings[n], len(net.history), net.module_, state) for n in better})
         if self.patience is None or not self.narrowing.finished:
             return
         if len(net.history) - self.epoch >= self.patience:
@@ -134,7 +134,7 @@ class BestOfEach(Callback):  # type: ignore[misc]
 
     def networks(self, net: Any) -> list[tuple[int, ShadowedMLP]]:
         """Best epoch and network of each; where none was looked for, the last epoch's."""
-        last = 0.0, len(net.history), net.module_, deepcopy(net.module_.state_dict())
+        last = (0.0, 0.0), len(net.history), net.module_, deepcopy(net.module_.state_dict())
         networks = []
         for n in range(net.module_.n_members):
             # While others got narrower the fleet was another one.

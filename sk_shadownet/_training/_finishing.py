@@ -97,19 +97,19 @@ def finish(
         net = build_net(
             run, _Alone(network, torch.as_tensor(columns)), callbacks, epochs, learning_rate, len(rows)
         )
-        before, before_loss = _start(net, valid)
+        before, standing_before = _start(net, valid)
         net.fit(rows, valid)
-        trained = best.restore(net) and best.loss < before_loss
+        trained = best.restore(net) and best.standing < standing_before
     network = network if trained or valid is None else before
     history = net.history.to_list()
     kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
     return network.cpu(), {key: [row[key] for row in history] for key in kept}
 
 
-def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, float]:
+def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, tuple[float, float]]:
     """A copy of the network before training, and its standing on the validation rows; less is better."""
     net.initialize()
     if valid is None:
-        return deepcopy(net.module_.network), math.inf
-    loss, score = net.evaluate(valid)
-    return deepcopy(net.module_.network), float(loss if net.scoring is None else -score)
+        return deepcopy(net.module_.network), (math.inf, math.inf)
+    loss, score = (float(value) for value in net.evaluate(valid))
+    return deepcopy(net.module_.network), (loss if net.scoring is None else -score, loss)

@@ -173,12 +173,16 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
             means[1] = torch.from_numpy(self.scoring.of(said))
         return means[0], means[1]
 
-    def standing(self) -> list[float]:
-        """What each member was worth in the last epoch, on the validation rows; less is better."""
+    def standing(self) -> list[tuple[float, float]]:
+        """What each member was worth in the last epoch, on the validation rows; less is better.
+
+        A score of few rows is often the same in several epochs: then the loss decides.
+        """
+        losses: list[float] = self.history[-1, "member_valid_loss"]
         if self.scoring is None:
-            losses: list[float] = self.history[-1, "member_valid_loss"]
-            return losses
-        return [-score for score in self.history[-1, "member_valid_score"]]
+            return [(loss, loss) for loss in losses]
+        scores = self.history[-1, "member_valid_score"]
+        return [(-score, loss) for score, loss in zip(scores, losses, strict=True)]
 
     def holding(self, network: nn.Module) -> ShadowNet:
         """Another net that shares everything with this one but has `network`.
