@@ -131,7 +131,7 @@ def compare_signals(
     rules = [score_rule(model, label) for label in _signals(model, y, pos_label)]
     return tuple(
         _compare(
-            signal_scores(float_outputs, labels, rule.signal),
+            signal_scores(float_outputs, rule.labels, rule.signal),
             rule.of(outputs),
             y,
             weight,

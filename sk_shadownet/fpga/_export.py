@@ -177,7 +177,7 @@ def to_fpga(
     _warn_of_outside_scaling(exported)
     with replacing_folder(target, _record(config, planned, exported, loss)) as folder:
         device.write(folder)
-        write_handover(planned, exported, config, device, folder)
+        write_handover(planned, exported, config, device, folder, score)
         if config.output == "probability":
             _warn_of_probabilities(device, planned, exported)
         text = write_readme(planned, exported, config, device, loss=loss, score=score, drift=drift)

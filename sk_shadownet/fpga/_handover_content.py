@@ -9,16 +9,27 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet.exceptions import ExportError
+from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan
 from sk_shadownet.fpga._formats import FixedFormat
 
-__all__ = ["Ending", "Handover", "IntegerLayer", "IntegerNetwork", "Limits", "integer_network"]
+__all__ = [
+    "Ending",
+    "Handover",
+    "IntegerLayer",
+    "IntegerNetwork",
+    "Limits",
+    "ScoreStep",
+    "integer_network",
+    "score_step",
+]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-#: What comes after the last layer: nothing but the outputs' own steps, or the index of the first largest.
-Ending = Literal["logits", "class"]
+#: What comes after the last layer: nothing but the outputs' own steps, the index of the first largest, one
+#: score, or whether that score reaches a cut.
+Ending = Literal["logits", "class", "decision", "trigger"]
 
 #: Bits up to which an integer is cut off at its format's ends in 64 bits, with room for a carry.
 MAX_BITS = 60
@@ -70,6 +81,32 @@ class IntegerNetwork:
         return self.layers[-1].results.fraction
 
 
+@dataclass(frozen=True)
+class ScoreStep:
+    """The score in integers, and the cut on it.
+
+    Attributes
+    ----------
+    signal : int or None
+        Position among the outputs, as in :class:`Score`.
+    fraction : int
+        The score counts steps of ``2**-fraction``.
+    shift : tuple of int
+        Bits by which each output of the network goes to the left, negative to the right, to count in these.
+    lowest, highest : int
+        Ends of the score's port, and of the cut's.
+    cut : int or None
+        A cut that is built in; None where it is an input, or there is none.
+    """
+
+    signal: int | None
+    fraction: int
+    shift: tuple[int, ...]
+    lowest: int
+    highest: int
+    cut: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Handover:
     """All that the files of one export say.
@@ -81,7 +118,9 @@ class Handover:
     title : str
         What is computed, in one line.
     network : IntegerNetwork
-    ending : {"logits", "class"}
+    ending : {"logits", "class", "decision", "trigger"}
+    output_fraction : tuple of int
+        Bits right of the binary point of each output; of a class or a bit (0,).
     feature_names : tuple of str
         Of the inputs, in the order of the ports.
     columns : tuple of int
@@ -92,6 +131,8 @@ class Handover:
         Scaling that stays outside of the hardware; () where there is none.
     remark : str
         What the hardware does behind these files' outputs; "" where there is nothing.
+    score : ScoreStep or None
+        Of "decision" and "trigger".
     """
 
     name: str
@@ -105,6 +146,7 @@ class Handover:
     scale: tuple[float, ...] = ()
     shift: tuple[float, ...] = ()
     remark: str = ""
+    score: ScoreStep | None = None
 
     @property
     def namespace(self) -> str:
@@ -131,6 +173,30 @@ def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
         layers.append(_integer_layer(layer, coming_in, live))
         coming_in, live = layers[-1].results, layer.output_format.width > 0
     return IntegerNetwork(inputs, tuple(layers))
+
+
+def score_step(
+    plan: FixedPointPlan, network: IntegerNetwork, score: Score, fraction: int, cut: int | None = None
+) -> ScoreStep:
+    """Write a score of the plan's outputs in steps of ``2**-fraction``.
+
+    Raises
+    ------
+    ExportError
+        If the outputs' binary points are so far apart that one of these steps needs more than 60 bits.
+    """
+    live, own = plan.outputs.width > 0, network.output_fraction
+    bits = (plan.outputs.signed + plan.outputs.integer + fraction)[live]
+    if bits.max(initial=0) > MAX_BITS:
+        raise ExportError(
+            f"the outputs have binary points so far apart that their difference needs {bits.max()} bits, and "
+            f"an emulator has {MAX_BITS}; give the outputs one format with precision={{'output': ...}}."
+        )
+    # An output without bits is 0 in all steps.
+    shift = np.where(live, fraction - own, 0)
+    fmt = score.format(plan.outputs)
+    low, high = (int(np.ldexp(end[0], fraction)) for end in (fmt.lowest, fmt.highest))
+    return ScoreStep(score.signal, fraction, tuple(shift.tolist()), low, high, cut)
 
 
 def _integer_layer(layer: FixedLayer, coming_in: Limits, live: npt.NDArray[np.bool_]) -> IntegerLayer:

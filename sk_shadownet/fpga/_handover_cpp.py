@@ -5,15 +5,14 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from sk_shadownet.fpga._handover_content import Ending, Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._handover_content import Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._handover_endings import EndingText, cpp_ending
 
 __all__ = ["cpp_check", "cpp_emulator", "cpp_example"]
 
 _HEAD = """// {title}: the bits of the hardware in this folder, for one event's raw features.
 //
-// Written by sk_shadownet; needs C++17 alone. emulate(raw) takes raw features in the order of feature_names,
-// emulate_ports(ports) the integers at the hardware's input ports; both give the integers at its outputs.
-// to_doubles makes numbers of these.{remark}
+{about}
 //
 // An integer counts steps of 2^-F. Sums have at most 53 bits, so 64 hold each exactly. NaN, which no
 // fixed-point number can say, throws std::invalid_argument; -ffast-math would hide it: compile without.
@@ -25,6 +24,7 @@ _HEAD = """// {title}: the bits of the hardware in this folder, for one event's 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -107,21 +107,6 @@ inline NetworkOutputs network_outputs(const Ports& ports) {{
 
 {ending}
 
-// Integers at the outputs for integers at the input ports.
-inline Outputs emulate_ports(const Ports& ports) {{ return last_step(network_outputs(ports)); }}
-
-// Integers at the outputs for raw features.
-inline Outputs emulate(const Features& raw) {{ return emulate_ports(to_ports({ports_of_raw})); }}
-
-// The numbers that integers at the outputs stand for.
-inline std::array<double, n_outputs> to_doubles(const Outputs& outputs) {{
-    std::array<double, n_outputs> numbers{{}};
-    for (std::size_t i = 0; i < n_outputs; ++i) {{
-        numbers[i] = std::ldexp(static_cast<double>(outputs[i]), -output_fraction[i]);
-    }}
-    return numbers;
-}}
-
 }}  // namespace {namespace}
 """
 
@@ -138,40 +123,14 @@ inline Features scaled(const Features& raw) {
 
 """
 
-#: The last step of each ending.
-_LAST_STEP: dict[Ending, str] = {
-    "logits": """// The outputs of the network, counted in the steps of the hardware's.
-constexpr Outputs last_step(NetworkOutputs z) {
-    for (std::size_t i = 0; i < n_outputs; ++i) {
-        const int finer = output_fraction[i] - network_fraction[i];
-        // What goes to the right is 0 in every output.
-        z[i] = finer < 0 ? z[i] >> -finer : z[i] * (std::int64_t{1} << finer);
-    }
-    return z;
-}""",
-    "class": """// Index of the largest output, the first of equals; of a single one whether it is above 0.
-inline Outputs last_step(const NetworkOutputs& z) {
-    if (n_network_outputs == 1) return {z[0] > 0 ? 1 : 0};
-    // Outputs may count in unlike steps; a double holds each number exactly.
-    const auto number = [&z](std::size_t i) {
-        return std::ldexp(static_cast<double>(z[i]), -network_fraction[i]);
-    };
-    std::size_t winner = 0;
-    for (std::size_t i = 1; i < n_network_outputs; ++i) {
-        if (number(i) > number(winner)) winner = i;
-    }
-    return {static_cast<std::int64_t>(winner)};
-}""",
-}
-
-_EXAMPLE = """// Prints the outputs of the first row of test_vectors.csv.
+_EXAMPLE = """// Prints {what} of test_vectors.csv.
 #include <iostream>
 
 #include "{name}.hpp"
 
 int main() {{
     const {namespace}::Features raw = {{{{{values}}}}};
-    for (double output : {namespace}::to_doubles({namespace}::emulate(raw))) std::cout << output << "\\n";
+    {print}
 }}
 """
 
@@ -197,9 +156,9 @@ int main(int argc, char** argv) {{
         Outputs outputs{{}};
         for (double& value : raw) value = std::strtod(next(), nullptr);
         for (std::int64_t& value : ports) value = std::strtoll(next(), nullptr, 10);
-        for (std::int64_t& value : outputs) value = std::strtoll(next(), nullptr, 10);
-        const bool same = to_ports({ports_of_raw}) == ports && emulate(raw) == outputs;
-        if (!same || emulate_ports(ports) != outputs) ++wrong;
+{read_cut}        for (std::int64_t& value : outputs) value = std::strtoll(next(), nullptr, 10);
+        const bool same = to_ports({ports_of_raw}) == ports && emulate(raw{cut}) == {expected};
+        if (!same || emulate_ports(ports{cut}) != {expected}) ++wrong;
         ++rows;
     }}
     const bool passed = rows > 0 && wrong == 0;
@@ -211,10 +170,10 @@ int main(int argc, char** argv) {{
 
 def cpp_emulator(content: Handover) -> str:
     """The text of ``<name>.hpp``."""
-    remark = f" {content.remark}" if content.remark else ""
+    ending = cpp_ending(content, _ports_of_raw(content))
     head = _HEAD.format(
         title=content.title,
-        remark=textwrap.fill(remark, 105, initial_indent="\n//", subsequent_indent="// "),
+        about=_about(content, ending),
         namespace=content.namespace,
         n_inputs=len(content.feature_names),
         n_network_outputs=len(content.network.output_fraction),
@@ -225,28 +184,58 @@ def cpp_emulator(content: Handover) -> str:
         value="x" if content.scale else "raw",
         scaled=_SCALED if content.scale else "",
         steps="\n".join(_steps(content.network.layers)),
-        ending=_LAST_STEP[content.ending],
-        ports_of_raw=_ports_of_raw(content),
+        ending=ending.code,
     )
-    return head + "\n".join(_constants(content)) + "\n" + functions
+    return head + "\n".join(_constants(content, ending)) + "\n" + functions
 
 
-def cpp_example(content: Handover, raw: Iterable[float]) -> str:
-    """The text of ``example.cpp``, which asks for one row of raw features."""
+def cpp_example(content: Handover, raw: Iterable[float], cut: int | None = None) -> str:
+    """The text of ``example.cpp``, which asks for one row of raw features, and its cut where that is an input."""
     values = ", ".join(repr(float(value)) for value in raw)
-    return _EXAMPLE.format(name=content.name, namespace=content.namespace, values=values)
+    space = content.namespace
+    if content.ending == "trigger":
+        what = "whether the hardware passes the first row"
+        call = f"{space}::emulate(raw{'' if cut is None else f', {cut}'})"
+        show = f'std::cout << std::boolalpha << {call} << "\\n";'
+    else:
+        what = "the outputs of the first row"
+        show = (
+            f'for (double output : {space}::to_doubles({space}::emulate(raw))) std::cout << output << "\\n";'
+        )
+    return _EXAMPLE.format(name=content.name, namespace=space, values=values, what=what, print=show)
 
 
 def cpp_check(content: Handover) -> str:
     """The text of ``check.cpp``."""
-    return _CHECK.format(name=content.name, namespace=content.namespace, ports_of_raw=_ports_of_raw(content))
+    cut = cpp_ending(content, _ports_of_raw(content)).cut_argument
+    return _CHECK.format(
+        name=content.name,
+        namespace=content.namespace,
+        ports_of_raw=_ports_of_raw(content),
+        cut=cut,
+        read_cut="        const std::int64_t cut = std::strtoll(next(), nullptr, 10);\n" if cut else "",
+        expected="(outputs[0] == 1)" if content.ending == "trigger" else "outputs",
+    )
+
+
+def _about(content: Handover, ending: EndingText) -> str:
+    """What the entry points take and give, as a comment."""
+    text = (
+        "Written by sk_shadownet; needs C++17 alone. emulate(raw) takes raw features in the order of "
+        "feature_names, emulate_ports(ports) the integers at the hardware's input ports; "
+    )
+    parts = [text + ending.gives, *([content.remark] if content.remark else [])]
+    return "\n".join(
+        textwrap.fill(part, 105, initial_indent="// ", subsequent_indent="// ", break_on_hyphens=False)
+        for part in parts
+    )
 
 
 def _ports_of_raw(content: Handover) -> str:
     return "scaled(raw)" if content.scale else "raw"
 
 
-def _constants(content: Handover) -> list[str]:
+def _constants(content: Handover, ending: EndingText) -> list[str]:
     inputs = content.network.inputs
     lines = [
         _strings("feature_names", content.feature_names),
@@ -266,6 +255,7 @@ def _constants(content: Handover) -> list[str]:
         _array("std::int64_t", "input_highest", inputs.highest.tolist()),
         _array("int", "network_fraction", content.network.output_fraction.tolist()),
         _array("int", "output_fraction", content.output_fraction),
+        *ending.constants,
     ]
     for n, layer in enumerate(content.network.layers, start=1):
         lines.append(f"\n// Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._handover_content import Ending, Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._handover_content import Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._handover_endings import EndingText, python_ending
 
 __all__ = ["numpy_emulator"]
 
 _HEAD = '''"""{title}: the bits of the hardware in this folder, for rows of raw features.
 
-Written by sk_shadownet; needs numpy alone. emulate(raw) takes raw features in the order of FEATURE_NAMES,
-emulate_ports(ports) the integers at the hardware's input ports; both give the integers at its outputs.
-to_floats makes numbers of these. Run as a program, this file compares itself with test_vectors.csv.
-{remark}
+{about}
+
 An integer counts steps of 2**-F. Sums have at most 53 bits, so int64 holds each exactly.
 """
 
@@ -60,24 +59,7 @@ def network_outputs(ports):
     return a
 
 
-def last_step(z):
-    """{ending_words}"""
 {ending}
-
-
-def emulate_ports(ports):
-    """Integers at the outputs, shape (n_rows, {n_outputs}), for integers at the input ports."""
-    return last_step(network_outputs(ports))
-
-
-def emulate(raw):
-    """Integers at the outputs, shape (n_rows, {n_outputs}), for rows of raw features."""
-    return emulate_ports(to_ports({ports_of_raw}))
-
-
-def to_floats(outputs):
-    """The numbers that integers at the outputs stand for."""
-    return np.ldexp(outputs.astype(np.float64), -OUTPUT_FRACTION)
 
 
 def self_check(path):
@@ -86,9 +68,9 @@ def self_check(path):
     n = len(FEATURE_NAMES)
     raw = np.array([[float(cell) for cell in row[:n]] for row in table])
     ports = np.array([[int(cell) for cell in row[n : 2 * n]] for row in table])
-    outputs = np.array([[int(cell) for cell in row[2 * n :]] for row in table])
-    right = (to_ports({ports_of_raw}) == ports).all(axis=1) & (emulate(raw) == outputs).all(axis=1)
-    right &= (emulate_ports(ports) == outputs).all(axis=1)
+{read}
+    right = (to_ports({ports_of_raw}) == ports).all(axis=1) & {same_of_raw}
+    right &= {same_of_ports}
     return len(table), int((~right).sum())
 
 
@@ -105,45 +87,56 @@ def scaled(raw):
     return np.asarray(raw, dtype=np.float64) * INPUT_SCALE + INPUT_SHIFT
 '''
 
-#: The last step of each ending: what it says, and its code.
-_LAST_STEP: dict[Ending, tuple[str, str]] = {
-    "logits": (
-        "The outputs of the network, counted in the steps of the hardware's.",
-        "    finer = OUTPUT_FRACTION - NETWORK_FRACTION\n"
-        "    # What goes to the right is 0 in every output.\n"
-        "    return (z << np.maximum(finer, 0)) >> np.maximum(-finer, 0)",
-    ),
-    "class": (
-        "Index of the largest output, the first of equal ones; of a single one whether it is above 0.",
-        "    # Outputs may count in unlike steps; float64 holds each number exactly.\n"
-        "    numbers = np.ldexp(z.astype(np.float64), -NETWORK_FRACTION)\n"
-        "    winner = numbers[:, 0] > 0 if numbers.shape[1] == 1 else numbers.argmax(axis=1)\n"
-        "    return winner.astype(np.int64)[:, None]",
-    ),
-}
-
 
 def numpy_emulator(content: Handover) -> str:
     """The text of ``<name>.py``."""
-    words, code = _LAST_STEP[content.ending]
-    remark = f"\n{textwrap.fill(content.remark, 105)}\n" if content.remark else ""
     scales = bool(content.scale)
+    ending = python_ending(content, "scaled(raw)" if scales else "raw")
     functions = _FUNCTIONS.format(
         value="x" if scales else "raw",
         what="rows scaled as the hardware takes them," if scales else "rows of raw features,",
         n_inputs=len(content.feature_names),
-        n_outputs=len(content.output_fraction),
         n_network_outputs=len(content.network.output_fraction),
         steps="\n".join(_step(n, layer) for n, layer in enumerate(content.network.layers, start=1)),
-        ending_words=words,
-        ending=code,
+        ending=ending.code,
+        **_reading(content, ending),
         ports_of_raw="scaled(raw)" if scales else "raw",
     )
-    tables = "\n".join(_constants(content)) + "\n"
-    return _HEAD.format(title=content.title, remark=remark) + tables + (scales * _SCALED) + functions
+    tables = "\n".join(_constants(content, ending)) + "\n"
+    head = _HEAD.format(title=content.title, about=_about(content, ending))
+    return head + tables + (scales * _SCALED) + functions
 
 
-def _constants(content: Handover) -> list[str]:
+def _about(content: Handover, ending: EndingText) -> str:
+    """What the entry points take and give."""
+    text = (
+        "Written by sk_shadownet; needs numpy alone. emulate(raw) takes raw features in the order of "
+        "FEATURE_NAMES, emulate_ports(ports) the integers at the hardware's input ports; "
+        f"{ending.gives} Run as a program, this file compares itself with test_vectors.csv."
+    )
+    parts = [text, *([content.remark] if content.remark else [])]
+    return "\n\n".join(textwrap.fill(part, 105, break_on_hyphens=False) for part in parts)
+
+
+def _reading(content: Handover, ending: EndingText) -> dict[str, str]:
+    """How ``self_check`` reads the last columns of a row, and compares them."""
+    indent, cut = "    ", ending.cut_argument
+    lines = [f"{indent}cut = np.array([int(row[2 * n]) for row in table])"] if cut else []
+    first = "2 * n + 1" if cut else "2 * n"
+    if content.ending == "trigger":
+        lines.append(f'{indent}passes = np.array([row[{first}] == "1" for row in table])')
+        form = "({call} == passes)"
+    else:
+        lines.append(f"{indent}outputs = np.array([[int(cell) for cell in row[{first} :]] for row in table])")
+        form = "({call} == outputs).all(axis=1)"
+    return {
+        "read": "\n".join(lines),
+        "same_of_raw": form.format(call=f"emulate(raw{cut})"),
+        "same_of_ports": form.format(call=f"emulate_ports(ports{cut})"),
+    }
+
+
+def _constants(content: Handover, ending: EndingText) -> list[str]:
     inputs = content.network.inputs
     lines = [
         _names("FEATURE_NAMES", content.feature_names),
@@ -163,6 +156,7 @@ def _constants(content: Handover) -> list[str]:
         _array("INPUT_HIGHEST", inputs.highest.tolist()),
         _array("NETWORK_FRACTION", content.network.output_fraction.tolist(), "np.int32"),
         _array("OUTPUT_FRACTION", content.output_fraction, "np.int32"),
+        *ending.constants,
     ]
     for n, layer in enumerate(content.network.layers, start=1):
         lines.append(f"\n# Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")

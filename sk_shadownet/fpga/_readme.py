@@ -44,7 +44,7 @@ def write_readme(
             else _score(plan, model, config, device, score)
         ),
         *_formats(plan),
-        *handover_lines(plan, model, config, device),
+        *handover_lines(plan, model, config, device, score),
         *_next_steps(config, device),
     ]
     return "\n".join(parts).rstrip() + "\n"
