@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,9 @@ import numpy.typing as npt
 from sk_shadownet._pipeline import fold_steps, require_fitted, split_pipeline
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedPointPlan, FPGAModel
+
+if TYPE_CHECKING:
+    from sk_shadownet.fpga._decision import Score
 
 __all__ = ["FixedNetwork", "read_fixed"]
 
@@ -38,6 +41,10 @@ class FixedNetwork:
         Whether the model makes float32 of its rows, as an estimator does, before it rounds them.
     scale, shift : ndarray or None
         Scaling of the chosen columns in front of the plan.
+    score : Score or None
+        How the hardware's score comes of the plan's outputs; None where it has none.
+    level : float or None
+        The cut of a trigger as a number; None where it is an input of the hardware.
     """
 
     plan: FixedPointPlan
@@ -49,6 +56,8 @@ class FixedNetwork:
     single: bool = False
     scale: FloatArray | None = None
     shift: FloatArray | None = None
+    score: Score | None = None
+    level: float | None = None
 
     @property
     def selects(self) -> bool:
@@ -105,7 +114,10 @@ def read_fixed(model: Any) -> FixedNetwork | None:
 
 def _read_hardware(model: FPGAModel) -> FixedNetwork:
     exported, labels = model._model, model.class_labels
-    scaling = exported.scaling
+    scaling, score, level = exported.scaling, model._score, None
+    if model.config.output == "trigger" and score is not None:
+        cut = model._device.design.cut  # type: ignore[attr-defined]
+        level = None if cut == "port" else float(np.ldexp(cut, -score.format(model.plan.outputs).fraction[0]))
     return FixedNetwork(
         model.plan,
         exported.columns,
@@ -115,4 +127,6 @@ def _read_hardware(model: FPGAModel) -> FixedNetwork:
         puts_out=model.config.output,
         scale=None if scaling is None else scaling.scale,
         shift=None if scaling is None else scaling.shift,
+        score=score,
+        level=level,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,17 +13,70 @@ from sk_shadownet.fpga import FixedFormat
 if TYPE_CHECKING:
     from sk_shadownet.convert._to_onnx import _Writer
 
-__all__ = ["require_exact", "write_plan"]
+__all__ = ["exact_ending", "write_plan", "write_score"]
 
 
-def require_exact(network: FixedNetwork, ending: str) -> None:
-    """Refuse what comes after the last layer of hardware where a graph would not give its bits."""
-    if network.puts_out not in ("logits", "class") and ending != "logits":
-        raise ExportError(
-            f"this hardware puts out {network.puts_out!r}, of which a graph does not give the bits; pass "
-            "output='logits' for the numbers before that, which the .hpp and .py in its folder emulator/ "
-            "compute in C++ and numpy."
-        )
+def exact_ending(network: FixedNetwork, asked: Any, ending: str) -> str:
+    """What the graph ends in: what was asked for, or else what the hardware puts out.
+
+    Parameters
+    ----------
+    network : FixedNetwork
+    asked : "probability", "logits" or None
+        None takes what the hardware puts out.
+    ending : {"probability", "logits"}
+        The same for a classifier.
+
+    Returns
+    -------
+    str
+        "probability", "logits", "score" or "trigger".
+
+    Raises
+    ------
+    ExportError
+        If a graph would not give the hardware's bits.
+    """
+    if network.puts_out in ("logits", "class") or ending == "logits":
+        return ending
+    if asked is None and network.puts_out == "decision":
+        return "score"
+    if asked is None and network.level is not None:
+        return "trigger"
+    bits = "the bits" if asked is None or network.score is None else f"output={asked!r}"
+    raise ExportError(
+        f"this hardware puts out {_said(network)}, of which a graph does not give {bits}; pass "
+        "output='logits' for the numbers before that. The .hpp and .py in its folder emulator/ compute "
+        f"{'these' if network.score is None else 'it'} in C++ and numpy."
+    )
+
+
+def _said(network: FixedNetwork) -> str:
+    of_port = network.puts_out == "trigger" and network.level is None
+    return repr(network.puts_out) + (" by a cut that is an input" if of_port else "")
+
+
+def write_score(writer: _Writer, value: str, network: FixedNetwork, ending: str) -> None:
+    """The nodes from the outputs of the last layer to the score, or to whether it reaches the cut."""
+    assert network.score is not None
+    signal, n_outputs = network.score.signal, network.plan.widths[-1]
+    if n_outputs > 1 and signal is not None:
+        others = np.delete(np.arange(n_outputs), signal)
+        rivals = writer.add("Gather", [value, writer.constant("others", others)], axis=1)
+        rival = writer.add("ReduceMax", [rivals], axes=[1], keepdims=0)
+        own = writer.add("Gather", [value, writer.constant("signal", np.array(signal))], axis=1)
+        value = writer.add("Sub", [own, rival])
+    else:
+        value = writer.add("Gather", [value, writer.constant("signal", np.array(0))], axis=1)
+        if signal == 0:
+            value = writer.add("Sub", ["zero", value])
+    if ending == "score":
+        writer.rename(value, "score")
+        writer.output("score", writer.kind, 1)
+        return
+    level = writer.constant("cut", np.float64(network.level))
+    writer.add("GreaterOrEqual", [value, level], output="trigger")
+    writer.output("trigger", writer.onnx.TensorProto.BOOL, 1)
 
 
 def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:

@@ -22,7 +22,7 @@ from sk_shadownet.convert._network import (
     read_network,
     require_plain_softplus,
 )
-from sk_shadownet.convert._onnx_fixed import require_exact, write_plan
+from sk_shadownet.convert._onnx_fixed import exact_ending, write_plan, write_score
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
@@ -55,7 +55,7 @@ def to_onnx(
         Whether the graph takes all features that the model was fitted on, and picks the selected ones itself,
         or these alone, in the order of ``X``.
     output : {"probability", "logits"} or None, default=None
-        Of a classifier. None takes "probability".
+        Of a classifier. None takes "probability", and of hardware that puts out a score or a bit, that.
 
     Returns
     -------
@@ -66,6 +66,8 @@ def to_onnx(
           numbers, of shape (n_samples,); and "probabilities", float32 of shape (n_samples, n_classes), in
           the order of ``classes_``;
         - with ``output="logits"``, "logits" of that shape alone;
+        - of hardware that puts out a score "score", float64 of shape (n_samples,); of a trigger whose cut is
+          built in "trigger", bool of shape (n_samples,). "logits" are then the outputs of its last layer;
         - of a regressor "variable", float32 of shape (n_samples, n_outputs);
         - of a module or a plan "output".
 
@@ -81,8 +83,8 @@ def to_onnx(
         If a layer or a pipeline step has no ONNX form here.
     ExportError
         If a graph would not give the bits of fixed-point arithmetic: where a pipeline scales the features of
-        an estimator trained with ``quantization``, and for hardware that puts out probabilities, but for
-        its logits.
+        an estimator trained with ``quantization``, for hardware that puts out probabilities, and for a
+        trigger whose cut is an input, but for their logits.
     InvalidParameterError
         If a parameter is unknown.
     MissingToolError
@@ -108,7 +110,7 @@ def to_onnx(
     if inputs == "all" and network.selects:
         value = writer.add("Gather", [value, writer.constant("columns", network.columns)], axis=1)
     if isinstance(network, FixedNetwork):
-        require_exact(network, ending)
+        ending = exact_ending(network, output, ending)
         writer.use_float64(inputs=not network.single)
         value = write_plan(writer, value, network)
     else:
@@ -130,6 +132,9 @@ def _write_layers(writer: _Writer, value: str, network: Network) -> str:
 
 
 def _write_outputs(writer: _Writer, network: Network | FixedNetwork, value: str, output: str) -> None:
+    if isinstance(network, FixedNetwork) and output in ("score", "trigger"):
+        write_score(writer, value, network, output)
+        return
     if network.class_labels is None or output == "logits":
         name = {"classifier": "logits", "regressor": "variable", "module": "output"}[network.kind]
         writer.rename(value, name)

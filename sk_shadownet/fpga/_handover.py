@@ -24,6 +24,7 @@ from sk_shadownet.fpga._handover_content import (
 from sk_shadownet.fpga._handover_cpp import cpp_check, cpp_emulator, cpp_example
 from sk_shadownet.fpga._handover_numpy import numpy_emulator
 from sk_shadownet.fpga._rtl_design import proof_cuts
+from sk_shadownet.fpga._scored import signal_label
 
 __all__ = ["HANDOVER_FOLDER", "handover_lines", "write_handover"]
 
@@ -43,11 +44,8 @@ _ENDINGS: dict[str, tuple[Ending, str]] = {
         "The hardware's probabilities are a softmax by tables of these outputs, the logits, which is left "
         "out here: its order is theirs, its bits are not computed.",
     ),
-    "decision": (
-        "decision",
-        "The output is a score, above 0 for the signal; a cut passes where score >= cut.",
-    ),
-    "trigger": ("trigger", "The hardware puts out one bit, 1 where the event passes."),
+    "decision": ("decision", ""),
+    "trigger": ("trigger", ""),
 }
 
 
@@ -125,9 +123,24 @@ def handover_lines(
         f"python {name}.py",
         "```",
     ]
-    if content.remark:
-        lines += ["", content.remark]
-    return [*lines, ""]
+    said = content.remark if content.score is None else _score_words(content.ending, content.score)
+    return [*lines, *(["", said] if said else []), ""]
+
+
+def _score_words(ending: Ending, step: ScoreStep) -> str:
+    """What the emulators give of a score, in words."""
+    unit = f"2**-{step.fraction}"
+    if ending == "decision":
+        return (
+            f"The output is the score's integer, in steps of {unit}; `to_doubles` in C++ and `to_floats` in "
+            "Python make the score of it."
+        )
+    if step.cut is not None:
+        return f"`emulate` says whether the score's integer is at least {step.cut}."
+    return (
+        f"`emulate(raw, cut)` says whether the score's integer is at least the cut, an integer in steps of "
+        f"{unit} from {step.lowest} to {step.highest}; others, which the port cannot carry, are refused."
+    )
 
 
 def _columns(content: Handover) -> str:
@@ -162,6 +175,7 @@ def _content(
         shift=() if scaling is None else tuple(scaling.shift.tolist()),
         remark=remark,
         score=None if score is None else _score_step(plan, network, device, score),
+        signal_label="" if score is None else str(signal_label(np.asarray(model.class_labels), score)),
     )
 
 

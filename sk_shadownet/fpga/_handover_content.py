@@ -133,6 +133,8 @@ class Handover:
         What the hardware does behind these files' outputs; "" where there is nothing.
     score : ScoreStep or None
         Of "decision" and "trigger".
+    signal_label : str
+        The class that the score speaks for; "" without a score.
     """
 
     name: str
@@ -147,6 +149,7 @@ class Handover:
     shift: tuple[float, ...] = ()
     remark: str = ""
     score: ScoreStep | None = None
+    signal_label: str = ""
 
     @property
     def namespace(self) -> str:

@@ -190,7 +190,7 @@ def cpp_emulator(content: Handover) -> str:
 
 
 def cpp_example(content: Handover, raw: Iterable[float], cut: int | None = None) -> str:
-    """The text of ``example.cpp``, which asks for one row of raw features, and its cut where that is an input."""
+    """The text of ``example.cpp``, which asks for one row, with its cut where that is an input."""
     values = ", ".join(repr(float(value)) for value in raw)
     space = content.namespace
     if content.ending == "trigger":
@@ -244,6 +244,8 @@ def _constants(content: Handover, ending: EndingText) -> list[str]:
     ]
     if content.class_labels:
         lines.append(_strings("class_labels", content.class_labels))
+    if content.score is not None:
+        lines.append(f"inline constexpr const char* signal_label = {_literal(content.signal_label)};")
     if content.scale:
         lines += [
             _array("double", "input_scale", content.scale),

@@ -32,6 +32,9 @@ class EndingText:
 
 
 _NUMBERS = "both give the integers at its outputs. {convert} makes numbers of these."
+_SCORE = (
+    "both give the integer of the score, which is above 0 for the signal. {convert} makes a number of it."
+)
 _BIT = "both give whether the event passes: whether the score is at least the cut."
 _BIT_OF_CUT = (
     "both, and the cut, an integer in the score's steps; they give whether the event passes: whether the "
@@ -143,7 +146,7 @@ def cpp_ending(content: Handover, ports_of_raw: str) -> EndingText:
     score = _CPP_SCORE.format(words=_words(step), code=formula)
     if content.ending == "decision":
         code = score + _CPP_DECISION + _CPP_NUMBERS.format(ports_of_raw=ports_of_raw)
-        return EndingText(_NUMBERS.format(convert="to_doubles"), tuple(constants), code)
+        return EndingText(_SCORE.format(convert="to_doubles"), tuple(constants), code)
     if step.cut is not None:
         constants.append(f"inline constexpr std::int64_t cut = {step.cut};")
         return EndingText(_BIT, tuple(constants), score + _CPP_TRIGGER.format(ports_of_raw=ports_of_raw))
@@ -256,7 +259,7 @@ def python_ending(content: Handover, ports_of_raw: str) -> EndingText:
     score = _PY_SCORE.format(words=_words(step), formula=formula)
     if content.ending == "decision":
         return EndingText(
-            _NUMBERS.format(convert="to_floats"), tuple(constants), score + _PY_DECISION + numbers
+            _SCORE.format(convert="to_floats"), tuple(constants), score + _PY_DECISION + numbers
         )
     if step.cut is not None:
         constants.append(f"CUT = {step.cut}")

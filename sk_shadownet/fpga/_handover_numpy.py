@@ -145,6 +145,8 @@ def _constants(content: Handover, ending: EndingText) -> list[str]:
     ]
     if content.class_labels:
         lines.append(_names("CLASS_LABELS", content.class_labels))
+    if content.score is not None:
+        lines.append(f"SIGNAL_LABEL = {content.signal_label!a}")
     if content.scale:
         lines += [
             _array("INPUT_SCALE", content.scale, "np.float64"),
