@@ -1,14 +1,14 @@
 """A signal of one jet in a hundred: what is left of it in float, in firmware, and in every choice.
 
     python examples/benchmarks/trigger.py choices --seeds 5
-    python examples/benchmarks/trigger.py balanced --seeds 5      # look-up tables where classes are equally frequent
+    python examples/benchmarks/trigger.py balanced --seeds 5      # look-up tables where no class is rare
     python examples/benchmarks/trigger.py threshold               # do the intervals of a cut hold?
     python examples/benchmarks/trigger.py retrain --seeds 5       # into the formats of older firmware
 
 Top jets are the signal, 1 % of the training rows; gluon, quark, W and Z jets are the background. Training
-rows are those of lhc_jets_pythia.npz in the folder that SHADOWNET_DATA names, or the embedded ones where there
-is no such file. Judged on all jets that nobody trains on: test jets, the signal's training jets that are left
-over, and chunks that ``examples/simulate_lhc_jets.py run --first 200`` wrote, named by ``--more``.
+rows are those of lhc_jets_pythia.npz in the folder that SHADOWNET_DATA names, or the embedded ones where
+there is no such file. Judged on all jets that nobody trains on: test jets, the signal's training jets that
+are left over, and chunks that ``examples/simulate_lhc_jets.py run --first 200`` wrote, named by ``--more``.
 
 A cell is the signal efficiency at the loosest cut with no more than 1 % and .1 % of the background, the mean
 over seeds ± its standard error. "kept" is exported / float, with `quantization` exported / float network of
