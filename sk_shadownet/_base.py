@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,11 @@ from sk_shadownet._calibration import calibration_rows, sample_rows
 from sk_shadownet._checks import check_flag
 from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
+from sk_shadownet._scores import LOG_RULES, shares
 from sk_shadownet._scoring import row_scoring
 from sk_shadownet._settling import export_options, other_point, settle, warn_of_few_rows
 from sk_shadownet._table import Table, split_rows, standardisation
+from sk_shadownet._threads import thread_limit
 from sk_shadownet._training import (
     Comparison,
     Loss,
@@ -36,7 +38,6 @@ from sk_shadownet._training import (
     compare,
     finish,
     thin,
-    thread_limit,
     train,
 )
 from sk_shadownet._versions import KnowsItsVersion
@@ -45,6 +46,8 @@ from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from sk_shadownet.fpga import FPGAModel
     from sk_shadownet.fpga._search import Task
 
@@ -66,6 +69,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     feature_scores_: npt.NDArray[np.float64]
     frontier_: Frontier
     n_features_in_: int
+    _scores_are_logs: bool
     _stratify: bool
     _task: Task
 
@@ -76,26 +80,33 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     # ---------------------------------------------------------------- fit
 
     @contextmanager
-    def _fitting(self) -> Iterator[dict[str, Any] | None]:
-        """Fit from an unfitted state, and fall back to it on any error.
+    def _fitting(self) -> Iterator[tuple[Self, dict[str, Any] | None]]:
+        """Fit a copy from an unfitted state, and become it at the end; become unfitted on any error.
+
+        Until then other threads get the answers of the network that was there.
 
         Yields
         ------
+        new : estimator of this class
+            Unfitted, with the same parameters.
         before : dict or None
             Fitted attributes of the fit that ``warm_start=True`` continues.
         """
-        learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
-        before = learnt if check_flag("warm_start", self.warm_start) and "module_" in learnt else None
-        self._forget()
         try:
-            yield before
+            learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
+            before = learnt if check_flag("warm_start", self.warm_start) and "module_" in learnt else None
+            new = copy(self)
+            new._forget()
+            with thread_limit():
+                yield new, before
+            self.__dict__ = new.__dict__
         except BaseException:
             self._forget()
             raise
 
     def _forget(self) -> None:
-        for name in filter(_is_fitted_name, list(vars(self))):
-            delattr(self, name)
+        # Whoever reads the old state in another thread has the whole of it.
+        self.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
 
     def _fit(
         self,
@@ -138,6 +149,8 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             self.net_ = trained.net
             assert trained.input_scores is not None
             self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
+            if before is None:
+                self._scores_are_logs = run.rule in LOG_RULES
             fitted = [describe(trained, n) for n in range(len(trained.points))]
             quantize = partial(self._quantize, run, rows, checks)
             thinning = partial(self._thin, run, rows, checks, describe)
@@ -249,12 +262,14 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         from sk_shadownet.fpga import to_fpga
 
         check_is_fitted(self)
-        options = export_options(self)
+        now = copy(self)
+        options = export_options(now)
         if config.get("plan") is not None:
             # The old plan's formats take the place of the precision that new hardware would have.
             options.pop("precision", None)
-        return to_fpga(self, output_dir, **{**options, **config})
+        return to_fpga(now, output_dir, **{**options, **config})
 
+    @thread_limit()
     def at(self, index: int | None = None, **limits: float) -> Any:
         """Another network of the frontier as a fitted estimator, at once.
 
@@ -278,7 +293,17 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             If there is no frontier or no such network.
         """
         check_is_fitted(self)
-        return other_point(self, index, limits)
+        return other_point(copy(self), index, limits)
+
+    @property
+    def feature_importances_(self) -> npt.NDArray[np.float64]:
+        """Worth of every input as its share of all, the removed ones included; larger is more relevant.
+
+        With the rules "fisher" and "taylor" shares of what `feature_scores_` are logarithms of; with other
+        rules of the scores counted from the least one, which has 0.
+        """
+        check_is_fitted(self)
+        return shares(self.feature_scores_, logs=self._scores_are_logs)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has succeeded."""
@@ -288,6 +313,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         check_is_fitted(self)
         return self.support_
 
+    @thread_limit()
     def _outputs(self, X: Any, link: Callable[[Tensor], Tensor] | None = None) -> npt.NDArray[np.float64]:
         """Outputs of the small network, or `link` of them (transposed), shape (n_samples, n_outputs)."""
         check_is_fitted(self)

@@ -9,7 +9,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._training import as_tensor, thread_limit
+from sk_shadownet._threads import thread_limit
+from sk_shadownet._training import as_tensor
 
 __all__ = ["predict_in_blocks", "probabilities"]
 

@@ -18,7 +18,16 @@ from torch import Tensor
 
 from sk_shadownet._gates import budget_gradient
 
-__all__ = ["SCORE_RULES", "GateGradient", "LayeredScoreRule", "LogFisher", "ScoreRule", "Taylor"]
+__all__ = [
+    "LOG_RULES",
+    "SCORE_RULES",
+    "GateGradient",
+    "LayeredScoreRule",
+    "LogFisher",
+    "ScoreRule",
+    "Taylor",
+    "shares",
+]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -152,3 +161,33 @@ SCORE_RULES: dict[str, Callable[[int, int], ScoreRule]] = {
     "gradient": GateGradient,
     "taylor": Taylor,
 }
+# Rules whose scores are logarithms of averages.
+LOG_RULES = (LogFisher, Taylor)
+
+
+def shares(scores: FloatArray, *, logs: bool) -> FloatArray:
+    """Scores as parts of a whole: none negative, sum 1, in the order of the scores.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n_units,)
+        Finite, of any size and sign.
+    logs : bool
+        Whether they are logarithms of what is to be shared out; else they are counted from the least one, and
+        are all alike where no score differs from it.
+
+    Examples
+    --------
+    >>> shares(np.log([1.0, 3.0]) - 5000.0, logs=True).round(6).tolist()
+    [0.25, 0.75]
+    >>> shares(np.array([-2.0, 0.0, 4.0]), logs=False).tolist()
+    [0.0, 0.25, 0.75]
+    """
+    if logs:
+        parts = np.exp(scores - scores.max())
+    else:
+        # Divided first: the difference of two finite numbers need not be finite.
+        largest = np.abs(scores).max() or 1.0
+        parts = scores / largest - (scores / largest).min()
+        parts = parts if parts.any() else np.ones_like(parts)
+    return np.asarray(parts / parts.sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,10 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
     feature_scores_ : ndarray of float of shape (n_features,)
         Score of every input at the moment of the choice, the removed ones included. Larger is more relevant;
         the mean is 0. With "fisher" and "taylor" a natural logarithm.
+    feature_importances_ : ndarray of float of shape (n_features,)
+        The same order as shares of 1, none negative, for scikit-learn's selectors. With "fisher" and "taylor"
+        shares of what `feature_scores_` are logarithms of; with other rules of the scores counted from the
+        least one, which has 0.
     architecture_ : Architecture
         Widths before and after, and the masks between them; False throughout for a hidden layer that went.
     frontier_ : Frontier
@@ -347,22 +352,22 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         TrainingInterruptedWarning
             If Ctrl-C ended training; the best network so far is kept.
         """
-        with self._fitting() as before:
-            rng = check_random_state(self.random_state)
-            table = self._check_rows(X, y, sample_weight)
+        with self._fitting() as (new, before):
+            rng = check_random_state(new.random_state)
+            table = new._check_rows(X, y, sample_weight)
             check_continuation(
                 before,
-                n_features_in_=self.n_features_in_,
-                feature_names_in_=getattr(self, "feature_names_in_", None),
-                classes_=self.classes_,
+                n_features_in_=new.n_features_in_,
+                feature_names_in_=getattr(new, "feature_names_in_", None),
+                classes_=new.classes_,
             )
-            sums = class_sums(table.y, table.weight, self.classes_)
-            factors = class_factors(self.class_weight, sums, self.classes_)
-            valid = self._check_validation(X_val, y_val, sample_weight_val)
+            sums = class_sums(table.y, table.weight, new.classes_)
+            factors = class_factors(new.class_weight, sums, new.classes_)
+            valid = new._check_validation(X_val, y_val, sample_weight_val)
             if valid is not None:
                 valid = scaled_weights(valid, None if factors is None else factors[valid.y])
             table = scaled_weights(table, None if factors is None else factors[table.y])
-            self._fit(table, valid, len(self.classes_), rng, before)
+            new._fit(table, valid, len(new.classes_), rng, before)
         return self
 
     def _check_rows(self, X: Any, y: Any, sample_weight: Any) -> Table:
@@ -419,8 +424,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         logits : ndarray of shape (n_samples, n_classes), or (n_samples,) for two classes
             Of two classes the logit of the second less that of the first: above 0 means ``classes_[1]``.
         """
-        outputs = self._outputs(X)
-        return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 else outputs
+        outputs = copy(self)._outputs(X)
+        return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Class probabilities, the softmax of the logits.
@@ -434,7 +439,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         probabilities : ndarray of shape (n_samples, n_classes)
             Columns in the order of ``classes_``.
         """
-        return self._outputs(X, link=probabilities)
+        return copy(self)._outputs(X, link=probabilities)
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Likeliest class of each row.
@@ -448,5 +453,6 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         labels : ndarray of shape (n_samples,)
             Of equally likely classes the first.
         """
-        outputs = self._outputs(X)
-        return np.asarray(self.classes_[outputs.argmax(axis=1)])
+        now = copy(self)  # as it is, whatever another thread makes of it meanwhile
+        outputs = now._outputs(X)
+        return np.asarray(now.classes_[outputs.argmax(axis=1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -155,6 +156,10 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
     feature_scores_ : ndarray of float of shape (n_features,)
         Score of every input at the moment of the choice, the removed ones included. Larger is more relevant;
         the mean is 0. With "fisher" and "taylor" a natural logarithm.
+    feature_importances_ : ndarray of float of shape (n_features,)
+        The same order as shares of 1, none negative, for scikit-learn's selectors. With "fisher" and "taylor"
+        shares of what `feature_scores_` are logarithms of; with other rules of the scores counted from the
+        least one, which has 0.
     architecture_ : Architecture
         Widths before and after, and the masks between them; False throughout for a hidden layer that went.
     frontier_ : Frontier
@@ -335,22 +340,22 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         TrainingInterruptedWarning
             If Ctrl-C ended training; the best network so far is kept.
         """
-        with self._fitting() as before:
-            rng = check_random_state(self.random_state)
-            table = merge_equal_rows(self._check_rows(X, y, sample_weight, "sample_weight"))
-            self.n_outputs_ = table.y.shape[1]
+        with self._fitting() as (new, before):
+            rng = check_random_state(new.random_state)
+            table = merge_equal_rows(new._check_rows(X, y, sample_weight, "sample_weight"))
+            new.n_outputs_ = table.y.shape[1]
             check_continuation(
                 before,
-                n_features_in_=self.n_features_in_,
-                feature_names_in_=getattr(self, "feature_names_in_", None),
-                n_outputs_=self.n_outputs_,
+                n_features_in_=new.n_features_in_,
+                feature_names_in_=getattr(new, "feature_names_in_", None),
+                n_outputs_=new.n_outputs_,
             )
-            valid = self._check_validation(X_val, y_val, sample_weight_val)
+            valid = new._check_validation(X_val, y_val, sample_weight_val)
             table = scaled_weights(table)
             # What continues must keep speaking in the same units.
             mean, scale = target_units(table) if before is None else _units_of(before)
-            self.target_mean_, self.target_scale_ = mean, scale
-            self._fit(table, valid, self.n_outputs_, rng, before)
+            new.target_mean_, new.target_scale_ = mean, scale
+            new._fit(table, valid, new.n_outputs_, rng, before)
         return self
 
     def _check_rows(self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool = True) -> Table:
@@ -414,8 +419,9 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         -------
         y : ndarray of shape (n_samples,), or (n_samples, n_outputs) where `fit` was given such a ``y``
         """
-        outputs = self._outputs(X)
-        return outputs[:, 0] if self._flat_targets else outputs
+        now = copy(self)  # as it is, whatever another thread makes of it meanwhile
+        outputs = now._outputs(X)
+        return outputs[:, 0] if now._flat_targets else outputs
 
 
 def _units_of(before: dict[str, Any]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

@@ -24,6 +24,7 @@ from sk_shadownet._graph._targets import Wish, resolve_targets
 from sk_shadownet._graph._trace import trace
 from sk_shadownet._graph._units import describe
 from sk_shadownet._scores import ScoreRule
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["SelectFeatures", "ShadowNetwork"]
@@ -173,6 +174,7 @@ class ShadowNetwork(nn.Module):
 
     module: nn.Module
 
+    @thread_limit()
     def __init__(
         self,
         module: nn.Module,
@@ -238,6 +240,7 @@ class ShadowNetwork(nn.Module):
         outputs: Tensor = self.module(x)
         return outputs
 
+    @thread_limit()
     def step(self, optimizer: torch.optim.Optimizer | None = None, *, progress: float | None = None) -> None:
         """Do the shadow's part of a training step, after the optimizer's.
 
@@ -258,6 +261,7 @@ class ShadowNetwork(nn.Module):
         if optimizer is not None and self.finished and self._driver.is_gated:
             self._cut(optimizer)
 
+    @thread_limit()
     def prune(self, optimizer: torch.optim.Optimizer | None = None, *, full_width: bool = False) -> nn.Module:
         """Give the small network. Gates that are still open are closed at once.
 

@@ -6,7 +6,6 @@ from sk_shadownet._training._points import Comparison, Point, Trained, compare
 from sk_shadownet._training._rows import Rows, as_tensor
 from sk_shadownet._training._run import Run, train
 from sk_shadownet._training._thinning import thin
-from sk_shadownet._training._threads import thread_limit
 
 __all__ = [
     "LOSSES",
@@ -22,6 +21,5 @@ __all__ = [
     "compare",
     "finish",
     "thin",
-    "thread_limit",
     "train",
 ]

@@ -13,11 +13,11 @@ from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sk_shadownet._schedule import LearningRate
+from sk_shadownet._threads import thread_limit
 from sk_shadownet._training._callbacks import BestEpoch
 from sk_shadownet._training._net import ShadowNet
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._run import Run, build_net, hooks, own_state
-from sk_shadownet._training._threads import thread_limit
 
 __all__ = ["finish"]
 

@@ -20,6 +20,7 @@ from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
 from sk_shadownet._scoring import Scoring
 from sk_shadownet._start import Chain
+from sk_shadownet._threads import thread_limit
 from sk_shadownet._training._branching import FRESH, Branching
 from sk_shadownet._training._callbacks import (
     BestEpoch,
@@ -38,7 +39,6 @@ from sk_shadownet._training._progress import Phased, PhaseLog, Progress
 from sk_shadownet._training._rows import Probes, Rows
 from sk_shadownet._training._shrinking import Shrinking
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching
-from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
 __all__ = ["Run", "build_net", "collect", "hooks", "own_state", "points_of", "train"]

@@ -16,6 +16,7 @@ from sk_shadownet._fleet import Fleet
 from sk_shadownet._mlp import ShadowedMLP
 from sk_shadownet._pruning import member
 from sk_shadownet._schedule import LearningRate
+from sk_shadownet._threads import thread_limit
 from sk_shadownet._training._branch import Branch
 from sk_shadownet._training._callbacks import BestOfEach, WeightDecay
 from sk_shadownet._training._loss import Loss
@@ -24,7 +25,6 @@ from sk_shadownet._training._points import Trained, compare
 from sk_shadownet._training._rows import Rows
 from sk_shadownet._training._run import Run, build_net, collect, hooks, own_state, points_of
 from sk_shadownet._training._teaching import TAUGHT_RATE, Teaching, equal_say
-from sk_shadownet._training._threads import thread_limit
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 __all__ = ["thin"]

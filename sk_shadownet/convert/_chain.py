@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._pipeline import ColumnMap
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["Chain", "reading"]
@@ -232,6 +233,7 @@ class Chain:
         return matrix
 
 
+@thread_limit()
 def _linear(weight: FloatArray, bias: FloatArray) -> nn.Linear:
     """Made without torch's random initial weights, which would move the caller's random state."""
     module = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
@@ -240,6 +242,7 @@ def _linear(weight: FloatArray, bias: FloatArray) -> nn.Linear:
     return module
 
 
+@thread_limit()
 def _arrays(module: nn.Linear) -> tuple[FloatArray, FloatArray]:
     weight, bias = module.weight.detach().double().numpy(), module.bias.detach().double().numpy()
     return np.asarray(weight), np.asarray(bias)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._checks import check_choice
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_keras
 from sk_shadownet.convert._network import Network, check_output, read_network, require_plain_softplus
@@ -22,6 +23,7 @@ __all__ = ["to_keras"]
 Filled = tuple[Any, list[npt.NDArray[np.float32]]]
 
 
+@thread_limit()
 def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> Any:
     """Turn a fitted network into a Keras 3 model.
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._checks import check_choice
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_onnx
 from sk_shadownet.convert._fixed_point import FixedNetwork, read_fixed
@@ -33,6 +34,7 @@ OPSET, OPSET_OF_GELU = 17, 20
 IR_VERSION = {OPSET: 8, OPSET_OF_GELU: 9}
 
 
+@thread_limit()
 def to_onnx(
     model: Any,
     path: str | PathLike[str] | None = None,

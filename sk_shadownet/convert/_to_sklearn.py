@@ -10,6 +10,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sk_shadownet._checks import check_choice
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._network import PASSED_OVER, Network, read_network
 from sk_shadownet.exceptions import UnsupportedLayerError
@@ -23,6 +24,7 @@ Layer = tuple[FloatArray, FloatArray]
 _ACTIVATIONS: dict[type[nn.Module], str] = {nn.ReLU: "relu", nn.Sigmoid: "logistic", nn.Tanh: "tanh"}
 
 
+@thread_limit()
 def to_sklearn(model: Any, *, inputs: str = "all") -> Any:
     """Turn a fitted network into a fitted MLPClassifier or MLPRegressor, which torch is not needed for.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
 
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.display._axes import colour, ink, safe_text, single
 from sk_shadownet.display._models import feature_names, shadow_estimator
@@ -249,7 +250,7 @@ def _strengths(module: Any, rows: Any) -> tuple[FloatArray, ...]:
     import torch
 
     strengths, signal = [], torch.as_tensor(rows)
-    with torch.no_grad():
+    with torch.no_grad(), thread_limit():
         for layer in module:
             if hasattr(layer, "weight"):
                 spread = signal.double().std(dim=0, correction=0)

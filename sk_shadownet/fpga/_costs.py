@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
 from sk_shadownet.fpga._decision import Score, score_model
@@ -24,6 +25,7 @@ __all__ = ["costs_of_random_network", "hardware_costs"]
 N_RANDOM_ROWS = 512
 
 
+@thread_limit()
 def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
     """Figures of ``to_fpga(model, ...).estimate()``, and the bit operations of its plan.
 
@@ -46,6 +48,7 @@ def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], Fi
     return _costs(exported, config, score)
 
 
+@thread_limit()
 def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict[str, float]:
     """The same of a network of these widths with normal weights, on normal rows."""
     generator = torch.Generator().manual_seed(0)

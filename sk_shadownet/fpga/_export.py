@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._scoring import row_scoring
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import score_model
@@ -31,6 +32,7 @@ from sk_shadownet.fpga._search import Loss, Task, judge_of, search_precision
 __all__ = ["make_plan", "to_fpga"]
 
 
+@thread_limit()
 def to_fpga(
     model: Any,
     output_dir: str | PathLike[str],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import torch
+from contextvars import ContextVar
 
 __all__ = ["thread_limit"]
 
@@ -13,23 +13,39 @@ __all__ = ["thread_limit"]
 # than it saves: between 256 rows x 512 x 512 (one thread faster) and 1024 x 1024 (two faster).
 WORTH_A_SECOND_THREAD = 2e8
 
+# What torch was set to when the outermost limit began; None outside of all.
+_CALLERS: ContextVar[int | None] = ContextVar("threads_of_the_caller", default=None)
+# A process forked from this one believes in threads that it does not have; what it hands them waits for ever.
+_PROCESS = os.getpid()
+
 
 @contextmanager
-def thread_limit(n_multiplications: float) -> Iterator[None]:
+def thread_limit(n_multiplications: float = 0) -> Iterator[None]:
     """One torch thread for layers that need fewer multiplications, the caller's number otherwise.
+
+    Every public call that computes with torch is within one, also as a decorator: threads once started stay
+    for the life of the process, and a fork after that cannot use them. A limit within another may give the
+    caller's number back for a while.
 
     Parameters
     ----------
-    n_multiplications : float
+    n_multiplications : float, default=0
         Multiplications of the largest layer on one batch.
     """
+    import torch
+
     before = torch.get_num_threads()
-    if n_multiplications < WORTH_A_SECOND_THREAD:
+    callers = _CALLERS.get()
+    token = _CALLERS.set(before if callers is None else callers)
+    if n_multiplications < WORTH_A_SECOND_THREAD or os.getpid() != _PROCESS:
         # Even where torch says 1: under threadpoolctl's limit that is OpenMP's number, while MKL, built
         # into torch, still starts as many threads as there are cores, which made predictions 4 x slower.
         torch.set_num_threads(1)
+    elif callers is not None:
+        torch.set_num_threads(callers)
     try:
         yield
     finally:
+        _CALLERS.reset(token)
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
