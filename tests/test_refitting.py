@@ -54,12 +54,15 @@ def test_no_answer_mixes_two_networks():
     model = ShadowMLPClassifier((8,), max_epochs=1, batch_size=150, random_state=0).fit(*tables[0])
     answers, stop = [], threading.Event()
 
+    def answer():
+        try:
+            return set(model.predict(X[:5]))
+        except Exception as error:
+            return repr(error)
+
     def ask():
         while not stop.is_set():
-            try:
-                answers.append(set(model.predict(X[:5])))
-            except Exception as error:
-                answers.append(repr(error))
+            answers.append(answer())
 
     asking = threading.Thread(target=ask)
     asking.start()

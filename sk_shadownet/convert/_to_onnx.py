@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._checks import check_choice
+from sk_shadownet._files import replacing_file
 from sk_shadownet._threads import thread_limit
 from sk_shadownet.convert._chain import reading
 from sk_shadownet.convert._doors import import_onnx
@@ -87,6 +88,7 @@ def to_onnx(
         If a graph would not give the bits of fixed-point arithmetic: where a pipeline scales the features of
         an estimator trained with ``quantization``, for hardware that puts out probabilities, and for a
         trigger whose cut is an input, but for their logits.
+        Also if the file cannot be written: what was there is still there.
     InvalidParameterError
         If a parameter is unknown.
     MissingToolError
@@ -121,7 +123,8 @@ def to_onnx(
     _write_outputs(writer, network, value, ending)
     proto = writer.finish(names, network.class_labels)
     if path is not None:
-        onnx.save(proto, str(path))
+        with replacing_file(path, "path") as file:
+            onnx.save(proto, str(file))
     return proto
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._files import writing
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import _hls
 from sk_shadownet.fpga._config import FPGAConfig
@@ -37,7 +39,7 @@ class Device(Protocol):
         """Write all files into an empty folder."""
 
     def moved(self, old: Path, new: Path) -> None:
-        """The folder has another name now."""
+        """The folder gets another name as soon as all is written."""
 
     def outputs(self, rows: FloatArray, cut: Any = None) -> FloatArray:
         """Emulate raw selected rows; logits, or what the configured output is."""
@@ -104,7 +106,8 @@ class HLSDevice:
 
     def outputs(self, rows: FloatArray, cut: Any = None) -> FloatArray:
         if not self._compiled:
-            _hls.compile_graph(self.graph, self.config.backend)
+            with _writing_into(self.folder):
+                _hls.compile_graph(self.graph, self.config.backend)
             self._compiled = True
         ports = np.ldexp(self.plan.quantize_inputs(rows), self.lowered.input_shift)
         return _hls.emulate(self.graph, ports)
@@ -135,7 +138,8 @@ class HLSDevice:
         )
 
     def build(self, **options: Any) -> Any:
-        return _hls.run_vendor_build(self.graph, self.config.backend, **options)
+        with _writing_into(self.folder):
+            return _hls.run_vendor_build(self.graph, self.config.backend, **options)
 
     def report(self) -> SynthesisReport:
         from sk_shadownet.fpga._design import netlist_hash
@@ -228,12 +232,14 @@ class RTLDevice:
     def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
         from sk_shadownet.fpga._simulation import simulate
 
-        return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
+        with _writing_into(self.folder):
+            return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
 
     def synthesize(self, target: str, **options: Any) -> SynthesisReport:
         from sk_shadownet.fpga._synthesis import synthesize
 
-        return synthesize(self.folder, target, **options)
+        with _writing_into(self.folder):
+            return synthesize(self.folder, target, **options)
 
     def build(self, **options: Any) -> Any:
         if options:
@@ -243,7 +249,8 @@ class RTLDevice:
             )
         from sk_shadownet.fpga._vendor import run_vendor_flow
 
-        return run_vendor_flow(self.folder)
+        with _writing_into(self.folder):
+            return run_vendor_flow(self.folder)
 
     def report(self) -> SynthesisReport:
         from sk_shadownet.fpga._synthesis import TARGETS, read_report
@@ -259,3 +266,8 @@ class RTLDevice:
             f"{list(TARGETS)}, or "
             "build() where the vendor's tool is installed."
         )
+
+
+def _writing_into(folder: Path) -> AbstractContextManager[None]:
+    """Tools work in the project's folder, and some in the system's temporary one."""
+    return writing(f"a file of the project {folder}", "output_dir")

@@ -184,7 +184,7 @@ def to_fpga(
             _warn_of_probabilities(device, planned, exported)
         text = write_readme(planned, exported, config, device, loss=loss, score=score, drift=drift)
         (folder / "README.md").write_text(text, encoding="utf-8")
-    device.moved(folder, target)
+        device.moved(folder, target)
     return FPGAModel(
         model=exported,
         plan=planned,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._files import is_of_the_disk
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._lowering import LoweredPlan, exact_name
@@ -180,9 +181,9 @@ def write_graph(graph: Any) -> None:
 
 
 def move_graph(graph: Any, old: Path, new: Path) -> None:
-    """Tell a graph, and the files it wrote, that its folder has moved."""
+    """Tell a graph, and the files it wrote, that its folder is about to move."""
     graph.config.config["OutputDir"] = str(new)
-    for path in new.glob("*.yml"):
+    for path in old.glob("*.yml"):
         path.write_text(path.read_text().replace(str(old), str(new)))
 
 
@@ -283,6 +284,8 @@ def _quoting(what: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except Exception as error:
+        if is_of_the_disk(error):
+            raise
         words = str(error) or type(error).__name__
         raise ExportError(f"{what}: {words}. Check hls_config and the backend's options.") from error
 
