@@ -199,6 +199,11 @@ def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:
             f"quantization={value!r} needs activation='relu' or 'identity', which have an exact form in "
             f"fixed point; got activation={activation!r}."
         )
+    if activation == "identity" and n_layers > 1:
+        raise InvalidParameterError(
+            f"quantization={value!r} trains the network that the hardware will be, and activation='identity' "
+            "makes all layers one there: pass hidden_layer_sizes=(), or activation='relu'."
+        )
 
 
 def _check_hardware(budget: Any, activation: Any) -> None:

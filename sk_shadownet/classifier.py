@@ -77,7 +77,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Layers that may lose units, the others staying whole: "inputs", hidden layers by position from 0, or
         Linear layers of `module` by name. None lists all.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
-        Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only.
+        Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only; with "identity" all
+        layers become one there, which computes the same.
     score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
         What a unit is worth. A callable ``rule(n_members, n_units)`` returns an object with the methods
         ``update(saliency, gates, temperature)`` and ``scores()``; where a budget or "auto" leaves widths to
@@ -118,7 +119,8 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         Continue the small network's training in fixed point. An int is the width of the weights in bits, the
         formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``;
         a plan trains through the formats of hardware that is there.
-        `predict` and all else then answer as the hardware does, bit for bit. "relu" and "identity" only.
+        `predict` and all else then answer as the hardware does, bit for bit. "relu" only, or
+        no hidden layers.
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback.
     device : str, default="cpu"

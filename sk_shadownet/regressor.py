@@ -85,7 +85,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         What is minimised, of standardised targets, averaged over outputs. "squared_error" makes `predict`
         estimate the mean; "absolute_error" the median, which wild targets hardly move.
     activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
-        Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only.
+        Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only; with "identity" all
+        layers become one there, which computes the same.
     score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
         What a unit is worth. A callable ``rule(n_members, n_units)`` returns an object with the methods
         ``update(saliency, gates, temperature)`` and ``scores()``; where a budget or "auto" leaves widths to
@@ -123,7 +124,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         Continue the small network's training in fixed point. An int is the width of the weights in bits, the
         formats of inputs and activations being chosen; a str or dict as for `to_fpga`'s ``precision``;
         a plan trains through the formats of hardware that is there.
-        `predict` then answers as the hardware does, bit for bit. "relu" and "identity" only.
+        `predict` then answers as the hardware does, bit for bit. "relu" only, or
+        no hidden layers.
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback. Those that score see targets and predictions of
         shape (n_rows, n_outputs), in the units of ``y``.

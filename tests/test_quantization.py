@@ -14,6 +14,9 @@ X, Y = make_classification(800, 10, n_informative=6, n_redundant=0, n_classes=3,
 X = X * np.logspace(-4, 4, 10)  # raw features of very different scale
 
 
+LINEAR = {"activation": "identity", "target_hidden_layer_sizes": None, "quantization": 6}
+
+
 def small(**parameters):
     defaults = {
         "hidden_layer_sizes": (16, 8),
@@ -88,3 +91,15 @@ def test_activations_without_an_exact_fixed_point_form_are_refused_before_traini
         InvalidParameterError, match=r"quantization=6 needs activation='relu' or 'identity'.*'tanh'"
     ):
         clf.fit(X, Y)
+
+
+@pytest.mark.parametrize("hidden", [8, (8,), (8, 4), (4, 4, 4)])
+def test_linear_networks_with_hidden_layers_are_refused_before_training(hidden):
+    clf = small(hidden_layer_sizes=hidden, **LINEAR, max_epochs=10**6)
+    with pytest.raises(InvalidParameterError, match=r"all layers one there: pass hidden_layer_sizes=\(\)"):
+        clf.fit(X, Y)
+
+
+def test_linear_networks_without_hidden_layers_are_finished_in_fixed_point():
+    clf = small(hidden_layer_sizes=(), **LINEAR).fit(X, Y)
+    assert np.array_equal(clf.predict(X), clf.fixed_point_plan_.forward(X[:, clf.support_]).argmax(axis=1))

@@ -100,7 +100,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     require_fitted(estimator)
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
-    network = FloatNetwork.from_module(estimator.module_)
+    network = FloatNetwork.from_module(estimator.module_, merge=True)
     plan = getattr(estimator, "fixed_point_plan_", None)
     outside = fold if fold.scales and plan is not None else None
     if X_calibration is None:
@@ -124,7 +124,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
 
 
 def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> ExportedModel:
-    network = FloatNetwork.from_module(module)
+    network = FloatNetwork.from_module(module, merge=True)
     n_inputs, n_outputs = network.widths[0], network.widths[-1]
     if X_calibration is None:
         raise InvalidParameterError(

@@ -75,8 +75,15 @@ class FloatNetwork:
         return FloatNetwork((folded, *self.layers[1:]))
 
     @classmethod
-    def from_module(cls, module: Any) -> FloatNetwork:
+    def from_module(cls, module: Any, *, merge: bool = False) -> FloatNetwork:
         """Read a ``torch.nn.Sequential`` of Linear and ReLU layers; Identity and Dropout are passed over.
+
+        Parameters
+        ----------
+        module : torch.nn.Sequential
+        merge : bool, default=False
+            Whether Linear layers that follow each other become the one that they are together:
+            ``V (W a + b) + c = (V W) a + (V b + c)``, exact but for the rounding of float64.
 
         Raises
         ------
@@ -94,6 +101,7 @@ class FloatNetwork:
                 layers[-1] = FloatLayer(layers[-1].weight, layers[-1].bias, relu=True)
             elif kind not in _PASSED_OVER:
                 raise UnsupportedLayerError(_unsupported(kind, position))
+        layers = _merged(layers) if merge else layers
         _require_sound(layers)
         return cls(tuple(layers))
 
@@ -132,6 +140,20 @@ def _kind(layer: Any) -> str:
         if kind.__module__.startswith("torch.nn.modules.")
         else kind.__qualname__ + " of your own"
     )
+
+
+def _merged(layers: list[FloatLayer]) -> list[FloatLayer]:
+    """Neighbours without a ReLU between them made one, where they fit together."""
+    merged: list[FloatLayer] = []
+    for layer in layers:
+        before = merged[-1] if merged else None
+        if before is None or before.relu or len(before.weight) != layer.weight.shape[1]:
+            merged.append(layer)
+            continue
+        with np.errstate(all="ignore"):  # what is not finite is refused later
+            weight = layer.weight @ before.weight
+            merged[-1] = FloatLayer(weight, layer.weight @ before.bias + layer.bias, layer.relu)
+    return merged
 
 
 def _to_numpy(parameter: Any) -> FloatArray:

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.datasets import load_iris
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.exceptions import (
     ExportError,
     HardwareWarning,
@@ -357,3 +359,21 @@ def test_importing_the_exporter_loads_no_converter():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("hidden", [(6,), (6, 4), (8, 4, 4)])
+@pytest.mark.parametrize("backend", ["Vitis", "verilog"])
+def test_a_network_with_identity_activation_is_exported_as_one_layer(tmp_path, hidden, backend):
+    X, y = load_iris(return_X_y=True)
+    clf = ShadowMLPClassifier(hidden, activation="identity", max_epochs=10, random_state=0).fit(X, y)
+    fpga = clf.to_fpga(tmp_path / "fw", backend=backend, precision=12)
+    assert fpga.plan.widths == (4, 3)
+    assert (fpga.plan.forward(X).argmax(axis=1) == clf.predict(X)).mean() > 0.98
+
+
+def test_a_linear_network_keeps_a_budget_on_hardware():
+    X, y = load_iris(return_X_y=True)
+    clf = ShadowMLPClassifier(
+        (6, 4), activation="identity", budget={"lut": 5000}, max_epochs=10, random_state=0
+    ).fit(X, y)
+    assert clf.frontier_[clf.frontier_.chosen].costs["lut"] <= 5000

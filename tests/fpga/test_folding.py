@@ -168,7 +168,7 @@ def test_another_estimator_is_refused_with_what_is_taken():
         ([nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)], "fold it into the Linear"),
         ([nn.Linear(2, 2), nn.Softmax(dim=1)], "export logits"),
         ([nn.Linear(2, 2), nn.ReLU()], "ends in a ReLU"),
-        ([nn.Linear(2, 2), nn.Linear(2, 2)], "merge the two"),
+        ([nn.Linear(2, 3), nn.Linear(4, 2)], "layer 1 has 3 outputs, but layer 2 takes 4"),
         ([nn.ReLU(), nn.Linear(2, 2)], "layer 0 is a ReLU"),
         ([nn.Linear(2, 3), nn.ReLU(), nn.Linear(4, 2)], "layer 1 has 3 outputs, but layer 2 takes 4"),
         ([nn.Conv1d(1, 1, 1)], "Conv1d"),
@@ -178,6 +178,46 @@ def test_another_estimator_is_refused_with_what_is_taken():
 def test_layers_without_an_exact_form_are_refused_by_name(layers, words):
     with pytest.raises(UnsupportedLayerError, match=words):
         export_model(nn.Sequential(*layers), random_rows(0, 200, 2))
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=5),
+    st.integers(1, 4),
+    st.integers(0, 1000),
+)
+@settings(deadline=None, max_examples=40)
+def test_linear_layers_that_follow_each_other_become_one_that_computes_the_same(hidden, n_outputs, seed):
+    torch.manual_seed(seed)
+    layers, width = [], 3
+    for size, relu in hidden:
+        layers += [nn.Linear(width, size, bias=bool(seed % 2)), nn.ReLU() if relu else nn.Dropout(0.5)]
+        width = size
+    module = nn.Sequential(*layers, nn.Linear(width, n_outputs)).double().eval()
+    rows = random_rows(seed, 200, 3)
+    network = export_model(module, rows).network
+    assert len(network.layers) == 1 + sum(relu for _, relu in hidden)
+    expected = module(torch.from_numpy(rows)).detach().numpy()
+    assert np.allclose(network.forward(rows), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_two_layers_by_hand_become_their_product():
+    first, second = nn.Linear(2, 2), nn.Linear(2, 1)
+    with torch.no_grad():
+        first.weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        first.bias.copy_(torch.tensor([1.0, -1.0]))
+        second.weight.copy_(torch.tensor([[2.0, 0.5]]))
+        second.bias.copy_(torch.tensor([0.25]))
+    (layer,) = export_model(nn.Sequential(first, second), random_rows(0, 200, 2)).network.layers
+    assert layer.weight.tolist() == [[3.5, 6.0]]
+    assert layer.bias.tolist() == [1.75]
+
+
+def test_a_product_that_is_not_finite_is_refused():
+    layers = [nn.Linear(1, 1).double(), nn.Linear(1, 1).double()]
+    for layer in layers:
+        nn.init.constant_(layer.weight, 1e200)
+    with pytest.raises(ExportError, match="NaN or infinite weights"):
+        export_model(nn.Sequential(*layers), random_rows(0, 200, 1))
 
 
 def test_dropout_and_identity_are_passed_over():
