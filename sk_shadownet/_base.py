@@ -26,7 +26,7 @@ from sk_shadownet._parameters import plan_run
 from sk_shadownet._scores import LOG_RULES, shares
 from sk_shadownet._scoring import row_scoring
 from sk_shadownet._settling import export_options, other_point, settle, warn_of_few_rows
-from sk_shadownet._table import Table, split_rows, standardisation
+from sk_shadownet._table import Table, dense_numbers, split_rows, standardisation
 from sk_shadownet._threads import thread_limit
 from sk_shadownet._training import (
     Comparison,
@@ -317,7 +317,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     def _outputs(self, X: Any, link: Callable[[Tensor], Tensor] | None = None) -> npt.NDArray[np.float64]:
         """Outputs of the small network, or `link` of them (transposed), shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, as_numpy(X), dtype=np.float32, reset=False)
+        X = validate_data(self, dense_numbers(as_numpy(X)), dtype=np.float32, reset=False)
         columns = np.flatnonzero(self.support_)
         plan = getattr(self, "fixed_point_plan_", None)
         if plan is not None:
@@ -358,6 +358,8 @@ def as_numpy(X: Any) -> Any:
     """Numpy's view of a torch tensor; anything else as it is."""
     if not isinstance(X, torch.Tensor):
         return X
+    if X.layout is not torch.strided:
+        raise InvalidDataError(f"a sparse tensor came ({X.layout}); pass its to_dense().")
     X = X.detach().cpu()
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from sk_shadownet.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
     from sk_shadownet._scores import ScoreRule
 
-__all__ = ["check_choice", "check_flag", "check_integer", "check_real", "n_selected", "resolve_rule"]
+__all__ = [
+    "check_choice",
+    "check_flag",
+    "check_integer",
+    "check_real",
+    "check_seed",
+    "check_widths",
+    "n_selected",
+    "resolve_rule",
+]
 
 
 def check_integer(name: str, value: Any, minimum: int) -> int:
@@ -45,7 +57,7 @@ def check_real(
 
 def check_flag(name: str, value: Any) -> bool:
     """`value` as a bool; 0 and 1 count."""
-    if value not in (True, False):
+    if not isinstance(value, (numbers.Real, np.bool_)) or value not in (True, False):
         raise InvalidParameterError(f"{name} must be True or False, got {value!r}.")
     return bool(value)
 
@@ -55,6 +67,35 @@ def check_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise InvalidParameterError(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.")
     return value
+
+
+def check_widths(name: str, value: Any) -> tuple[Any, ...]:
+    """A sequence, or one number in place of one that holds it, as a tuple whose entries are not checked yet.
+
+    What has no order, or can be gone through once only, is no sequence; nor is text.
+    """
+    if isinstance(value, numbers.Integral):
+        return (value,)
+    is_array = isinstance(value, np.ndarray) and value.ndim == 1 and not isinstance(value, np.ma.MaskedArray)
+    if not is_array and (not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray))):
+        raise InvalidParameterError(
+            f"{name} must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
+        )
+    return tuple(value)
+
+
+def check_seed(value: Any) -> np.random.RandomState:
+    """``random_state`` as a generator of numpy."""
+    from sklearn.utils import check_random_state
+
+    try:
+        generator: np.random.RandomState = check_random_state(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError(
+            "random_state must be a seed, an integer from 0 to 2**32 - 1, or a numpy.random.RandomState, or "
+            f"None; got {value!r}."
+        ) from error
+    return generator
 
 
 def n_selected(value: Any, n_features: int) -> int:
@@ -89,6 +130,14 @@ def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
     from sk_shadownet._scores import SCORE_RULES  # needs torch, which the other checks do without
 
     if callable(value):
-        rule: Callable[[int, int], ScoreRule] = value
-        return rule
+        return value if value in SCORE_RULES.values() else partial(_make_rule, value)
     return SCORE_RULES[check_choice("score_rule", value, tuple(sorted(SCORE_RULES)))]
+
+
+def _make_rule(rule: Callable[[int, int], ScoreRule], n_members: int, n_units: int) -> ScoreRule:
+    try:
+        return rule(n_members, n_units)
+    except TypeError as error:
+        raise InvalidParameterError(
+            f"score_rule={rule!r} could not be called as score_rule(n_members, n_units): {error}."
+        ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import log2
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from sk_shadownet._checks import (
     resolve_rule,
 )
 from sk_shadownet._limits import HARDWARE
+from sk_shadownet._memory import require_memory
 from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
 from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
 from sk_shadownet._scoring import Scoring, check_scoring
@@ -44,9 +46,9 @@ NOISE_PER_FEATURE = {"classification": 10.0, "regression": 2.5}
 
 def resolve_device(value: Any) -> str:
     """Torch's name of a device that is there; "auto" prefers CUDA."""
-    if value == "auto":
+    if isinstance(value, str) and value == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if value == "cpu":
+    if isinstance(value, str) and value == "cpu":
         return "cpu"
     if not isinstance(value, str) or not (value == "cuda" or value.startswith("cuda:")):
         raise InvalidParameterError(f"device must be 'cpu', 'cuda', 'cuda:N' or 'auto', got {value!r}.")
@@ -111,6 +113,8 @@ def plan_run(
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     _check_quantization(e.quantization, len(widths) - 1, activation)
     _check_hardware(e.budget, activation)
+    n_shadows = check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members
+    require_memory(widths, n_shadows, batch_size)
     return Run(
         widths=widths,
         targets=targets,
@@ -119,7 +123,7 @@ def plan_run(
         input_closing=closings[0],
         hidden_closing=closings[1],
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
-        n_shadows=check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members,
+        n_shadows=n_shadows,
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
         batch_size=batch_size,
         learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
@@ -193,6 +197,11 @@ def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:
         return
     from sk_shadownet.fpga._qat import parse_quantization
 
+    if isinstance(value, bool) or not isinstance(value, (Integral, str, Mapping)):
+        raise InvalidParameterError(
+            "quantization must be a number of bits, a format such as 'fixed<8,3>', a dict of them or None; "
+            f"got {value!r}."
+        )
     parse_quantization(value, n_layers)
     if activation not in ("relu", "identity"):
         raise InvalidParameterError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from sk_shadownet._allotment import Allotment
 from sk_shadownet._budget import Budget, Limit, Widths
-from sk_shadownet._checks import check_choice, check_integer, check_real, n_selected
+from sk_shadownet._checks import check_choice, check_integer, check_real, check_widths, n_selected
 from sk_shadownet._limits import calibrate, hardware_names, parse_budget
 from sk_shadownet._schedule import BUDGET_CLOSING, SPREAD_CLOSING
 from sk_shadownet.architecture import count_multiplications
@@ -60,13 +59,7 @@ class Sizes:
 
 def hidden_widths(value: Any) -> Widths:
     """``hidden_layer_sizes`` as a tuple; an int means one layer."""
-    sizes = (value,) if isinstance(value, numbers.Integral) else value
-    try:
-        sizes = tuple(sizes)
-    except TypeError:
-        raise InvalidParameterError(
-            f"hidden_layer_sizes must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
-        ) from None
+    sizes = check_widths("hidden_layer_sizes", value)
     return tuple(check_integer(f"hidden_layer_sizes[{n}]", size, 1) for n, size in enumerate(sizes))
 
 
@@ -94,13 +87,7 @@ def _exact_hidden(value: Any, hidden: Widths, free: bool) -> tuple[int | None, .
         return (None,) * len(hidden)
     if value is None:
         return (None,) * len(hidden) if free else hidden
-    sizes = (value,) if isinstance(value, numbers.Integral) else value
-    try:
-        sizes = tuple(sizes)
-    except TypeError:
-        raise InvalidParameterError(
-            f"target_hidden_layer_sizes must be a tuple of widths, 'auto' or None, got {value!r}."
-        ) from None
+    sizes = check_widths("target_hidden_layer_sizes", value)
     if len(sizes) != len(hidden):
         raise InvalidParameterError(
             f"target_hidden_layer_sizes={sizes} names {len(sizes)} layers, but hidden_layer_sizes={hidden} "

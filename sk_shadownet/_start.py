@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -133,12 +134,17 @@ def pruned_layers(value: Any, names: Sequence[str], n_hidden: int) -> frozenset[
     known: dict[Any, int] = {"inputs": 0, **{n: n + 1 for n in range(n_hidden)}}
     known.update({name: n + 1 for n, name in enumerate(names[:n_hidden]) if name})
     listed = ", ".join(map(repr, known))
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
         raise InvalidParameterError(f"prune must be a list of layers, of {listed}, or None; got {value!r}.")
-    unknown = [entry for entry in value if isinstance(entry, bool) or entry not in known]
+    unknown = [entry for entry in value if not _is_name(entry) or entry not in known]
     if unknown:
         raise InvalidParameterError(f"prune names {unknown[0]!r}; known are {listed}.")
     return frozenset(known[entry] for entry in value)
+
+
+def _is_name(entry: Any) -> bool:
+    """Whether it may name a layer or say its position."""
+    return isinstance(entry, (str, Integral)) and not isinstance(entry, bool)
 
 
 class _Reader:

@@ -7,8 +7,19 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import sparse
 
-__all__ = ["Table", "merge_equal_rows", "scaled_weights", "split_rows", "standardisation", "target_units"]
+from sk_shadownet.exceptions import InvalidDataError
+
+__all__ = [
+    "Table",
+    "dense_numbers",
+    "merge_equal_rows",
+    "scaled_weights",
+    "split_rows",
+    "standardisation",
+    "target_units",
+]
 
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
@@ -28,6 +39,42 @@ _CONSTANT = 1e-6
 _SPACING = 2.0**-24
 # Times a weight of any size that occurs, a scale must stay below the largest float32, 3.4e38.
 _LARGEST_SCALE = 1e36
+
+
+def dense_numbers(X: Any, name: str = "X") -> Any:
+    """The rows as they are, refusing what scikit-learn says little of, or takes for numbers.
+
+    Raises
+    ------
+    InvalidDataError
+        If they are sparse, or hold times.
+    """
+    if sparse.issparse(X):
+        size = X.shape[0] * X.shape[-1] * 4 / 1e6
+        raise InvalidDataError(
+            f"{name} is a sparse matrix, and a network takes dense numbers: pass {name}.toarray(), which "
+            f"has {size:,.1f} MB in float32, or make dense columns at once, as "
+            "OneHotEncoder(sparse_output=False) does."
+        )
+    kinds = getattr(X, "dtypes", None)
+    kinds = [getattr(X, "dtype", None)] if kinds is None else list(kinds)
+    if any(str(kind).startswith("Sparse[") for kind in kinds):
+        raise InvalidDataError(
+            f"{name} has sparse columns, and a network takes dense numbers: pass {name}.sparse.to_dense()."
+        )
+    times = [str(kind) for kind in kinds if _is_time(kind)]
+    if times:
+        raise InvalidDataError(
+            f"{name} holds times ({times[0]}), which a network cannot take: turn them into numbers, "
+            "such as seconds since a moment, or hour and weekday."
+        )
+    return X
+
+
+def _is_time(kind: Any) -> bool:
+    """Whether a dtype of numpy, pandas or polars is of moments or durations."""
+    words = ("date", "time", "duration", "period")
+    return getattr(kind, "kind", "") in ("M", "m") or str(kind).lower().startswith(words)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
 from sk_shadownet._blocks import probabilities
-from sk_shadownet._table import Table, merge_equal_rows, scaled_weights
+from sk_shadownet._checks import check_seed
+from sk_shadownet._table import Table, dense_numbers, merge_equal_rows, scaled_weights
 from sk_shadownet._training import CrossEntropy, Loss
 from sk_shadownet._weights import check_total, class_factors, class_sums
 from sk_shadownet.exceptions import InvalidDataError
@@ -355,7 +355,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
             If Ctrl-C ended training; the best network so far is kept.
         """
         with self._fitting() as (new, before):
-            rng = check_random_state(new.random_state)
+            rng = check_seed(new.random_state)
             table = new._check_rows(X, y, sample_weight)
             check_continuation(
                 before,
@@ -374,7 +374,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
 
     def _check_rows(self, X: Any, y: Any, sample_weight: Any) -> Table:
         """Training rows with class numbers; sets ``classes_``."""
-        X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32)
+        X, y = validate_data(self, dense_numbers(as_numpy(X)), as_numpy(y), dtype=np.float32)
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         weight = None
@@ -397,7 +397,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
             return None
         if X is None or y is None:
             raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
-        X, y = validate_data(self, as_numpy(X), as_numpy(y), dtype=np.float32, reset=False)
+        X, y = validate_data(self, dense_numbers(as_numpy(X)), as_numpy(y), dtype=np.float32, reset=False)
         y = column_or_1d(y, warn=True)
         unknown = np.setdiff1d(y, self.classes_)
         if len(unknown):

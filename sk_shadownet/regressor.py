@@ -11,12 +11,11 @@ import numpy.typing as npt
 import torch
 from scipy import sparse
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
 from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
-from sk_shadownet._checks import check_choice
-from sk_shadownet._table import Table, merge_equal_rows, scaled_weights, target_units
+from sk_shadownet._checks import check_choice, check_seed
+from sk_shadownet._table import Table, dense_numbers, merge_equal_rows, scaled_weights, target_units
 from sk_shadownet._training import LOSSES, PointLoss, Rows, Run
 from sk_shadownet._weights import check_total
 from sk_shadownet.exceptions import InvalidDataError
@@ -343,7 +342,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
             If Ctrl-C ended training; the best network so far is kept.
         """
         with self._fitting() as (new, before):
-            rng = check_random_state(new.random_state)
+            rng = check_seed(new.random_state)
             table = merge_equal_rows(new._check_rows(X, y, sample_weight, "sample_weight"))
             new.n_outputs_ = table.y.shape[1]
             check_continuation(
@@ -366,7 +365,7 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
             raise InvalidDataError("y must be dense numbers; pass y.toarray().")
         X, y = validate_data(
             self,
-            as_numpy(X),
+            dense_numbers(as_numpy(X)),
             as_numpy(y),
             dtype=np.float32,
             multi_output=True,

@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 import torch
 from sklearn.exceptions import NotFittedError
+from sklearn.preprocessing import OneHotEncoder
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, ShadowNetError
@@ -56,6 +57,30 @@ PARAMETERS = [
     ({"hidden_layer_sizes": (8.5,)}, r"hidden_layer_sizes\[0\] must be an integer"),
     ({"hidden_layer_sizes": True}, "hidden_layer_sizes"),
     ({"hidden_layer_sizes": [[8]]}, "hidden_layer_sizes"),
+    ({"hidden_layer_sizes": ""}, "hidden_layer_sizes must be a tuple"),
+    ({"hidden_layer_sizes": b"x"}, "hidden_layer_sizes must be a tuple"),
+    ({"hidden_layer_sizes": {8}}, "hidden_layer_sizes must be a tuple"),
+    ({"hidden_layer_sizes": {8: 4}}, "hidden_layer_sizes must be a tuple"),
+    ({"hidden_layer_sizes": iter([8])}, "hidden_layer_sizes must be a tuple"),
+    ({"hidden_layer_sizes": (8 for _ in range(2))}, "hidden_layer_sizes must be a tuple"),
+    ({"target_hidden_layer_sizes": {4}}, "target_hidden_layer_sizes must be a tuple"),
+    # what no machine has room for
+    ({"hidden_layer_sizes": 10**12}, r"widths 6-1000000000000-3 .*needs at least [\d,.]+ GB.*has [\d,.]+ GB"),
+    ({"hidden_layer_sizes": (10**7, 10**7)}, "needs at least .* GB to be trained.*make hidden_layer_sizes"),
+    ({"hidden_layer_sizes": 10**30}, "needs at least"),
+    ({"n_shadows": 10**12}, r"1,000,000,000,000 of them side by side \(n_shadows\), .*needs at least"),
+    ({"n_shadows": 10**30}, "needs at least"),
+    ({"hidden_layer_sizes": (10**6,) * 3, "n_shadows": 100}, "needs at least"),
+    # values that numpy compares one by one
+    *(({name: np.array([1, 0])}, f"{name} must be") for name in ("early_stopping", "verbose", "warm_start")),
+    ({"device": np.array(["cpu", "cpu"])}, "device must be"),
+    ({"quantization": np.array([6, 6])}, "quantization must be a number of bits"),
+    ({"quantization": int}, "quantization must be a number of bits"),
+    ({"prune": np.array(3.0)}, "prune must be a list"),
+    ({"prune": {"inputs"}}, "prune must be a list"),
+    ({"prune": [[0]]}, r"prune names \[0\]; known are"),
+    ({"score_rule": int}, r"score_rule=.* could not be called as score_rule\(n_members, n_units\)"),
+    ({"score_rule": lambda: None}, "could not be called as score_rule"),
     # the rest
     (
         {"activation": "swish"},
@@ -114,9 +139,9 @@ def test_an_impossible_parameter_is_refused(parameters, message):
     assert not hasattr(clf, "module_")
 
 
-@pytest.mark.parametrize("seed", [-1, "lucky", 2**32])
+@pytest.mark.parametrize("seed", [-1, "lucky", 2**32, 2.5, float("nan"), [1], {}, np.random.default_rng(0)])
 def test_an_impossible_random_state_is_refused(seed):
-    with pytest.raises(ValueError, match=r"[Ss]eed"):
+    with pytest.raises(InvalidParameterError, match=r"random_state must be a seed.*; got"):
         small(random_state=seed).fit(*table())
 
 
@@ -164,6 +189,7 @@ def test_a_score_rule_that_does_not_score_is_refused(rule):
 # ------------------------------------------------------------------ rows
 
 X, Y = table()
+TIMES = pd.date_range("2020-01-01", periods=len(Y))
 ROWS = [
     ("NaN", np.where(X > 2, np.nan, X), Y, ValueError, "Input X contains NaN"),
     ("infinity", np.where(X > 2, np.inf, X), Y, ValueError, "Input X contains infinity"),
@@ -177,8 +203,28 @@ ROWS = [
     ("words", np.full(X.shape, "word"), Y, ValueError, "could not convert string to float"),
     ("objects", np.full(X.shape, None), Y, ValueError, "NaN"),
     ("dicts", np.full(X.shape, {}, dtype=object), Y, TypeError, "float"),
-    ("sparse matrix", scipy.sparse.csr_matrix(X), Y, TypeError, "dense data is required. Use '.toarray"),
-    ("sparse array", scipy.sparse.coo_array(X), Y, TypeError, "dense data is required. Use '.toarray"),
+    *(
+        (f"sparse {kind}", made, Y, InvalidDataError, f"{word}.*")
+        for kind, made, word in [
+            ("matrix", scipy.sparse.csr_matrix(X), r"X.toarray\(\).*OneHotEncoder\(sparse_output=False\)"),
+            ("array", scipy.sparse.coo_array(X), r"X.toarray\(\), which has 0.0 MB"),
+            ("columns", pd.DataFrame.sparse.from_spmatrix(scipy.sparse.csr_matrix(X)), "X.sparse.to_dense"),
+            ("tensor", torch.tensor(X).to_sparse(), "to_dense"),
+            ("rows", scipy.sparse.lil_array(X), "X.toarray"),
+            ("one-hot code", OneHotEncoder().fit_transform(X[:, :1]), "sparse_output=False"),
+        ]
+    ),
+    *(
+        (f"times as {kind}", made, Y, InvalidDataError, "X holds times .*turn them into numbers")
+        for kind, made in [
+            ("moments", np.array(TIMES).reshape(-1, 1)),
+            ("durations", (np.array(TIMES) - np.array(TIMES)[0]).reshape(-1, 1)),
+            ("a column", pd.DataFrame({"a": X[:, 0], "b": TIMES})),
+            ("a column of a time zone", pd.DataFrame({"a": TIMES.tz_localize("UTC")})),
+            ("periods", pd.DataFrame({"a": TIMES.to_period("D")})),
+            ("a column of durations", pd.DataFrame({"a": TIMES - TIMES[0]})),
+        ]
+    ),
     ("complex", X * 1j, Y, ValueError, "Complex data not supported"),
     ("fewer labels", X, Y[:-1], ValueError, "inconsistent numbers of samples"),
     ("no labels", X, None, ValueError, "requires y to be passed"),
@@ -329,7 +375,7 @@ def test_impossible_rows_are_not_predicted(fitted, rows):
 
 
 def test_sparse_rows_are_not_predicted(fitted):
-    with pytest.raises(TypeError, match="dense data is required"):
+    with pytest.raises(InvalidDataError, match=r"X\.toarray"):
         fitted.predict(scipy.sparse.csr_matrix(X))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.fpga._names import require_top_name
+from sk_shadownet.fpga._precision import parse_precision
 
 __all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "SCORE_OUTPUTS", "FPGAConfig"]
 
@@ -31,6 +34,47 @@ IO_TYPES = ("io_parallel", "io_stream")
 OUTPUTS = ("logits", "class", "probability", "decision", "trigger")
 #: The outputs that are a score, or come of one.
 SCORE_OUTPUTS = ("decision", "trigger")
+
+#: What hls4ml reads of a configuration: as a whole, of the model, and of a layer.
+HLS_KEYS = ("Model", "LayerName", "LayerType", "Optimizers", "SkipOptimizers", "Flows")
+MODEL_KEYS = (
+    "Precision",
+    "ReuseFactor",
+    "Strategy",
+    "BramFactor",
+    "TraceOutput",
+    "ChannelsLastConversion",
+    "TransposeOutputs",
+    "TargetCycles",
+    "Compression",
+    "ConvImplementation",
+    "PipelineStyle",
+    "PipelineInterval",
+    "WriteWeightsTxt",
+    "WriteEmulationConstants",
+    "WriteTar",
+)
+LAYER_KEYS = (
+    "Precision",
+    "ReuseFactor",
+    "Strategy",
+    "Trace",
+    "TargetCycles",
+    "Compression",
+    "ConvImplementation",
+    "ParallelizationFactor",
+    "Implementation",
+    "Skip",
+    "TableSize",
+    "TableT",
+    "ExpTableT",
+    "InvInpT",
+    "InvTableT",
+    "AccumT",
+    "BiasT",
+    "ResultT",
+    "WeightT",
+)
 
 #: Families of AMD (Xilinx) parts; a part number goes on with size, package and speed.
 AMD_FAMILIES = ("xc7a", "xc7k", "xc7s", "xc7v", "xc7z", "xcau", "xcku", "xcvu", "xczu", "xcu", "xck", "xcv")
@@ -123,19 +167,16 @@ class FPGAConfig:
         _require_part(self.part, self.backend)
         _require_number("clock_period", self.clock_period, above=0.0, unit="ns")
         _require_number("tolerance", self.tolerance, at_least=0.0, below=1.0)
-        if (
-            isinstance(self.reuse_factor, bool)
-            or int(self.reuse_factor) != self.reuse_factor
-            or self.reuse_factor < 1
-        ):
+        if not _is_number(self.reuse_factor) or self.reuse_factor % 1 != 0 or self.reuse_factor < 1:
             raise InvalidParameterError(
                 f"reuse_factor must be a whole number of at least 1, got {self.reuse_factor!r}."
             )
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", self.project_name):
-            raise InvalidParameterError(
-                f"project_name={self.project_name!r} cannot name a module; use letters, digits and "
-                "underscores."
-            )
+        require_top_name(self.project_name, is_rtl=self.is_rtl)
+        if not isinstance(self.precision, Mapping):  # the keys of a dict depend on the network
+            parse_precision(self.precision, 1)
+        _require_mapping("options", self.options)
+        if self.hls_config is not None:
+            _require_hls_config(self.hls_config)
 
     @property
     def is_rtl(self) -> bool:
@@ -150,7 +191,7 @@ class FPGAConfig:
 
 def _known(name: str, value: Any, known: tuple[str, ...]) -> str:
     by_lower = {word.lower(): word for word in known}
-    found = by_lower.get(str(value).lower())
+    found = by_lower.get(value.lower()) if isinstance(value, str) else None
     if found is None:
         close = get_close_matches(str(value).lower(), by_lower, n=1)
         hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
@@ -196,13 +237,13 @@ def _require_score(output: str, backend: str, signal: Any, cut: Any) -> None:
 
 
 def _require_part(part: Any, backend: str) -> None:
-    if part is None or backend in RTL_BACKENDS or backend == "Catapult":
+    if part is None:
         return
-    word = str(part).lower().replace(" ", "")
     intel = backend in ("Quartus", "oneAPI")
     families = INTEL_FAMILIES if intel else AMD_FAMILIES
+    # Hardware descriptions and Catapult are for parts of any vendor.
     if not isinstance(part, str) or not (
-        any(word.startswith(family.lower()) for family in families) or (intel and _INTEL_CODE.match(word))
+        _is_of(part, families, intel) or (part.strip() and backend in (*RTL_BACKENDS, "Catapult"))
     ):
         example = (
             "'Arria10' or '10AX115N2F40E2SG'" if intel else "'xcvu13p-flga2577-2-e' or 'xc7z020clg400-1'"
@@ -211,6 +252,48 @@ def _require_part(part: Any, backend: str) -> None:
             f"part={part!r} is no part of backend {backend!r}; known families are {', '.join(families)}, "
             f"and a part looks like {example}."
         )
+
+
+def _is_of(part: str, families: tuple[str, ...], intel: bool) -> bool:
+    word = part.lower().replace(" ", "")
+    known = any(word.startswith(family.lower()) for family in families)
+    return known or bool(intel and _INTEL_CODE.match(word))
+
+
+def _require_mapping(name: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidParameterError(f"{name} must be a dict with words as keys, got {value!r}.")
+
+
+def _require_hls_config(value: Any) -> None:
+    """Refuse keys that hls4ml would pass over in silence; which layers there are is not known yet."""
+    _require_mapping("hls_config", value)
+    _require_keys("hls_config", value, HLS_KEYS)
+    if "Model" in value:
+        _require_mapping("hls_config['Model']", value["Model"])
+        _require_keys("hls_config['Model']", value["Model"], MODEL_KEYS)
+    for kind in ("LayerName", "LayerType"):
+        layers = value.get(kind, {})
+        _require_mapping(f"hls_config[{kind!r}]", layers)
+        for name, layer in layers.items():
+            where = f"hls_config[{kind!r}][{name!r}]"
+            _require_mapping(where, layer)
+            _require_keys(where, layer, LAYER_KEYS)
+
+
+def _require_keys(where: str, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    for key in value:
+        if key not in known:
+            close = get_close_matches(key.lower(), by_lower := {word.lower(): word for word in known}, n=1)
+            hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
+            raise InvalidParameterError(f"{where} names {key!r}; known are {', '.join(known)}.{hint}")
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a finite number."""
+    return (
+        isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(float(value)) < float("inf")
+    )
 
 
 def _require_number(
@@ -227,16 +310,11 @@ def _require_number(
         f"at least {at_least:g}" if at_least is not None else "",
         f"below {below:g}" if below is not None else "",
     ]
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        number = float("nan")
     fits = (
-        (above is None or number > above)
-        and (at_least is None or number >= at_least)
-        and (below is None or number < below)
-        and number == number
-        and number not in (float("inf"), float("-inf"))
+        _is_number(value)
+        and (above is None or value > above)
+        and (at_least is None or value >= at_least)
+        and (below is None or value < below)
     )
     if not fits:
         wanted = " and ".join(bound for bound in bounds if bound)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sk_shadownet.exceptions import ExportError, InvalidParameterError
+from sk_shadownet.exceptions import ExportError
+from sk_shadownet.fpga._names import require_top_name
 from sk_shadownet.fpga._ports import PortMap
 
 __all__ = [
@@ -27,16 +27,6 @@ DESIGN_FILE = "design.json"
 SOURCE_SUFFIXES = (".v", ".sv", ".vhd", ".cpp", ".h", ".hpp")
 #: Folders under which sources lie: ours and da4ml's, hls4ml's.
 SOURCE_FOLDERS = ("src", "firmware")
-#: Modules of da4ml, and words of Verilog and VHDL that look like names.
-TAKEN_NAMES = frozenset(
-    "binop lookup_table multiplier mux negative shift_adder work "
-    "always and architecture array assign begin bit block body buffer case config configuration constant "
-    "design edge else end entity event file for force function generate generic if initial input inout "
-    "integer is label library linkage logic map module nand new nor not of on open or others out output "
-    "package parameter port primitive process pure range real record reg register release repeat report "
-    "return select signal signed string strong supply0 supply1 table task then time to tri type unit "
-    "unsigned until use variable vector wait while wire with xnor xor".split()
-)
 
 
 @dataclass(frozen=True)
@@ -116,11 +106,7 @@ def require_module_name(name: str) -> None:
     ------
     InvalidParameterError
     """
-    if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII) or name.lower() in TAKEN_NAMES:
-        raise InvalidParameterError(
-            f"name must be a plain identifier that neither language nor da4ml uses, got {name!r}; "
-            "try 'shadownet'."
-        )
+    require_top_name(name, is_rtl=True)
 
 
 def source_files(folder: Path) -> tuple[Path, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Literal
 
 from sk_shadownet.exceptions import InvalidParameterError
@@ -163,7 +164,7 @@ def _parse_spec(value: Any, what: str) -> Spec:
         return value
     if isinstance(value, str):
         return "auto" if value == "auto" else parse_format(value)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    if isinstance(value, bool) or not isinstance(value, Integral):
         raise InvalidParameterError(
             f"{what} must be 'auto', a width in bits, a string such as 'fixed<16,6>' or a dict of these, "
             f"got {value!r}."

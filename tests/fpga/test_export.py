@@ -327,7 +327,53 @@ def test_a_foreign_folder_is_refused_before_any_work(tmp_path):
         ({"tolerance": 1.5}, "tolerance must be a number at least 0 and below 1"),
         ({"reuse_factor": 0}, "reuse_factor must be a whole number of at least 1"),
         ({"reuse_factor": 1.5}, "reuse_factor must be a whole number of at least 1"),
+        ({"reuse_factor": "x"}, "reuse_factor must be a whole number of at least 1, got 'x'"),
+        ({"reuse_factor": None}, "reuse_factor must be a whole number"),
+        ({"reuse_factor": float("nan")}, "reuse_factor must be a whole number"),
+        ({"reuse_factor": float("inf")}, "reuse_factor must be a whole number"),
+        ({"reuse_factor": [1]}, "reuse_factor must be a whole number"),
+        ({"reuse_factor": np.array([1, 2])}, "reuse_factor must be a whole number"),
+        ({"clock_period": True}, "clock_period must be a number above 0 ns"),
+        ({"clock_period": "5"}, "clock_period must be a number above 0 ns"),
+        ({"tolerance": None}, "tolerance must be a number"),
+        ({"tolerance": [0.1]}, "tolerance must be a number"),
+        ({"part": 3}, "part=3 is no part of backend 'Vitis'"),
+        ({"part": ""}, "part='' is no part of backend 'Vitis'"),
+        ({"part": "", "backend": "verilog"}, "part='' is no part of backend 'verilog'"),
+        ({"part": " ", "backend": "Catapult"}, "part=' ' is no part of backend 'Catapult'"),
+        ({"part": 3, "backend": "vhdl"}, "part=3 is no part"),
+        ({"part": b"xc7z020clg400-1"}, "is no part"),
+        ({"backend": None}, "backend=None is unknown"),
+        ({"backend": ["Vitis"]}, "is unknown; known are 'Vitis'"),
+        ({"strategy": None}, "strategy of backend 'Vitis'=None is unknown"),
+        ({"output": 1}, "output=1 is unknown"),
+        ({"io_type": b"io_parallel"}, "is unknown"),
+        ({"hls_config": 3}, "hls_config must be a dict"),
+        ({"hls_config": [("Model", {})]}, "hls_config must be a dict"),
+        ({"hls_config": {1: {}}}, "hls_config must be a dict with words as keys"),
+        ({"hls_config": {"LayerNames": {}}}, "hls_config names 'LayerNames'.*Did you mean 'LayerName'"),
+        ({"hls_config": {"ReuseFactor": 4}}, "hls_config names 'ReuseFactor'; known are Model, LayerName"),
+        ({"hls_config": {"Model": 3}}, r"hls_config\['Model'\] must be a dict"),
+        ({"hls_config": {"Model": {"Reuse": 4}}}, r"hls_config\['Model'\] names 'Reuse'.*'ReuseFactor'"),
+        ({"hls_config": {"LayerName": {"dense_1": 4}}}, r"\['dense_1'\] must be a dict"),
+        ({"hls_config": {"LayerName": {"dense_1": {"reuse": 4}}}}, r"\['dense_1'\] names 'reuse'"),
+        ({"precision": None}, "precision must be 'auto', a width in bits"),
+        ({"precision": int}, "precision must be 'auto'"),
+        ({"precision": np.array([6, 6])}, "precision must be 'auto'"),
+        ({"precision": 6.0}, "precision must be 'auto'"),
+        ({"precision": {6}}, "precision must be 'auto'"),
+        ({"precision": {3: 6}}, "unknown keys"),
         ({"project_name": "my project"}, "cannot name a module"),
+        ({"project_name": None}, "project_name=None cannot name a module"),
+        ({"project_name": 3}, "cannot name a module"),
+        ({"project_name": ""}, "cannot name a module"),
+        ({"project_name": "n" * 300}, "at most 100 letters"),
+        ({"project_name": "größe"}, "cannot name a module"),
+        ({"project_name": "class"}, "'class' is a word that C.. or hls4ml's sources use.*such as 'my_class'"),
+        (
+            {"project_name": "module", "backend": "verilog"},
+            "'module' is a word that Verilog, VHDL or da4ml use",
+        ),
         ({"precision": "fixed<4,1>"}, "holds -1 to 0.875, but a weight"),
         ({"precision": "float"}, "was not understood"),
         ({"backend": "verilog", "output": "probability"}, "take output='logits'"),
@@ -377,3 +423,56 @@ def test_a_linear_network_keeps_a_budget_on_hardware():
         (6, 4), activation="identity", budget={"lut": 5000}, max_epochs=10, random_state=0
     ).fit(X, y)
     assert clf.frontier_[clf.frontier_.chosen].costs["lut"] <= 5000
+
+
+# What g++ said of a project of each name, and of a test bench that calls it.
+TAKEN_IN_CPP = (
+    "class main std input_t result_t nnet parameters defines int double while template namespace and xor "
+    "constexpr ap_fixed ac_int hls errno linux unix NULL EOF FILE MIN MAX EINVAL uint8_t w2 b4 input_1 "
+    "layer2_out dense_1 answer weights fin fout in pr inputs size_t assert alloca INT_MAX ap_types hls_stream"
+).split()
+FREE_IN_CPP = (
+    "shadownet myproject tagger jet_tagger TAGGER L1Topo EGAMMA network module signal muon_inputs".split()
+)
+TAKEN_IN_RTL = (
+    "module entity signal class logic endmodule always Process BEGIN binop shift_adder mux work int bit "
+    "program interface struct wire downto a__b ends_with_ architecture"
+).split()
+FREE_IN_RTL = "shadownet tagger TAGGER main std input_t nnet weights namespace template layer2_out".split()
+
+
+@pytest.mark.parametrize("backend", ["Vitis", "Vivado", "Quartus", "Catapult", "oneAPI"])
+@pytest.mark.parametrize("name", TAKEN_IN_CPP)
+def test_names_that_cpp_or_its_templates_use_are_refused_at_once(backend, name):
+    with pytest.raises(InvalidParameterError, match=f"project_name='{name}' is a word"):
+        FPGAConfig(backend=backend, project_name=name)
+
+
+@pytest.mark.parametrize("backend", ["verilog", "vhdl"])
+@pytest.mark.parametrize("name", TAKEN_IN_RTL)
+def test_names_that_hardware_descriptions_use_are_refused_at_once(backend, name):
+    with pytest.raises(InvalidParameterError, match=f"project_name='{name}' is a word"):
+        FPGAConfig(backend=backend, project_name=name)
+
+
+@pytest.mark.parametrize(
+    ("backend", "name"),
+    [*(("Vitis", name) for name in FREE_IN_CPP), *(("vhdl", name) for name in FREE_IN_RTL)],
+)
+def test_other_names_are_taken(backend, name):
+    assert FPGAConfig(backend=backend, project_name=name).project_name == name
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        None,
+        {},
+        {"Model": {"BramFactor": 10**6, "TraceOutput": False}},
+        {"LayerName": {"dense_1": {"ReuseFactor": 2, "Strategy": "resource"}}},
+        {"LayerType": {"Dense": {"Compression": False}}},
+        {"SkipOptimizers": ["relu_merge"]},
+    ],
+)
+def test_what_hls4ml_knows_is_taken(config):
+    assert FPGAConfig(hls_config=config).hls_config == config

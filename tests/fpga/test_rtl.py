@@ -316,7 +316,7 @@ def test_unknown_languages_and_names_are_refused(tmp_path):
     with pytest.raises(InvalidParameterError, match="language must be 'verilog' or 'vhdl', got 'chisel'"):
         write_rtl(design, tmp_path, language="chisel")
     for name in ("8bit net", "Mux", "signal", "_net", ""):
-        with pytest.raises(InvalidParameterError, match=r"name must be a plain identifier .* got"):
+        with pytest.raises(InvalidParameterError, match="project_name="):
             write_rtl(design, tmp_path, name=name)
     assert list(tmp_path.iterdir()) == []
 
