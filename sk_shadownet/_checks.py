@@ -20,6 +20,7 @@ __all__ = [
     "check_integer",
     "check_real",
     "check_seed",
+    "check_sequence",
     "check_widths",
     "n_selected",
     "resolve_rule",
@@ -76,11 +77,22 @@ def check_widths(name: str, value: Any) -> tuple[Any, ...]:
     """
     if isinstance(value, numbers.Integral):
         return (value,)
-    is_array = isinstance(value, np.ndarray) and value.ndim == 1 and not isinstance(value, np.ma.MaskedArray)
-    if not is_array and (not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray))):
-        raise InvalidParameterError(
-            f"{name} must be a tuple of layer widths such as (64, 32, 32), got {value!r}."
-        )
+    return check_sequence(name, value, "a tuple of widths such as (64, 32, 32)")
+
+
+def check_sequence(name: str, value: Any, what: str) -> tuple[Any, ...]:
+    """`value` as a tuple; what has no order, or can be gone through once only, is no sequence, nor is text.
+
+    Parameters
+    ----------
+    name : str
+    value : sequence, or array-like of one axis
+    what : str
+        What was expected, in words.
+    """
+    like_array = getattr(value, "ndim", None) == 1 and not isinstance(value, np.ma.MaskedArray)
+    if not like_array and (not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray))):
+        raise InvalidParameterError(f"{name} must be {what}, got {value!r}.")
     return tuple(value)
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._checks import check_choice, check_integer, check_real, resolve_rule
+from sk_shadownet._checks import (
+    check_choice,
+    check_flag,
+    check_integer,
+    check_real,
+    check_sequence,
+    resolve_rule,
+)
 from sk_shadownet._graph._budget import free_layers
 from sk_shadownet._graph._cut import check_optimizer, cut_module
 from sk_shadownet._graph._description import Description, UnitLayer
@@ -53,8 +61,9 @@ class SelectFeatures(nn.Module):
 
     def __init__(self, columns: Sequence[int], flatten: bool = False) -> None:
         super().__init__()
-        self.register_buffer("columns", torch.as_tensor(columns, dtype=torch.int64))
-        self.flatten = flatten
+        listed = [check_integer("columns", column, 0) for column in _columns("columns", columns)]
+        self.register_buffer("columns", torch.as_tensor(listed, dtype=torch.int64))
+        self.flatten = check_flag("flatten", flatten)
 
     def forward(self, x: Tensor) -> Tensor:
         """Columns of `x`, shape (n_rows, n_selected)."""
@@ -195,6 +204,8 @@ class ShadowNetwork(nn.Module):
         skip = check_choice("on_unsupported", on_unsupported, ("raise", "skip")) == "skip"
         self._n_steps = None if n_steps is None else check_integer("n_steps", n_steps, 1)
         rule = resolve_rule(score_rule)
+        _check_layers(layers, target_hidden_layer_sizes, frozen)
+        _check_columns(protected_features, feature_groups)
         own = _copy_of(module)
         self._links, self._description = _read(own, n_features)
         wish = Wish(
@@ -253,6 +264,7 @@ class ShadowNetwork(nn.Module):
         progress : float or None, default=None
             How much of the run is done, 0 to 1; None counts calls against `n_steps`.
         """
+        _check_optimizer(optimizer)
         if optimizer is not None and self._driver.is_gated:
             self._check(optimizer)
         torch.clear_autocast_cache()  # where the loop is within autocast: of the weights before this step
@@ -280,6 +292,8 @@ class ShadowNetwork(nn.Module):
             A plain ``nn.Sequential`` where forward is a chain of layers, else your own class with
             smaller layers. Its parameters and buffers are ordinary ones; no hooks, no masks.
         """
+        _check_optimizer(optimizer)
+        check_flag("full_width", full_width)
         self._driver.freeze(self.module)
         if optimizer is not None and self._driver.is_gated:
             self._cut(optimizer)
@@ -465,6 +479,41 @@ class ShadowNetwork(nn.Module):
 
 
 _WHOLE = "to go on with a run, save the whole by torch.save(shadow, file) and load it by torch.load"
+
+
+def _columns(name: str, value: Any) -> tuple[Any, ...]:
+    return check_sequence(name, value, "a sequence of columns such as [0, 3]")
+
+
+def _check_layers(layers: Any, sizes: Any, frozen: Any) -> None:
+    """Refuse what names no layers; whether they are there is not known yet."""
+    if layers is not None and not isinstance(layers, (str, Integral)):
+        for entry in check_sequence("layers", layers, "a list of layers, by name or position, or None"):
+            if not isinstance(entry, (str, Integral)) or isinstance(entry, bool):
+                raise InvalidParameterError(f"layers names {entry!r}; pass names, or positions from 0.")
+    if isinstance(sizes, (Set, Iterator)):
+        raise InvalidParameterError(
+            "target_hidden_layer_sizes must be an int, a tuple of widths, a dict from layers to widths or "
+            f"None, got {sizes!r}."
+        )
+    for name in (frozen,) if isinstance(frozen, str) else check_sequence("frozen", frozen, "a list of names"):
+        if not isinstance(name, str):
+            raise InvalidParameterError(f"frozen must be names of submodules, got {name!r}.")
+
+
+def _check_columns(protected: Any, groups: Any) -> None:
+    """Refuse what is no columns; whether they are there is not known yet."""
+    for column in _columns("protected_features", protected):
+        check_integer("protected_features", column, 0)
+    for group in check_sequence("feature_groups", groups, "a list of lists of columns"):
+        for column in _columns("feature_groups", group):
+            check_integer("feature_groups", column, 0)
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    # Wrappers of optimizers need not be of torch's class.
+    if optimizer is not None and not (hasattr(optimizer, "param_groups") and hasattr(optimizer, "state")):
+        raise InvalidParameterError(f"optimizer must be a torch.optim.Optimizer or None, got {optimizer!r}.")
 
 
 def _copy_of(module: nn.Module) -> nn.Module:

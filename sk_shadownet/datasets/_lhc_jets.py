@@ -126,7 +126,11 @@ def load_lhc_jets(
     >>> [int((y == c).sum()) for c in range(5)]
     [2000, 2000, 2000, 2000, 2000]
     """
+    from sk_shadownet._checks import check_flag
+
     check_subset(subset)
+    check_flag("return_X_y", return_X_y)
+    check_flag("as_frame", as_frame)
     X_train, X_test, y_train, y_test = _read_sample()
     n_train, n_rows = len(y_train), len(y_train) + len(y_test)
     return as_bunch(
@@ -195,7 +199,7 @@ def as_bunch(
 
 def check_subset(subset: object) -> None:
     """Raise unless `subset` is one of the three words."""
-    if subset not in SUBSETS:
+    if not isinstance(subset, str) or subset not in SUBSETS:
         raise InvalidParameterError(f"subset={subset!r} is unknown; pass 'all', 'train' or 'test'.")
 
 

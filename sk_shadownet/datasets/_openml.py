@@ -119,8 +119,12 @@ def fetch_lhc_jets(
     >>> jets.X_train.shape  # doctest: +SKIP
     (664000, 16)
     """
+    from sk_shadownet._checks import check_flag
+
     check_subset(subset)
     _check_retries(n_retries, delay)
+    for name, value in (("return_X_y", return_X_y), ("as_frame", as_frame), ("cache", cache)):
+        check_flag(name, value)
     if as_frame:
         require_pandas()
     X, y, description = _download(data_home=data_home, cache=cache, n_retries=n_retries, delay=delay)

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
 
+from sk_shadownet._checks import check_flag, check_integer
 from sk_shadownet._threads import thread_limit
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.display._axes import colour, ink, safe_text, single
 from sk_shadownet.display._models import feature_names, shadow_estimator
-from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["ArchitectureDisplay"]
 
@@ -127,8 +127,8 @@ class ArchitectureDisplay:
         -------
         self : ArchitectureDisplay
         """
-        if max_units < 2:
-            raise InvalidParameterError(f"max_units must be at least 2, got {max_units}.")
+        check_integer("max_units", max_units, 2)
+        check_flag("connections", connections)
         masks = [*self.architecture.masks, np.ones(self.architecture.initial_widths[-1], dtype=bool)]
         columns = [_column(mask, max_units) for mask in masks]
         tallest = max(float(np.ptp(column.heights)) for column in columns)

@@ -180,6 +180,12 @@ class FrontierDisplay:
         -------
         display : FrontierDisplay
         """
+        if not hasattr(frontier, "points"):
+            raise InvalidParameterError(f"frontier must be a sk_shadownet.Frontier, got {frontier!r}.")
+        if not isinstance(cost, str):
+            raise InvalidParameterError(f"cost must be the name of a cost, got {cost!r}.")
+        if rivals is not None and not isinstance(rivals, Mapping):
+            raise InvalidParameterError(f"rivals must map names to costs and values, got {rivals!r}.")
         check_choice("value", value, VALUES)
         rows = "validation" if getattr(frontier, "held_out", True) else "training"
         name = score_name or getattr(frontier, "score_name", "score")

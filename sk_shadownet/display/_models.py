@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy.special import expit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
+from sk_shadownet._checks import check_sequence
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAModel
 
@@ -33,7 +34,7 @@ def feature_names(model: Any, given: Any = None) -> tuple[str, ...]:
     estimator = shadow_estimator(model)
     n_features = len(estimator.support_)
     if given is not None:
-        own = tuple(map(str, given))
+        own = tuple(map(str, check_sequence("feature_names", given, "a list of names or None")))
         if len(own) != n_features:
             raise InvalidParameterError(f"feature_names has {len(own)} names for {n_features} features.")
         return own

@@ -156,6 +156,10 @@ class RocDisplay:
         -------
         display : RocDisplay
         """
+        if not isinstance(scores, Mapping) or not scores:
+            raise InvalidParameterError(
+                f"scores must map names to scores, such as {{'dense': probabilities}}; got {scores!r}."
+            )
         truth = np.asarray(y)
         known = np.unique(truth) if labels is None else np.asarray(labels)
         drawn = (known[1:] if len(known) == 2 else known) if classes is None else np.asarray(classes)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._checks import check_integer, check_sequence
 from sk_shadownet.display._axes import colour, ink, panels, safe_text
 from sk_shadownet.display._models import feature_names as names_of
 from sk_shadownet.display._models import shadow_estimator
@@ -106,7 +107,8 @@ class SelectionDisplay:
         InvalidParameterError
             If there is no estimator, or they were fitted on different features.
         """
-        if not len(estimators):
+        estimators = check_sequence("estimators", estimators, "a list of fitted estimators")
+        if not estimators:
             raise InvalidParameterError("there are no estimators to show; pass at least one fitted one.")
         fitted = [shadow_estimator(estimator) for estimator in estimators]
         names = [names_of(estimator, feature_names) for estimator in estimators]
@@ -167,8 +169,7 @@ class SelectionDisplay:
         -------
         self : SelectionDisplay
         """
-        if max_features < 1:
-            raise InvalidParameterError(f"max_features must be at least 1, got {max_features}.")
+        check_integer("max_features", max_features, 1)
         enough = len(self.support) >= FEWEST_FITS
         order = np.lexsort((-self.scores.mean(axis=0), -self.kept_share))
         shown = order[:max_features]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._checks import check_integer
 from sk_shadownet._files import writing
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import _hls
@@ -180,6 +181,9 @@ class RTLDevice:
             raise InvalidParameterError(
                 f"backend {config.backend!r} does not know {unknown}; it takes {sorted(known)}."
             )
+        levels = config.options.get("adder_levels")
+        if levels is not None:
+            check_integer("adder_levels", levels, 1)
         self.plan, self.config, self.folder = plan, config, folder
         self.part = config.part or self.DEFAULT_PART
         self.design = design_rtl(

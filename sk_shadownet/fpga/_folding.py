@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._checks import check_sequence
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
 from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._fixed_point import FixedPointPlan
@@ -131,10 +132,8 @@ def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> Export
             "a torch module does not know its inputs' ranges; pass X_calibration, best all training rows."
         )
     labels = np.arange(n_outputs) if class_labels is None and n_outputs > 1 else class_labels
-    if labels is not None and len(labels) != max(n_outputs, 2):
-        raise InvalidParameterError(
-            f"class_labels has {len(labels)} labels, but the network {n_outputs} outputs."
-        )
+    if labels is not None:
+        labels = _checked_labels(labels, n_outputs)
     return ExportedModel(
         network=network,
         rows=_checked_rows(X_calibration, n_inputs),
@@ -143,6 +142,18 @@ def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> Export
         class_labels=None if labels is None else np.asarray(labels),
         title="torch.nn.Sequential " + "-".join(map(str, network.widths)),
     )
+
+
+def _checked_labels(labels: Any, n_outputs: int) -> npt.NDArray[Any]:
+    known = check_sequence("class_labels", labels, "a list of labels, one for each class, or None")
+    if len(known) != max(n_outputs, 2):
+        raise InvalidParameterError(
+            f"class_labels has {len(known)} labels, but the network {n_outputs} outputs."
+        )
+    distinct = np.asarray(labels)
+    if distinct.ndim != 1 or len(np.unique(distinct.astype(str))) < len(known):
+        raise InvalidParameterError(f"class_labels must be distinct, got {labels!r}.")
+    return distinct
 
 
 def _checked_rows(rows: Any, n_inputs: int) -> FloatArray:

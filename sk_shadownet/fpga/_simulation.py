@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet.exceptions import ExportError, InvalidParameterError
+from sk_shadownet._checks import check_choice
+from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._design import DesignRecord, netlist_hash, read_design, source_files
 from sk_shadownet.fpga._ports import pack_rows, unpack_rows
 from sk_shadownet.fpga._rtl_design import RtlDesign
@@ -124,8 +125,7 @@ def simulate(
     ExportError
         If a tool fails; its last words and its log are named, and no simulator is left behind.
     """
-    if engine not in ("auto", "verilator", "dais"):
-        raise InvalidParameterError(f"engine must be 'auto', 'verilator' or 'dais', got {engine!r}.")
+    check_choice("engine", engine, ("auto", "verilator", "dais"))
     if engine == "dais":
         return Simulation(design.predict(X, cut), design.emulator)
     record = read_design(folder)

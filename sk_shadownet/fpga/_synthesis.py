@@ -102,7 +102,7 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
     ExportError
         If a tool fails; its last words and its log are named, and results of before stay as they were.
     """
-    if target not in TARGETS:
+    if not isinstance(target, str) or target not in TARGETS:
         raise InvalidParameterError(
             f"target={target!r} is unknown; known are {', '.join(map(repr, TARGETS))}."
         )

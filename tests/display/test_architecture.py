@@ -100,5 +100,5 @@ def test_a_regressor_has_no_names_of_outputs(regressor):
 
 
 def test_too_few_units_are_refused(classifier):
-    with pytest.raises(InvalidParameterError, match="max_units must be at least 2, got 1"):
+    with pytest.raises(InvalidParameterError, match="max_units must be an integer of at least 2, got 1"):
         ArchitectureDisplay.from_estimator(classifier, max_units=1)

@@ -136,5 +136,5 @@ def test_fits_on_different_features_are_refused(classifier, regressor):
 def test_no_fit_and_no_line_are_refused(classifier):
     with pytest.raises(InvalidParameterError, match="there are no estimators to show"):
         SelectionDisplay.from_estimators([])
-    with pytest.raises(InvalidParameterError, match="max_features must be at least 1, got 0"):
+    with pytest.raises(InvalidParameterError, match="max_features must be an integer of at least 1, got 0"):
         SelectionDisplay.from_estimator(classifier, max_features=0)
