@@ -20,6 +20,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from sk_shadownet._random import normal
+
 __all__ = ["ACTIVATIONS", "ShadowedMLP"]
 
 # scikit-learn's names for hidden activations -> (module, gain of He's / Glorot's initialisation).
@@ -89,7 +91,7 @@ class ShadowedMLP(nn.Module):
         self.n_members = n_members
         lead = () if n_members == 1 else (n_members,)
         for n, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            weight = torch.randn(*lead, n_in, n_out, dtype=torch.float32) * (gain / n_in**0.5)
+            weight = normal(*lead, n_in, n_out) * (gain / n_in**0.5)
             self.register_parameter(f"weight_{n}", nn.Parameter(weight))
             bias = torch.zeros(*lead, 1, n_out, dtype=torch.float32)
             self.register_parameter(f"bias_{n}", nn.Parameter(bias))
@@ -152,7 +154,7 @@ class ShadowedMLP(nn.Module):
         if self.n_members > 1 and x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
         if self.training and self.input_noise is not None:
-            x = x + self.input_noise * torch.randn_like(x)
+            x = x + self.input_noise * normal(*x.shape, device=x.device)
         if self.training and self.watch_inputs:
             self._watched = x = x.requires_grad_()
         last = len(self.weights) - 1

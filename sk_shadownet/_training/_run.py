@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from sk_shadownet._allotment import Allotment
 from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
 from sk_shadownet._mlp import ShadowedMLP
+from sk_shadownet._random import own_generators
 from sk_shadownet._schedule import Closing, LearningRate
 from sk_shadownet._scores import ScoreRule
 from sk_shadownet._scoring import Scoring
@@ -331,7 +332,10 @@ def collect(
 
 @contextmanager
 def own_state(run: Run) -> Iterator[None]:
-    """Seed torch, with gradients in full precision; the caller's generators and modes come back."""
+    """Generators of the run's own, with gradients in full precision; the caller's come back.
+
+    Torch's are seeded too, for what is not ours: callbacks draw from them.
+    """
     devices = [torch.cuda.current_device()] if run.device.startswith("cuda") else []
     with ExitStack() as modes:
         modes.enter_context(torch.random.fork_rng(devices=devices))
@@ -341,4 +345,5 @@ def own_state(run: Run) -> Iterator[None]:
         for kind in {"cpu", torch.device(run.device).type}:
             modes.enter_context(torch.autocast(kind, enabled=False))
         torch.manual_seed(run.seed)
-        yield
+        with own_generators(run.seed):
+            yield

@@ -119,7 +119,7 @@ def test_names_pass_through_the_scaler_of_a_pipeline(data):
 
 
 def test_names_may_be_given(classifier):
-    assert SelectionDisplay.from_estimator(classifier, feature_names="abcdef").names == tuple("abcdef")
+    assert SelectionDisplay.from_estimator(classifier, feature_names=list("abcdef")).names == tuple("abcdef")
     with pytest.raises(InvalidParameterError, match="feature_names has 2 names for 6 features"):
         SelectionDisplay.from_estimator(classifier, feature_names=["a", "b"])
 
