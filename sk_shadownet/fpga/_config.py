@@ -110,7 +110,8 @@ class FPGAConfig:
         What the hardware puts out: every logit, the class, probabilities (hls4ml alone), one score that is
         above 0 for ``signal``, or one bit, set where that score reaches ``cut`` (Verilog and VHDL alone).
     project_name : str, default="shadownet"
-        Name of the top function or module.
+        Name of the top function or module: at most 100 letters, digits and underscores, and no word that C++,
+        Verilog, VHDL or the sources written here use themselves, such as "class", "main" or "input_t".
     hls_config : mapping or None, default=None
         Merged into hls4ml's configuration, such as ``{"LayerName": {"dense_1": {"ReuseFactor": 4}}}``.
     options : mapping

@@ -66,7 +66,8 @@ def to_fpga(
         become part of the first layer, so that the hardware takes raw features; or a module of Linear and
         ReLU layers.
     output_dir : path
-        Must not exist, or have been written by this function: then it is replaced whole.
+        Must not exist, or have been written by this function: then it is replaced whole, in one step. A
+        symbolic link stands for what it points to.
     backend : str, default="Vitis"
         hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or "verilog" or
         "vhdl", through da4ml.
@@ -107,6 +108,7 @@ def to_fpga(
         Hardware that is there, whose formats and so whose ports this network is rounded into: ``old.plan`` or
         ``old``. Features and widths must be the same. What its formats cut off stands in ``fpga.drift``.
     project_name : str, default="shadownet"
+        Name of the top function or module; no word of C++, Verilog or VHDL.
     hls_config : mapping or None, default=None
         Merged into hls4ml's configuration.
     X_calibration : array-like of shape (n_rows, n_features) or None, default=None
