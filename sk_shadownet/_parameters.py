@@ -197,7 +197,9 @@ def _check_quantization(value: Any, n_layers: int, activation: Any) -> None:
         return
     from sk_shadownet.fpga._qat import parse_quantization
 
-    if isinstance(value, bool) or not isinstance(value, (Integral, str, Mapping)):
+    # What has layers is read where layers are known.
+    readable = isinstance(value, (Integral, str, Mapping)) or hasattr(value, "layers")
+    if isinstance(value, bool) or not readable:
         raise InvalidParameterError(
             "quantization must be a number of bits, a format such as 'fixed<8,3>', a dict of them or None; "
             f"got {value!r}."
