@@ -63,20 +63,17 @@ def write_score(writer: _Writer, value: str, network: FixedNetwork, ending: str)
     if n_outputs > 1 and signal is not None:
         others = np.delete(np.arange(n_outputs), signal)
         rivals = writer.add("Gather", [value, writer.constant("others", others)], axis=1)
-        rival = writer.add("ReduceMax", [rivals], axes=[1], keepdims=0)
-        own = writer.add("Gather", [value, writer.constant("signal", np.array(signal))], axis=1)
+        rival = writer.add("ReduceMax", [rivals], axes=[1], keepdims=1)
+        own = writer.add("Gather", [value, writer.constant("signal", np.array([signal]))], axis=1)
         value = writer.add("Sub", [own, rival])
-    else:
-        value = writer.add("Gather", [value, writer.constant("signal", np.array(0))], axis=1)
-        if signal == 0:
-            value = writer.add("Sub", ["zero", value])
-    if ending == "score":
-        writer.rename(value, "score")
-        writer.output("score", writer.kind, 1)
-        return
-    level = writer.constant("cut", np.float64(network.level))
-    writer.add("GreaterOrEqual", [value, level], output="trigger")
-    writer.output("trigger", writer.onnx.TensorProto.BOOL, 1)
+    elif signal == 0:
+        value = writer.add("Sub", ["zero", value])
+    kind = writer.kind
+    if ending == "trigger":
+        value = writer.add("GreaterOrEqual", [value, writer.constant("cut", np.float64(network.level))])
+        kind = writer.onnx.TensorProto.BOOL
+    writer.add("Squeeze", [value, writer.constant("column", np.array([1]))], output=ending)
+    writer.output(ending, kind, 1)
 
 
 def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:

@@ -309,9 +309,11 @@ class FPGAModel(KnowsItsVersion):
             True labels or numbers, for accuracy and efficiencies of both.
         rates : float, sequence of float or None, default=None
             Background rates at which the signal efficiencies of both are compared. None takes that of the
-            estimator's ``scoring``, where it has one, else 0.01 and 0.001.
+            estimator's ``scoring``, where it has one, else 0.01 and 0.001. Of a trigger's bit and of classes
+            there are none to compare at.
         pos_label : label or None, default=None
-            The signal. None takes that of ``scoring``, the second of two classes, or of more each in turn.
+            The signal. None takes the one that the design's score speaks for; else that of ``scoring``, the
+            second of two classes, or of more each in turn.
         sample_weight : array-like of shape (n_rows,) or None, default=None
             Single weights may be negative; their total must be above 0, with `y` that of each class too.
         cut : int, array-like of int or object with a ``value``, or None, default=None

@@ -128,7 +128,8 @@ def score_labels(model: FPGAModel) -> npt.NDArray[Any]:
         raise ExportError("this hardware puts out numbers, not classes, so it has no signal to cut on.")
     if output not in WITH_SCORES:
         raise ExportError(
-            f"this hardware puts out {output!r}, which no cut can be set on; export with output='logits'."
+            f"this hardware puts out {output!r}, which no cut can be set on; export with output='logits' or "
+            "'decision'."
         )
     signal = _own_signal(model)
     if signal is None:

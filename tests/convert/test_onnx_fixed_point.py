@@ -1,6 +1,7 @@
 """Fixed-point arithmetic in ONNX: the runtime gives the bits of plans, estimators and hardware."""
 
 import importlib.util
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from sk_shadownet.exceptions import (
     InvalidParameterError,
     UnsupportedLayerError,
 )
-from sk_shadownet.fpga import FixedFormat, FixedPointPlan, to_fpga
+from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._fixed_point import make_layer
 
 onnx = pytest.importorskip("onnx")
@@ -146,6 +147,50 @@ def test_hardware_answers_alike(output, X, clf, tmp_path):
     assert np.array_equal(logits["logits"], fpga.plan.forward(X[:, clf.support_]))
 
 
+@pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
+@needs_da4ml
+@pytest.mark.parametrize(("classes", "signal"), [(2, 1), (2, 0), (3, 1), (3, 0)])
+def test_scores_and_triggers_of_hardware_answer_alike(classes, signal, X, tmp_path):
+    y = np.digitize(X[:, 1] + X[:, 4], [0.5, 3.5][: classes - 1])
+    clf = ShadowMLPClassifier((6,), n_features_to_select=4, max_epochs=2, random_state=0).fit(X, y)
+    options = {"backend": "verilog", "precision": 6, "signal": signal}
+    fpga = clf.to_fpga(tmp_path / "score", output="decision", **options)
+    given = run_onnx(to_onnx(fpga), X, np.float64)
+    assert list(given) == ["score"]
+    assert np.array_equal(given["score"], fpga.decision_function(X))
+    logits = run_onnx(to_onnx(fpga, output="logits"), X, np.float64)["logits"]
+    assert np.array_equal(logits, fpga.plan.forward(X[:, clf.support_]))
+    cut = int(np.median(fpga.raw_outputs(X)))
+    bit = clf.to_fpga(tmp_path / "bit", output="trigger", cut=cut, **options)
+    given = run_onnx(to_onnx(bit), X, np.float64)
+    assert list(given) == ["trigger"]
+    assert given["trigger"].dtype == bool
+    assert np.array_equal(given["trigger"], bit.trigger(X))
+    assert set(given["trigger"]) == {False, True}
+
+
+@needs_da4ml
+def test_a_rounded_logit_whose_sign_is_turned_answers_alike(X, tmp_path):
+    net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 1))
+    precision = {"input": 6, "weight": 6, "activation": 6, "output": 5}
+    fixed = quantized_module(net, X, precision)
+    estimator = SimpleNamespace(
+        module_=fixed.to_sequential(),
+        fixed_point_plan_=fixed.plan(),
+        support_=np.ones(6, dtype=bool),
+        n_features_in_=6,
+        classes_=np.array([0, 1]),
+        calibration_rows_=X.astype(np.float32),
+        to_fpga=None,
+        fit=None,
+    )
+    fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog", output="decision", signal=0)
+    assert fpga._score.signal == 0
+    given = run_onnx(to_onnx(fpga), X, np.float64)["score"]
+    assert np.array_equal(given, fpga.decision_function(X))
+    assert len(set(given.tolist())) > 3
+
+
 # ---------------------------------------------------------------- by hand
 
 
@@ -192,7 +237,7 @@ def test_a_pipelines_scaling_is_that_of_its_hardware(X, tmp_path):
     with pytest.warns(HardwareWarning, match="scaling stays outside"):
         fpga = to_fpga(pipe, tmp_path / "fw", backend="verilog")
     logits = run_onnx(to_onnx(fpga, output="logits"), X, np.float64)["logits"]
-    assert np.array_equal(logits, fpga.decision_function(X))
+    assert np.array_equal(logits[:, 1] - logits[:, 0], fpga.decision_function(X))
 
 
 def test_nan_comes_out_as_nan(quantised, X):
@@ -212,6 +257,19 @@ def test_hardware_that_puts_out_probabilities_has_exact_logits_only(X, clf, tmp_
         to_onnx(fpga)
     logits = run_onnx(to_onnx(fpga, output="logits"), X, np.float64)["logits"]
     assert np.array_equal(logits, fpga.plan.forward(X[:, clf.support_]))
+
+
+@needs_da4ml
+def test_a_cut_on_a_port_and_probabilities_of_a_score_are_refused(X, clf, tmp_path):
+    options = {"backend": "verilog", "precision": 6, "signal": clf.classes_[0]}
+    free = clf.to_fpga(tmp_path / "free", output="trigger", cut="port", **options)
+    with pytest.raises(ExportError, match=r"'trigger' by a cut that is an input.*output='logits'.*\.hpp and"):
+        to_onnx(free)
+    logits = run_onnx(to_onnx(free, output="logits"), X, np.float64)["logits"]
+    assert np.array_equal(logits, free.plan.forward(X[:, clf.support_]))
+    score = clf.to_fpga(tmp_path / "score", output="decision", **options)
+    with pytest.raises(ExportError, match=r"puts out 'decision', of which a graph does not give output='pro"):
+        to_onnx(score, output="probability")
 
 
 def test_keras_is_told_of_onnx(quantised):

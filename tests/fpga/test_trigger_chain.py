@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga import FixedFormat, FixedPointPlan, to_fpga
+from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._fixed_point import make_layer
 from sk_shadownet.fpga._handover_content import Handover, integer_network, score_step
 from sk_shadownet.fpga._handover_cpp import cpp_check, cpp_emulator
 from sk_shadownet.fpga._handover_numpy import numpy_emulator
 
-from .plans import fitted_estimator
+from .plans import fitted_estimator, random_rows
 from .test_handover import STRICT, any_plan, hard_rows, loaded, needs_compiler, needs_da4ml, passes
 
 #: What the score's integer is compared with, by the name of an ending.
@@ -186,6 +188,26 @@ def test_every_score_and_trigger_hands_over_the_hardwares_own_bits(labels, optio
         assert np.array_equal(answers, outputs)
         assert set(answers) == {0, 1}
         assert example == ("true" if outputs[0] else "false")
+
+
+@needs_compiler
+@needs_da4ml
+@pytest.mark.hardware
+@pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
+def test_scaling_that_stays_outside_is_done_in_front_of_a_cut_on_a_port(tmp_path):
+    raw = random_rows(0, 500, 6) * 7 + 3
+    scaler = StandardScaler().fit(raw)
+    estimator = fitted_estimator(labels=(0, 1), rows=scaler.transform(raw))
+    fixed = quantized_module(estimator.module_, estimator.calibration_rows_, 5)
+    estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), fixed.plan()
+    pipe = Pipeline([("scale", scaler), ("net", estimator)])
+    with pytest.warns(Warning, match="scaling stays outside the hardware"):
+        fpga = to_fpga(pipe, tmp_path / "fw", backend="verilog", output="trigger", cut="port")
+    assert passes(fpga.output_dir)[1:] == ["PASS: 0 of 112 rows differ"] * 2
+    script = loaded((fpga.output_dir / "emulator" / "shadownet.py").read_text(), tmp_path)
+    bits = script.emulate(raw[:, script.FEATURE_COLUMNS], 3)
+    assert np.array_equal(bits, fpga.trigger(raw, 3))
+    assert set(bits) == {False, True}
 
 
 @needs_compiler
