@@ -340,7 +340,7 @@ def undefined(estimator, X, y):
         (undefined, r"scoring='undefined' gave nan on \d+ rows; a finite number is needed"),
         ("f1", r"scoring='f1' could not score 30 rows \(ValueError: pos_label=1 is not a valid label"),
     ],
-    ids=str,
+    ids=["unknown", "number", "raises", "nan", "label"],
 )
 @pytest.mark.parametrize("make", [fixed, auto])
 def test_what_cannot_score_is_refused_in_plain_words(make, scoring, words):
@@ -374,7 +374,9 @@ def test_a_clone_and_a_search_pass_it_on():
     assert search.best_estimator_.scoring == search.best_params_["scoring"]
 
 
-@pytest.mark.parametrize("scoring", ["roc_auc", share_of_signal, make_scorer(accuracy_score)], ids=str)
+@pytest.mark.parametrize(
+    "scoring", ["roc_auc", share_of_signal, make_scorer(accuracy_score)], ids=["name", "function", "scorer"]
+)
 @pytest.mark.parametrize("make", [fixed, auto])
 def test_a_fitted_estimator_can_be_pickled(make, scoring):
     clf = validated(make(scoring=scoring, max_epochs=3))
