@@ -378,7 +378,16 @@ def test_the_rate_and_signal_that_the_estimator_was_judged_by_are_taken(rows, tm
     assert fpga.threshold(rows, y, rate=0.1).signal == "b"
 
 
-@pytest.mark.parametrize("scoring", ["accuracy", SimpleNamespace(rate=print)])
+class OtherRate:
+    """A scorer whose `rate` is no number."""
+
+    rate = print
+
+    def __call__(self, estimator, X, y):
+        return float(np.mean(estimator.predict(X) == y))
+
+
+@pytest.mark.parametrize("scoring", ["accuracy", OtherRate()])
 def test_a_scoring_without_a_rate_leaves_the_usual_ones(scoring, rows, tmp_path):
     estimator = fitted_estimator()
     estimator.scoring = scoring
