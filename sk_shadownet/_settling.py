@@ -124,7 +124,11 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
         index = frontier.find(**limits)
         what = "least loss" if frontier.chosen_by is None else f"best {frontier.chosen_by}"
         reason = f"{what} with " + ", ".join(f"{name} up to {limit:g}" for name, limit in limits.items())
-    elif not isinstance(index, Integral) or not -len(frontier) <= index < len(frontier):
+    elif (
+        not isinstance(index, Integral)
+        or isinstance(index, bool)
+        or not -len(frontier) <= index < len(frontier)
+    ):
         raise InvalidParameterError(
             f"at({index!r}): the frontier has {len(frontier)} networks; pass a position from 0 to "
             f"{len(frontier) - 1}."

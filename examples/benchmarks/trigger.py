@@ -208,17 +208,16 @@ def threshold(jets: Jets, seeds: range) -> None:
 
 
 def retrain(jets: Jets, seeds: range) -> None:
-    """Inputs that are off by up to 10 %: the old firmware, and a network retrained into its formats."""
+    """Inputs that are 10 % too large: the old firmware, and a network retrained into its formats."""
     cells = []
     for seed in seeds:
         rare = rare_signal(jets, seed)
-        factor = np.random.default_rng(seed).uniform(0.9, 1.1, size=rare.X.shape[1]).astype(np.float32)
-        shifted = rare._replace(X=rare.X * factor, X_test=rare.X_test * factor)
+        shifted = rare._replace(X=rare.X * np.float32(1.1), X_test=rare.X_test * np.float32(1.1))
         clf = ShadowMLPClassifier(random_state=seed, **EXACT).fit(rare.X, rare.y)
         with tempfile.TemporaryDirectory() as folder:
             old = export(clf, folder, "old", output="decision")
             before = efficiencies(shifted, old.decision_function(shifted.X_test))
-            clf.set_params(warm_start=True).fit(shifted.X, shifted.y)
+            clf.set_params(warm_start=True, learning_rate_init=0.002).fit(shifted.X, shifted.y)
             new = export(clf, folder, "new", output="decision", plan=old)
             after = efficiencies(shifted, new.decision_function(shifted.X_test))
             ports = [
@@ -228,7 +227,7 @@ def retrain(jets: Jets, seeds: range) -> None:
         assert ports[0] == ports[1], "the ports of the old firmware did not stay"
         cells.append((*before, *after, new.drift.loss))
     v = np.array(cells)
-    print("inputs off by up to 10 %: efficiency at 1 % and .1 % background")
+    print("inputs 10 % too large: efficiency at 1 % and .1 % background")
     print(f"  old firmware                         {mean_and_error(v[:, 0])}  {mean_and_error(v[:, 1])}")
     print(f"  retrained into its formats and ports {mean_and_error(v[:, 2])}  {mean_and_error(v[:, 3])}")
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._checks import check_flag
 from sk_shadownet.convert._chain import Chain, reading
 from sk_shadownet.convert._doors import import_keras
 from sk_shadownet.convert._keras_graph import Arithmetic, KerasLayer, layers_in_order
@@ -74,6 +75,7 @@ def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
       (2): Linear(in_features=32, out_features=5, bias=True)
     )
     """
+    check_flag("logits", logits)
     keras = import_keras()
     if isinstance(model, (str, PathLike)):
         model = _load(keras, model)

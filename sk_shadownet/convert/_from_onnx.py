@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._checks import check_flag
 from sk_shadownet.convert._chain import Chain, reading
 from sk_shadownet.convert._doors import import_onnx
 from sk_shadownet.convert._onnx_activations import clipped, recognise
@@ -68,6 +69,11 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
       (2): Linear(in_features=8, out_features=2, bias=True)
     )
     """
+    check_flag("logits", logits)
+    if output is not None and not isinstance(output, str):
+        raise InvalidParameterError(
+            f"output must be the name of an output of the graph, or None, got {output!r}."
+        )
     graph = Graph(_load(model))
     steps = graph.chain(graph.output(output))
     chain = Chain(_row_shape(graph, steps))

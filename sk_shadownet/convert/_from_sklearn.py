@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from sk_shadownet._checks import check_flag
 from sk_shadownet._pipeline import fold_steps, split_pipeline
 from sk_shadownet.convert._chain import Chain
 from sk_shadownet.exceptions import UnsupportedLayerError
@@ -66,6 +67,7 @@ def from_sklearn(model: Any, *, logits: bool = True) -> nn.Sequential:
     >>> bool((abs(probabilities.detach().numpy() - clf.predict_proba(X)) < 1e-5).all())
     True
     """
+    check_flag("logits", logits)
     model = getattr(model, "best_estimator_", model)
     steps, mlp = split_pipeline(model)
     classifies = _require_fitted_mlp(mlp)

@@ -11,7 +11,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._checks import check_choice, check_real
 from sk_shadownet._scoring import RowScoring
+from sk_shadownet._threads import thread_limit
 from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._network import FloatNetwork, check_calibration
@@ -162,6 +164,7 @@ class FixedPointSequential(nn.Module):
         last.bias.data.div_(self._output_unit.to(last.bias))
         self.replan()
 
+    @thread_limit()
     def replan(self, calibration_rows: FloatArray | None = None) -> None:
         """Choose the formats again, of the same widths, for the weights as they are now."""
         if calibration_rows is not None:
@@ -196,6 +199,7 @@ class FixedPointSequential(nn.Module):
                 a = _round(a, next(grids), clipped=True)
         return a.to(given)
 
+    @thread_limit()
     def plan(self) -> FixedPointPlan:
         """The hardware's plan at the weights as they are now."""
         layers, coming_in = list[FixedLayer](), self._formats.inputs
@@ -213,6 +217,7 @@ class FixedPointSequential(nn.Module):
             coming_in = made.output_format
         return FixedPointPlan(self._formats.inputs, tuple(layers))
 
+    @thread_limit()
     def to_sequential(self) -> nn.Sequential:
         """A float network of the rounded weights, its activations not rounded."""
         parts: list[nn.Module] = []
@@ -253,6 +258,7 @@ class FixedPointSequential(nn.Module):
         return self._cast[key]
 
 
+@thread_limit()
 def quantized_module(
     module: nn.Sequential,
     calibration_rows: npt.ArrayLike,
@@ -300,6 +306,9 @@ def quantized_module(
     >>> bool((fixed(torch.from_numpy(rows)).detach().numpy() == fixed.plan().forward(rows)).all())
     True
     """
+    check_choice("task", task, tuple(DEFAULT_TOLERANCE))
+    if tolerance is not None:
+        check_real("tolerance", tolerance, 0, 1, open_high=True)
     network = FloatNetwork.from_module(module)
     rows = check_calibration(calibration_rows, network.widths[0])
     wanted = parse_quantization(precision, len(network.layers))

@@ -165,7 +165,7 @@ class RtlDesign:
             return np.zeros((0, len(self.ports.outputs)))
         signals = np.ldexp(signals, self.input_shift)
         for stage in self.stages.solutions:
-            given = stage.predict(signals) if self._compiled else run_stage(stage, signals)
+            given = stage.predict(signals, n_threads=1) if self._compiled else run_stage(stage, signals)
             signals = np.asarray(given, dtype=np.float64).reshape(len(signals), -1)
         return signals if self.output in ("class", "trigger") else np.ldexp(signals, -scales.outputs)
 
