@@ -44,7 +44,7 @@ def check_scoring(value: Any) -> tuple[str, Callable[..., float]] | None:
                 "lists them. Pass one of those, a callable (estimator, X, y) such as "
                 "sk_shadownet.metrics.signal_efficiency(rate=1e-3), or None for the loss."
             ) from None
-    if callable(value):
+    if callable(value) and not isinstance(value, type):
         return getattr(value, "__name__", None) or repr(value), value
     raise InvalidParameterError(
         "scoring must be the name of one of scikit-learn's scorers, a callable (estimator, X, y) or None "

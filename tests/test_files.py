@@ -96,6 +96,7 @@ def test_an_onnx_file_that_finds_no_room_leaves_the_one_that_was_there(tmp_path,
     assert [p.read_bytes() for p in tmp_path.iterdir()] == [before]
 
 
+@pytest.mark.filterwarnings("ignore:in these formats the hardware never answers")
 @pytest.mark.parametrize("backend", ["Vitis", "Quartus", "verilog"])
 @pytest.mark.parametrize("again", [False, True])
 def test_an_export_that_finds_no_room_blames_the_disk(tmp_path, monkeypatch, backend, again):

@@ -304,18 +304,31 @@ def test_the_paired_rule_takes_the_cheapest_within_the_error_of_the_difference(s
 @given(comparisons())
 def test_auto_allows_the_error_of_the_difference_or_a_hundredth(situation):
     comparison, order, allowed = situation
-    behind, error = differences(situation)
+    good = good_by_auto(comparison, order, allowed)
+    if comparison.chosen_by is not None:
+        # The loss is asked too, of those that are good enough by the score.
+        good = good_by_auto(replace(comparison, chosen_by=None), order, good)
+    assert choose(comparison, order, allowed, "auto")[0] == min(good)
+
+
+def good_by_auto(comparison, order, allowed):
+    """Places that are no further behind the best than "auto" allows, by loss or by score alone."""
+    behind, error = differences((comparison, order, allowed))
     by_loss = comparison.chosen_by is None
-    of = comparison.loss_of_constant if by_loss else gains(comparison, order)[best_of(*situation)]
+    of = (
+        comparison.loss_of_constant
+        if by_loss
+        else gains(comparison, order)[best_of(comparison, order, allowed)]
+    )
     within = np.maximum(error, 0.01 * of)
     assume_none_at(behind, within)
-    expected = min(n for n in allowed if behind[n] <= within[n])
-    assert choose(*situation, "auto")[0] == expected
+    return [n for n in allowed if behind[n] <= within[n]]
 
 
 @settings(max_examples=300)
 @given(comparisons())
 def test_auto_is_never_dearer_than_the_paired_rule_and_that_never_than_no_tolerance(situation):
+    situation = replace(situation[0], chosen_by=None), *situation[1:]  # a score asks the loss too
     auto, paired, best = (choose(*situation, rule)[0] for rule in ("auto", "1-se-paired", None))
     assert auto <= paired <= best
 

@@ -130,7 +130,7 @@ def fold_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
     Notes
     -----
     A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one
-    bit more than the wider of their ranges.
+    bit more than the wider of their ranges; the negative of a sum may need two.
     """
     last = plan.layers[-1]
     coming_in = plan.inputs if len(plan.layers) == 1 else plan.layers[-2].output_format
@@ -155,7 +155,7 @@ def _merged(formats: FixedFormat, values: FloatArray) -> FixedFormat:
     integer = np.where(live, formats.integer, -64).max(axis=0)
     used = fraction > -64
     fraction, integer = np.where(used, fraction, 0), np.where(used, integer, -1)
-    for more in (0, 1):
+    for more in (0, 1, 2):
         merged = FixedFormat(1, integer + more * used, fraction).broadcast_to(values.shape)
         if merged.holds(values).all():
             break

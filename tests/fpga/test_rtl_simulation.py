@@ -94,7 +94,7 @@ def test_a_missing_verilator_names_the_command(design, folder):
 
 def test_an_unknown_engine_is_refused(design, folder):
     with pytest.raises(
-        InvalidParameterError, match="engine must be 'auto', 'verilator' or 'dais', got 'icarus'"
+        InvalidParameterError, match="engine must be one of 'auto', 'verilator', 'dais'; got 'icarus'"
     ):
         simulate(design, folder, ROWS, engine="icarus")
 

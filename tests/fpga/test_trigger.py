@@ -42,6 +42,7 @@ def integers(decision, rows):
 
 
 @pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
+@pytest.mark.filterwarnings("ignore:in these formats the hardware never answers")
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 10**6), n_classes=st.integers(2, 4), share=st.floats(0.05, 0.95))
 def test_the_bit_is_set_where_the_decision_ports_integer_reaches_the_cut(

@@ -366,7 +366,7 @@ CANNOT_FOLLOW = {
     "a list of tensors": (lambda p: Listing(p, lr=0.1), r"Listing keeps 'past' as a list of tensors"),
     "no optimizer": (
         lambda p: torch.optim.lr_scheduler.StepLR(torch.optim.SGD(p, lr=0.1), 5),
-        r"Optimizer was expected, got StepLR",
+        r"optimizer must be a torch.optim.Optimizer or None, got <torch.*StepLR",
     ),
     "of other weights": (
         lambda p: torch.optim.SGD(network().parameters(), lr=0.1),
