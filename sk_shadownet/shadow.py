@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
 from numbers import Integral
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from sk_shadownet._checks import (
     check_choice,
@@ -232,6 +234,24 @@ class ShadowNetwork(nn.Module):
         self._step = 0
         self._checked: tuple[int, int] | None = None
         self.train(module.training)
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All parameters, as of every module.
+
+        Raises
+        ------
+        InvalidParameterError
+            If torch's ``AveragedModel`` asks for them that was made before the cut: what it averages has the
+            units that are gone.
+        """
+        asking = sys._getframe(1).f_locals.get("self")
+        average = asking.module if isinstance(asking, AveragedModel) else None
+        if isinstance(average, ShadowNetwork) and not average.finished and self.finished:
+            raise InvalidParameterError(
+                "AveragedModel was made before the cut, so it averages units that are gone; make it once "
+                "shadow.finished is true."
+            )
+        return super().parameters(recurse)
 
     def forward(self, x: Tensor) -> Tensor:
         """What your module gives for full rows, with units behind gates.

@@ -28,6 +28,7 @@ wide = nn.Sequential(nn.Linear(200, 300), nn.ReLU(), nn.Linear(300, 200), nn.ReL
 n_threads = torch.get_num_threads()
 torch.set_num_threads(1)
 doubled = copy.deepcopy(wide).double()
+small = nn.Sequential(nn.Linear(200, 4), nn.ReLU(), nn.Linear(4, 2))
 torch.set_num_threads(n_threads)
 folder = tempfile.mkdtemp()
 
@@ -64,6 +65,10 @@ CALLS = {
     "probabilities": "fitted().predict_proba(many)",
     "probabilities in fixed point": "fitted(hidden=(8,), quantization=6).predict_proba(many)",
     "numbers": "fitted(ShadowMLPRegressor).predict(many)",
+    "a network in fixed point": "fpga.quantized_module(wide, X, 6).replan()",
+    "emulated hardware": (
+        'fpga.to_fpga(small, f"{folder}/c", backend="verilog", precision=6, X_calibration=X).predict(many)'
+    ),
     "an export": 'fitted(n_features_to_select=40).to_fpga(f"{folder}/a", precision=6)',
     "an export of a module": 'fpga.to_fpga(wide, f"{folder}/b", precision=6, X_calibration=X)',
     "a shadow": "shadowed()",

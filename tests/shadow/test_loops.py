@@ -284,6 +284,18 @@ def test_weights_are_averaged_from_the_cut_on():
     torch.testing.assert_close(small(X), averaged(X))
 
 
+@pytest.mark.parametrize("use_buffers", [False, True])
+def test_an_average_from_before_the_cut_is_refused_at_the_cut(use_buffers):
+    shadow = lay(network())
+    optimizer = torch.optim.Adam(shadow.parameters(), lr=0.01)
+    averaged = torch.optim.swa_utils.AveragedModel(shadow, use_buffers=use_buffers)
+    with pytest.raises(InvalidParameterError, match="AveragedModel was made before the cut"):
+        for _ in range(N_STEPS):
+            train(shadow, optimizer, n_steps=1)
+            averaged.update_parameters(shadow)
+    assert shadow.finished
+
+
 def test_phases_and_open_counts_follow_the_progress():
     shadow = lay(network())
     optimizer = torch.optim.Adam(shadow.parameters(), lr=0.01)
