@@ -41,6 +41,10 @@ _SPACING = 2.0**-24
 _LARGEST_SCALE = 1e36
 
 
+class SparseDataError(InvalidDataError, TypeError):
+    """Rows that are sparse; a TypeError too, as scikit-learn's own word for it is."""
+
+
 def dense_numbers(X: Any, name: str = "X") -> Any:
     """The rows as they are, refusing what scikit-learn says little of, or takes for numbers.
 
@@ -51,7 +55,7 @@ def dense_numbers(X: Any, name: str = "X") -> Any:
     """
     if sparse.issparse(X):
         size = X.shape[0] * X.shape[-1] * 4 / 1e6
-        raise InvalidDataError(
+        raise SparseDataError(
             f"{name} is a sparse matrix, and a network takes dense numbers: pass {name}.toarray(), which "
             f"has {size:,.1f} MB in float32, or make dense columns at once, as "
             "OneHotEncoder(sparse_output=False) does."
