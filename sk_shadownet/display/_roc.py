@@ -107,17 +107,17 @@ class RocDisplay:
             raise InvalidParameterError(
                 "estimators must be a mapping of names to models, such as {'dense': clf, 'emulated': fpga}."
             )
-        known = [class_labels(model) for model in estimators.values()]
-        for labels in known[1:]:
-            if not np.array_equal(labels, known[0]):
-                raise InvalidDataError(
-                    f"the models tell different classes apart: {list(known[0])} and {list(labels)}."
-                )
-        scores = {name: class_scores(model, X) for name, model in estimators.items()}
+        scores, first = {}, class_labels(next(iter(estimators.values()))).tolist()
+        for name, model in estimators.items():
+            labels = class_labels(model).tolist()
+            if sorted(map(str, labels)) != sorted(map(str, first)):
+                raise InvalidDataError(f"the models tell different classes apart: {first} and {labels}.")
+            # Hardware of one score names its signal last.
+            scores[name] = class_scores(model, X)[:, [labels.index(label) for label in first]]
         return cls.from_predictions(
             y,
             scores,
-            labels=known[0],
+            labels=np.asarray(first),
             sample_weight=sample_weight,
             classes=classes,
             ax=ax,

@@ -85,7 +85,10 @@ class HardwareComparison:
         lines = [f"{self.n_rows:,} rows, hardware emulated by {self.emulator}"]
         if self.agreement is not None:
             lines.append(f"same class as the float network: {self.agreement:.2%}")
-            lines += [f"  class {label}: {share:.2%}" for label, share in self.agreement_per_class.items()]
+            lines += [
+                f"  class {label}: " + ("it gives no row this class" if np.isnan(share) else f"{share:.2%}")
+                for label, share in self.agreement_per_class.items()
+            ]
         if self.worst_error is not None:
             lines.append(f"output error: worst {self.worst_error:.4g}, rms {self.root_mean_square_error:.4g}")
         if self.score_float is not None:
@@ -159,7 +162,13 @@ def check_truth(
     if y is None:
         return None
     if labels is not None:
-        return check_labels(y, n_rows, "y")
+        truth = check_labels(y, n_rows, "y")
+        if not np.isin(truth, labels).any():
+            raise InvalidDataError(
+                f"y has none of the classes {labels.tolist()} that the network tells apart, but "
+                f"{np.unique(truth)[:5].tolist()}."
+            )
+        return truth
     try:
         truth = np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError) as error:

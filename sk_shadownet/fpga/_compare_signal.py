@@ -229,6 +229,7 @@ def signal_lines(signals: Sequence[SignalComparison]) -> list[str]:
         ]
         lines += [
             f"  efficiency at background rate {p.rate:g}: float {p.on_float}, hardware {p.on_hardware}"
+            + (" (no background passes: too few rows for this rate)" if p.rate < one.finest_rate else "")
             for p in one.at
         ]
     return lines

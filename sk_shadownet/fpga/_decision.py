@@ -164,18 +164,23 @@ def _merged(formats: FixedFormat, values: FloatArray) -> FixedFormat:
 
 def _position(config: FPGAConfig, labels: npt.NDArray[Any]) -> int:
     listed = ", ".join(repr(label.item() if hasattr(label, "item") else label) for label in labels)
-    if config.signal is None:
+    meant = getattr(config.cut, "signal", None)  # of a cut that was found by `threshold`
+    wanted = meant if config.signal is None else config.signal
+    if meant is not None and wanted != meant:
+        raise InvalidParameterError(
+            f"the cut was found for the signal {meant!r}, but signal={wanted!r} was asked for: their scores "
+            "are not the same. Leave signal out, or find the cut with pos_label= the same."
+        )
+    if wanted is None:
         if len(labels) == 2:
             return 1
         raise InvalidParameterError(
             f"output={config.output!r} of {len(labels)} classes needs to know which of them is the signal: "
             f"pass signal=, one of {listed}."
         )
-    found = [n for n, label in enumerate(labels) if np.asarray(label == config.signal).all()]
+    found = [n for n, label in enumerate(labels) if np.asarray(label == wanted).all()]
     if len(found) != 1:
-        raise InvalidParameterError(
-            f"signal={config.signal!r} is no class of the network; they are {listed}."
-        )
+        raise InvalidParameterError(f"signal={wanted!r} is no class of the network; they are {listed}.")
     return found[0]
 
 

@@ -13,7 +13,7 @@ from sk_shadownet._checks import check_real
 from sk_shadownet._signal import check_labels, check_weight, signal_rows
 from sk_shadownet._versions import KnowsItsVersion
 from sk_shadownet._weights import check_total
-from sk_shadownet.exceptions import ExportError, HardwareWarning
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._compare import HardwareComparison, answers, check_truth, compare_outputs
 from sk_shadownet.fpga._compare_signal import compare_signals
 from sk_shadownet.fpga._config import FPGAConfig
@@ -209,6 +209,7 @@ class FPGAModel(KnowsItsVersion):
             If the cut is missing or not asked for.
         """
         self._require_output("trigger", "trigger")
+        self._require_own_cut(cut)
         return self._outputs(X, cut)[:, 0] > 0
 
     @property
@@ -334,6 +335,7 @@ class FPGAModel(KnowsItsVersion):
         if self._score is not None:
             from sk_shadownet.fpga._scored import compare_scores
 
+            self._require_own_cut(cut)
             return compare_scores(self, rows, truth, weight, cut, rates=rates, pos_label=pos_label)
         float_outputs, outputs = self._model.network.forward(rows), self._device.outputs(rows)
         return compare_outputs(
@@ -374,6 +376,7 @@ class FPGAModel(KnowsItsVersion):
         ExportError
             If the project is hls4ml's C++: :meth:`predict` emulates it.
         """
+        self._require_own_cut(cut)
         return self._device.simulate(self._model.select(X), engine, cut)
 
     def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
@@ -428,6 +431,15 @@ class FPGAModel(KnowsItsVersion):
         outputs = self._device.outputs(rows, cut)
         self._warn_of_inputs_outside(rows)
         return outputs
+
+    def _require_own_cut(self, cut: Any) -> None:
+        """Refuse a cut that `threshold` has found for the score of another signal."""
+        meant = getattr(cut, "signal", None)
+        if meant is not None and meant != self.signal:
+            raise InvalidParameterError(
+                f"the cut was found for the signal {meant!r}, but this hardware's score is that of "
+                f"{self.signal!r}; find it anew with pos_label={self.signal!r}."
+            )
 
     def _warn_of_inputs_outside(self, rows: FloatArray) -> None:
         outside = self.plan.inputs.overflows(rows)

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
-from sk_shadownet.exceptions import ExportError
+from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._fixed_point import make_layer
@@ -409,3 +409,31 @@ def test_nothing_is_left_of_an_export_whose_emulator_cannot_be_written(tmp_path,
     with pytest.raises(ExportError, match="too many bits"):
         export(tmp_path / "fw", cut=5)
     assert not (tmp_path / "fw").exists()
+
+
+def test_a_cut_brings_its_signal_and_goes_into_no_trigger_of_another(tmp_path):
+    rng = np.random.default_rng(0)
+    y = np.where(rng.uniform(size=3000) < 0.2, "a_signal", "rest")
+    X = rng.normal(size=(3000, 4)) + (y == "a_signal")[:, None]
+    clf = ShadowMLPClassifier((6,), max_epochs=5, random_state=0).fit(X, y)
+    decision = clf.to_fpga(tmp_path / "decision", backend="verilog", output="decision")
+    cut = decision.threshold(X, y, rate=0.02, pos_label="a_signal")
+    trigger = clf.to_fpga(tmp_path / "trigger", backend="verilog", output="trigger", cut=cut)
+    assert trigger.signal == "a_signal"
+    passed = trigger.trigger(X)
+    assert passed[y == "rest"].mean() == pytest.approx(cut.rate)
+    assert passed[y == "a_signal"].mean() == pytest.approx(cut.efficiency)
+    with pytest.raises(InvalidParameterError, match="found for the signal 'a_signal', but signal='rest'"):
+        clf.to_fpga(tmp_path / "no", backend="verilog", output="trigger", cut=cut, signal="rest")
+    port = clf.to_fpga(tmp_path / "port", backend="verilog", output="trigger", cut="port")
+    with pytest.raises(InvalidParameterError, match="this hardware's score is that of 'rest'"):
+        port.trigger(X, cut)
+
+
+def test_labels_that_the_network_does_not_know_are_refused_by_compare(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(400, 3))
+    clf = ShadowMLPClassifier((4,), max_epochs=2, random_state=0).fit(X, X[:, 0] > 0)
+    fpga = clf.to_fpga(tmp_path / "fw", backend="verilog", precision=8)
+    with pytest.raises(InvalidDataError, match="y has none of the classes"):
+        fpga.compare(X, np.full(400, "q"))
