@@ -54,9 +54,10 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP):  # type: ignore[misc]
         What "auto" sizes may give up for a smaller network, of the loss or of `scoring`: the cheapest network
         is taken that is behind the best one by no more than this. "1-se": the standard error of the best one
         [4]_. "1-se-paired": the standard error of the difference of the two, mostly less. "auto": the same,
-        or a hundredth where that is more, of what a constant answer would lose or of the best score. A float,
-        at least 0: of a score a difference; of a loss a share of what a constant answer would lose. Where
-        both inputs and hidden widths are "auto", half of it goes into hidden widths; then the fewest inputs
+        or a hundredth where that is more, of what a constant answer would lose or of the best score; with
+        `scoring` it is asked of the score and of the loss. A float, at least 0: of a score a difference; of a
+        loss a share of what a constant answer would lose. Where both inputs and hidden widths are "auto",
+        half of it goes into hidden widths; then the fewest inputs
         within all of it are taken. Losses and scores are those of the validation rows, or of the training
         rows where there are none.
     scoring : str, callable or None, default=None
