@@ -47,7 +47,8 @@ def predict_in_blocks(
     linear = [layer for layer in module if isinstance(layer, nn.Linear)]
     outputs = np.empty((len(X), linear[-1].out_features))
     widest = max(layer.weight.numel() for layer in linear)
-    with torch.no_grad(), thread_limit(widest * BLOCK_ROWS):
+    # Within the caller's autocast the answers would be of half the digits.
+    with torch.no_grad(), torch.autocast("cpu", enabled=False), thread_limit(widest * BLOCK_ROWS):
         for start in range(0, len(X), BLOCK_ROWS):
             rows = as_tensor(X[start : start + BLOCK_ROWS]).index_select(1, wanted)
             block = nn.functional.pad(rows, (0, 0, 0, BLOCK_ROWS - len(rows)))

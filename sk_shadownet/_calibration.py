@@ -106,7 +106,8 @@ def _results(module: nn.Sequential, x: torch.Tensor) -> npt.NDArray[np.float32]:
     """Inputs and every linear layer's results side by side."""
     columns = [x]
     for layer in module:
-        x = layer(x)
+        with torch.autocast("cpu", enabled=False):  # the caller's would know ranges to few digits
+            x = layer(x)
         if isinstance(layer, nn.Linear):
             columns.append(x)
     result: npt.NDArray[np.float32] = torch.cat(columns, dim=1).numpy()

@@ -367,3 +367,16 @@ def test_a_fit_within_autocast_is_the_fit_without(dtype):
     with torch.autocast("cpu", dtype=dtype):
         within = ShadowMLPClassifier((8,), **parameters).fit(X, y)
     np.testing.assert_array_equal(plain.predict_proba(X), within.predict_proba(X))
+
+
+def test_answers_within_autocast_are_those_without():
+    X, y = make_classification(300, 6, random_state=0)
+
+    def fitted():
+        return ShadowMLPClassifier((8,), n_features_to_select=2, max_epochs=3, random_state=0).fit(X, y)
+
+    clf = fitted()
+    with torch.autocast("cpu"):
+        within, again = clf.predict_proba(X), fitted()
+    np.testing.assert_array_equal(within, clf.predict_proba(X))
+    np.testing.assert_array_equal(again.calibration_rows_, clf.calibration_rows_)
