@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 
 __all__ = ["thread_limit"]
 
@@ -13,6 +16,8 @@ __all__ = ["thread_limit"]
 # than it saves: between 256 rows x 512 x 512 (one thread faster) and 1024 x 1024 (two faster).
 WORTH_A_SECOND_THREAD = 2e8
 
+# OpenMP's number for "give all back".
+_PAUSE_HARD = 2
 # What torch was set to when the outermost limit began; None outside of all.
 _CALLERS: ContextVar[int | None] = ContextVar("threads_of_the_caller", default=None)
 # A process forked from this one believes in threads that it does not have; what it hands them waits for ever.
@@ -43,9 +48,32 @@ def thread_limit(n_multiplications: float = 0) -> Iterator[None]:
         torch.set_num_threads(1)
     elif callers is not None:
         torch.set_num_threads(callers)
+    found = _count()
     try:
         yield
     finally:
+        if os.getpid() == _PROCESS and _count() > found:
+            _end_idle_threads()
         _CALLERS.reset(token)
         if torch.get_num_threads() != before:
             torch.set_num_threads(before)
+
+
+def _count() -> int:
+    """Threads that the process has, where the system tells; else 0."""
+    try:
+        return sum(1 for _ in Path("/proc/self/task").iterdir())
+    except OSError:
+        return 0
+
+
+def _end_idle_threads() -> None:
+    """End the threads that OpenMP keeps for this thread's next loop; they start anew when they are needed.
+
+    OpenMP 5.0 has a call for it. Where torch brings another library than GNU's, they stay.
+    """
+    import torch
+
+    library = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(str(library)).omp_pause_resource_all(_PAUSE_HARD)

@@ -112,6 +112,18 @@ def test_no_public_call_leaves_threads_behind():
     assert _run(warm + tries) == ""
 
 
+@pytest.mark.slow
+def test_layers_that_are_worth_several_threads_leave_none_behind():
+    program = """
+X, y = np.random.default_rng(0).normal(size=(600, 400)).astype("f4"), np.arange(600) % 2
+warm = torch.zeros(1)
+before = threads()
+network = ShadowMLPClassifier((2000, 8), batch_size=300, max_epochs=1, random_state=0).fit(X, y)
+print(threads() - before)
+"""
+    assert _run(program) == "0"
+
+
 FORKS = {
     "fit": "fitted(n_features_to_select=20)",
     "predict": "network.predict(many)",
