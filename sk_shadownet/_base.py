@@ -24,8 +24,7 @@ from sk_shadownet._checks import check_flag
 from sk_shadownet._frontier import Fitted, Frontier
 from sk_shadownet._parameters import plan_run
 from sk_shadownet._scores import LOG_RULES, shares
-from sk_shadownet._scoring import row_scoring
-from sk_shadownet._settling import export_options, other_point, settle, warn_of_few_rows
+from sk_shadownet._settling import export_options, other_point, rounded_module, settle, warn_of_few_rows
 from sk_shadownet._table import Table, dense_numbers, split_rows, standardisation
 from sk_shadownet._threads import thread_limit
 from sk_shadownet._training import (
@@ -223,17 +222,8 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
 
     def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         """Continue the small network's training through the hardware's own arithmetic."""
-        from sk_shadownet.fpga import quantized_module
-
         columns = np.flatnonzero(self.support_)
-        fixed = quantized_module(
-            self.module_,
-            self.calibration_rows_,
-            self.quantization,
-            task=self._task,
-            targets=getattr(self, "calibration_targets_", None),
-            scoring=row_scoring(self.scoring, getattr(self, "classes_", None)),
-        )
+        fixed = rounded_module(self)
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
         finished: Any

@@ -25,9 +25,9 @@ from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, FewRowsWarning, InvalidParameterError
 
 if TYPE_CHECKING:
-    from sk_shadownet.fpga import FixedPointPlan, FPGAConfig
+    from sk_shadownet.fpga import FixedPointPlan, FixedPointSequential, FPGAConfig
 
-__all__ = ["Judge", "Thin", "export_options", "other_point", "settle", "warn_of_few_rows"]
+__all__ = ["Judge", "Thin", "export_options", "other_point", "rounded_module", "settle", "warn_of_few_rows"]
 
 # Trains networks with fewer inputs than the first, fewest first; compares them and then all of the sequence.
 Thin = Callable[[Fitted, Sequence[Fitted]], tuple[list[Fitted], Comparison] | None]
@@ -165,11 +165,11 @@ def _configuration(estimator: Any) -> FPGAConfig:
     return replace(config, precision="auto") if hasattr(estimator, "fixed_point_plan_") else config
 
 
-def _round(estimator: Any) -> None:
-    """Give the estimator a plan in fixed point without training in it."""
+def rounded_module(estimator: Any) -> FixedPointSequential:
+    """The estimator's network in the fixed point that `quantization` asks for, not yet trained in it."""
     from sk_shadownet.fpga import quantized_module
 
-    fixed = quantized_module(
+    return quantized_module(
         estimator.module_,
         estimator.calibration_rows_,
         estimator.quantization,
@@ -177,6 +177,11 @@ def _round(estimator: Any) -> None:
         targets=getattr(estimator, "calibration_targets_", None),
         scoring=row_scoring(estimator.scoring, getattr(estimator, "classes_", None)),
     )
+
+
+def _round(estimator: Any) -> None:
+    """Give the estimator a plan in fixed point without training in it."""
+    fixed = rounded_module(estimator)
     estimator.module_ = fixed.to_sequential()
     estimator.fixed_point_plan_ = fixed.plan()
 

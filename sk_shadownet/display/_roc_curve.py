@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta
 from sklearn.metrics import roc_curve
 
 from sk_shadownet._checks import check_real
+from sk_shadownet._efficiency import clopper_pearson
 from sk_shadownet._weights import check_total
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -131,21 +131,13 @@ class RocCurve:
         another question: `rate` times `n_background` rows, or fewer, are what it rests on.
         """
         confidence = check_real("confidence", confidence, 0, 1, open_low=True, open_high=True)
-        return clopper_pearson(self.efficiency_at(rate) * self.n_signal, self.n_signal, confidence)
+        low, high = clopper_pearson(self.efficiency_at(rate) * self.n_signal, self.n_signal, confidence)
+        return float(low), float(high)
 
     def _cut_at(self, rate: float) -> int:
         rate = check_real("rate", rate, 0, 1, open_low=True, open_high=True)
         passed = np.maximum.accumulate(self.fpr)
         return int(np.searchsorted(passed, rate * (1.0 + ROUNDING), side="right")) - 1
-
-
-def clopper_pearson(passed: float, total: float, confidence: float) -> tuple[float, float]:
-    """Central interval of an efficiency of which `passed` of `total` rows are known (Biometrika 26, 1934)."""
-    # Negative weights can bring the rows that pass outside of what is possible.
-    passed, tail = min(max(passed, 0.0), total), (1.0 - confidence) / 2
-    low = float(beta.ppf(tail, passed, total - passed + 1)) if passed > 0 else 0.0
-    high = float(beta.ppf(1.0 - tail, passed + 1, total - passed)) if passed < total else 1.0
-    return low, high
 
 
 def score_columns(name: str, values: Any, known: npt.NDArray[Any], truth: npt.NDArray[Any]) -> FloatArray:

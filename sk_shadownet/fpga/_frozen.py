@@ -23,7 +23,7 @@ from sk_shadownet.fpga._search import Task, judge_of
 
 __all__ = ["Drift", "drift_lines", "frozen_plan", "warn_of_drift"]
 
-#: Share of rows beyond an input's range, or of weights beyond theirs, from which on an export warns.
+#: Share of rows beyond the range of an input, or of an output, from which on an export warns.
 WORTH_A_WARNING = 0.01
 
 
@@ -63,11 +63,6 @@ class Drift:
     n_saturated_weights: int
     n_wider_biases: int
     loss: float
-
-    @property
-    def saturated_share(self) -> float:
-        """Share of weights that are cut off."""
-        return self.n_saturated_weights / self.n_weights
 
     def __str__(self) -> str:
         beyond = [f"{name} beyond its range in {share:.2%}" for name, share in self.inputs.items() if share]
