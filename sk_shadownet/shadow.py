@@ -460,7 +460,10 @@ class ShadowNetwork(nn.Module):
         seen = (id(optimizer), len(getattr(optimizer, "state", ())))
         if seen == self._checked:
             return
+        self._require(optimizer)
         self._checked = seen
+
+    def _require(self, optimizer: torch.optim.Optimizer) -> None:
         check_optimizer(optimizer)
         held = {id(p) for group in optimizer.param_groups for p in group["params"]}
         if not any(id(p) in held for p in self.module.parameters()):
@@ -470,7 +473,7 @@ class ShadowNetwork(nn.Module):
 
     def _cut(self, optimizer: torch.optim.Optimizer) -> None:
         """Cut the copy itself, with the optimizer's state."""
-        self._check(optimizer)
+        self._require(optimizer)  # whatever was checked before: an id is given anew to later objects
         self.module = self._small(self.module, optimizer)
         self._driver.release()
         self._select = self._selection()

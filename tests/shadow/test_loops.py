@@ -340,8 +340,10 @@ def test_an_optimizer_of_the_users_own_module_is_noticed():
         train(shadow, torch.optim.SGD(module.parameters(), lr=0.1), pass_optimizer=False)
     other = lay(module)
     train(other, torch.optim.SGD(other.parameters(), lr=0.1), n_steps=29)
+    stranger = torch.optim.SGD(module.parameters(), lr=0.1)
+    other._checked = (id(stranger), 0)  # of an optimizer that is gone: its id is given anew
     with pytest.raises(InvalidParameterError, match=r"holds no weight of the shadow"):
-        other.prune(torch.optim.SGD(module.parameters(), lr=0.1))
+        other.prune(stranger)
 
 
 def test_a_loop_that_shows_no_gradient_chooses_no_units():
