@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sk_shadownet._frontier import Frontier, FrontierPoint
-    from sk_shadownet._training._shadow_pruning import ShadowPruning
+    from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
     from sk_shadownet.architecture import Architecture
+    from sk_shadownet.callbacks import ShadowPruning
     from sk_shadownet.classifier import ShadowMLPClassifier
     from sk_shadownet.regressor import ShadowMLPRegressor
     from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
@@ -30,13 +30,13 @@ __version__ = "0.2.0.dev0"
 # Imported when asked for: a PyTorch user's ShadowNetwork needs neither scikit-learn nor skorch.
 _HOMES = {
     "Architecture": "architecture",
-    "Frontier": "_frontier",
-    "FrontierPoint": "_frontier",
+    "Frontier": "_estimator.frontier",
+    "FrontierPoint": "_estimator.frontier",
     "SelectFeatures": "shadow",
     "ShadowMLPClassifier": "classifier",
     "ShadowMLPRegressor": "regressor",
     "ShadowNetwork": "shadow",
-    "ShadowPruning": "_training._shadow_pruning",
+    "ShadowPruning": "callbacks",
 }
 
 

@@ -17,10 +17,10 @@ import torch
 from sklearn.pipeline import Pipeline
 
 from sk_shadownet import __version__
-from sk_shadownet._main_job import Result, as_records, compare, export, table
+from sk_shadownet._demo import Result, as_records, compare, export, table
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ShadowNetError
-from sk_shadownet.fpga._project import replacing_folder
+from sk_shadownet.fpga._output_folder import replacing_folder
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -11,12 +11,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d, validate_data
 
-from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
-from sk_shadownet._blocks import probabilities
-from sk_shadownet._checks import check_seed
-from sk_shadownet._table import Table, dense_numbers, merge_equal_rows, scaled_weights
-from sk_shadownet._training import CrossEntropy, Loss
-from sk_shadownet._weights import check_total, class_factors, class_sums
+from sk_shadownet._estimator.base import BaseShadowMLP, as_numpy, check_continuation
+from sk_shadownet._estimator.prediction import probabilities
+from sk_shadownet._estimator.table import Table, dense_numbers, merge_equal_rows, scaled_weights
+from sk_shadownet._metrics.sample_weight import check_total, class_factors, class_sums
+from sk_shadownet._training.losses import CrossEntropy, Loss
+from sk_shadownet._validation import check_seed
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["ShadowMLPClassifier"]

@@ -7,16 +7,16 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._checks import check_real
-from sk_shadownet._efficiency import CutTable, Efficiency, clopper_pearson
-from sk_shadownet._rate_scorers import (
+from sk_shadownet._metrics.efficiency import CutTable, Efficiency, clopper_pearson
+from sk_shadownet._metrics.rate_scorers import (
     BackgroundRejection,
     SignalEfficiency,
     best_efficiency,
     best_rejection,
     checked_table,
 )
-from sk_shadownet._signal import check_labels, signal_of, signal_rows
+from sk_shadownet._metrics.signal import check_labels, signal_of, signal_rows
+from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["Efficiency", "background_rejection", "efficiency_interval", "signal_efficiency"]

@@ -13,11 +13,13 @@ from scipy import sparse
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
-from sk_shadownet._base import BaseShadowMLP, as_numpy, check_continuation
-from sk_shadownet._checks import check_choice, check_seed
-from sk_shadownet._table import Table, dense_numbers, merge_equal_rows, scaled_weights, target_units
-from sk_shadownet._training import LOSSES, PointLoss, Rows, Run
-from sk_shadownet._weights import check_total
+from sk_shadownet._estimator.base import BaseShadowMLP, as_numpy, check_continuation
+from sk_shadownet._estimator.table import Table, dense_numbers, merge_equal_rows, scaled_weights, target_units
+from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._pruning.run import Run
+from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.losses import LOSSES, PointLoss
+from sk_shadownet._validation import check_choice, check_seed
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["ShadowMLPRegressor"]

@@ -15,7 +15,19 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from sk_shadownet._checks import (
+from sk_shadownet._gating.controller import Driver
+from sk_shadownet._gating.importance import ScoreRule
+from sk_shadownet._graph.budget import free_layers
+from sk_shadownet._graph.cut import check_optimizer, cut_module
+from sk_shadownet._graph.dependencies import describe
+from sk_shadownet._graph.description import Description, UnitLayer
+from sk_shadownet._graph.hooks import remove_gates
+from sk_shadownet._graph.sequential import ChainLink, chain_links, to_sequential
+from sk_shadownet._graph.targets import Wish, resolve_targets
+from sk_shadownet._graph.trace import trace
+from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._validation import (
     check_choice,
     check_flag,
     check_integer,
@@ -23,18 +35,6 @@ from sk_shadownet._checks import (
     check_sequence,
     resolve_rule,
 )
-from sk_shadownet._graph._budget import free_layers
-from sk_shadownet._graph._cut import check_optimizer, cut_module
-from sk_shadownet._graph._description import Description, UnitLayer
-from sk_shadownet._graph._driver import Driver
-from sk_shadownet._graph._gating import remove_gates
-from sk_shadownet._graph._plain import plain_copy, unwrapped
-from sk_shadownet._graph._sequential import ChainLink, chain_links, to_sequential
-from sk_shadownet._graph._targets import Wish, resolve_targets
-from sk_shadownet._graph._trace import trace
-from sk_shadownet._graph._units import describe
-from sk_shadownet._scores import ScoreRule
-from sk_shadownet._threads import thread_limit
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["SelectFeatures", "ShadowNetwork"]

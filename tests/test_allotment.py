@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._allotment import Allotment
-from sk_shadownet._budget import Budget, Limit
-from sk_shadownet._layer_shadow import LayerShadow
-from sk_shadownet._schedule import Closing
+from sk_shadownet._budget.knapsack import Budget, Limit
+from sk_shadownet._budget.schedule import Allotment
+from sk_shadownet._gating.layer import LayerShadow
+from sk_shadownet._gating.schedule import Closing
 from sk_shadownet.architecture import count_multiplications, count_parameters
 
 CLOSING = Closing(start=0.1, end=0.5)

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-import sk_shadownet._training._branching as branching
+import sk_shadownet._pruning.subnetwork_sampling as branching
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._mlp import ShadowedMLP
+from sk_shadownet._mlp.gated import ShadowedMLP
 
 X = torch.randn(300, 6, generator=torch.Generator().manual_seed(0)).numpy()
 y = [0, 1, 2] * 100

@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor, _calibration
-from sk_shadownet._calibration import SAMPLE_ROWS, calibration_rows, sample_rows
+from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._estimator import calibration as _calibration
+from sk_shadownet._estimator.calibration import SAMPLE_ROWS, calibration_rows, sample_rows
 
 
 def ranges(module, x):

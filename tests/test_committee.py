@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
-from sk_shadownet._schedule import Closing
-from sk_shadownet._scores import LogFisher
-from sk_shadownet._training import CrossEntropy, Rows, Run, train
+from sk_shadownet._gating.importance import LogFisher
+from sk_shadownet._gating.schedule import Closing
+from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._pruning.run import Run, train
+from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.losses import CrossEntropy
 
 activations = st.sampled_from(sorted(ACTIVATIONS))
 

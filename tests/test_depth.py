@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_classification
 
 from sk_shadownet import Architecture, ShadowMLPClassifier
-from sk_shadownet._depth import bend_worth, without_layer
+from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._html import panel
-from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._training import CrossEntropy
-from sk_shadownet._view import estimator_view
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.layer_removal import bend_worth, without_layer
+from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet.display import ArchitectureDisplay
 
 widths = st.lists(st.integers(1, 6), min_size=3, max_size=5).map(tuple)

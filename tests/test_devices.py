@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sk_shadownet._training import Rows
-from sk_shadownet._training._rows import Probes, iterate, some_rows
+from sk_shadownet._training.dataset import Probes, Rows, iterate, some_rows
 
 
 @pytest.fixture

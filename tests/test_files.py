@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from torch import nn
 
-from sk_shadownet._files import replacing_file
+from sk_shadownet._system.files import replacing_file
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import to_fpga
 

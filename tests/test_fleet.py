@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._fleet import Fleet
-from sk_shadownet._grouping import STARTING_COST, group_sizes
-from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
-from sk_shadownet._padding import hands_on, lengthened
-from sk_shadownet._pruning import cut, member
-from sk_shadownet._training import CrossEntropy
+from sk_shadownet._mlp.bucketing import STARTING_COST, group_sizes
+from sk_shadownet._mlp.cut import cut, member
+from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._mlp.padded import hands_on, lengthened
+from sk_shadownet._mlp.population import Fleet
+from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet.architecture import count_multiplications
 
 N_COLUMNS, N_CLASSES = 7, 3

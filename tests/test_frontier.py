@@ -24,9 +24,9 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._frontier import Frontier, FrontierPoint, choose
-from sk_shadownet._settling import warn_of_few_rows
-from sk_shadownet._training import Comparison
+from sk_shadownet._estimator.frontier import Frontier, FrontierPoint, choose
+from sk_shadownet._estimator.model_selection import warn_of_few_rows
+from sk_shadownet._pruning.results import Comparison
 from sk_shadownet.exceptions import FewRowsWarning, InvalidParameterError, TrainingInterruptedWarning
 from sk_shadownet.fpga import FPGAConfig
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import approx_fprime
 
-from sk_shadownet._gates import budget_gradient, exact_budget_sigmoid, hard_mask
+from sk_shadownet._gating.gates import budget_gradient, exact_budget_sigmoid, hard_mask
 
 scores = hnp.arrays(
     np.float64, st.tuples(st.integers(1, 3), st.integers(1, 40)), elements=st.floats(-50, 50, width=32)

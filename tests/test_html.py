@@ -241,7 +241,7 @@ def test_every_resource_has_its_source(fpga):
 
 def test_what_a_tool_measured_is_shown_with_the_tool(fpga, monkeypatch):
     from sk_shadownet.fpga import FPGAModel
-    from sk_shadownet.fpga._synthesis_report import Figure, Source, SynthesisReport
+    from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
     source = Source("yosys", "0.23", "xcup", "synthesis", "5d1c" * 16)
     report = SynthesisReport({"lut": Figure(51336.0, source), "fmax_mhz": Figure(42.57, source)})

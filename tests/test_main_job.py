@@ -15,8 +15,8 @@ FAST = ["--hidden", "12", "6", "--target", "6", "4", "--features", "5"]
 @pytest.fixture(autouse=True)
 def few_epochs(monkeypatch):
     """The same job in a few seconds."""
-    monkeypatch.setattr("sk_shadownet._parameters.MIN_EPOCHS", 4)
-    monkeypatch.setattr("sk_shadownet._parameters.MIN_STEPS", 1)
+    monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_EPOCHS", 4)
+    monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_STEPS", 1)
 
 
 def test_it_prints_three_networks_and_keeps_what_a_user_wants(tmp_path, capsys):

@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from sk_shadownet._efficiency import effective_count, measure, predicted
+from sk_shadownet._metrics.efficiency import effective_count, measure, predicted
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.metrics import background_rejection, efficiency_interval, signal_efficiency
 

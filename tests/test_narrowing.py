@@ -7,16 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
-import sk_shadownet._training._branching as branching
+import sk_shadownet._pruning.subnetwork_sampling as branching
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._checks import resolve_rule
-from sk_shadownet._fleet import Fleet
-from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
-from sk_shadownet._training import CrossEntropy, Rows, Run
-from sk_shadownet._training._branch import Branch
-from sk_shadownet._training._narrowing import STAGES, Narrowing, own_worth
-from sk_shadownet._training._run import build_net
+from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.population import Fleet
+from sk_shadownet._pruning.iterative_pruning import STAGES, Narrowing, own_worth
+from sk_shadownet._pruning.run import Run, build_net
+from sk_shadownet._pruning.subnetwork import Branch
+from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.losses import CrossEntropy
+from sk_shadownet._validation import resolve_rule
 
 EPOCHS = 20
 

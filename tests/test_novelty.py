@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._allotment import NEW_ENOUGH
-from sk_shadownet._layer_shadow import LayerShadow
-from sk_shadownet._novelty import novelty, overlap
-from sk_shadownet._schedule import INPUT_CLOSING
-from sk_shadownet._scores import LogFisher
-from sk_shadownet._training import _overlap
-from sk_shadownet._training._rows import Rows
+from sk_shadownet._budget import correlations as _overlap
+from sk_shadownet._budget.redundancy import novelty, overlap
+from sk_shadownet._budget.schedule import NEW_ENOUGH
+from sk_shadownet._gating.importance import LogFisher
+from sk_shadownet._gating.layer import LayerShadow
+from sk_shadownet._gating.schedule import INPUT_CLOSING
+from sk_shadownet._training.dataset import Rows
 
 seeds = st.integers(0, 2**31)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._tools.programs import has_tool
 
 HERE = Path(__file__).parents[1]
 #: The how-to guides are doctests, and the tutorials print scripts of examples/.

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._layer_shadow import N_PROBES, LayerShadow
-from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._schedule import Closing
-from sk_shadownet._scores import LogFisher
-from sk_shadownet._training._rows import Probes, Rows
+from sk_shadownet._gating.importance import LogFisher
+from sk_shadownet._gating.layer import N_PROBES, LayerShadow
+from sk_shadownet._gating.schedule import Closing
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._training.dataset import Probes, Rows
 
 RNG = np.random.default_rng(0)
 N_FEATURES = 20

@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._training._progress import PhaseLog
+from sk_shadownet._training.progress import PhaseLog
 from sk_shadownet.exceptions import TrainingDivergedError
 
 X = np.random.default_rng(0).normal(size=(300, 6))

@@ -8,9 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._gates import hard_mask
-from sk_shadownet._mlp import ACTIVATIONS, ShadowedMLP
-from sk_shadownet._pruning import cut
+from sk_shadownet._gating.gates import hard_mask
+from sk_shadownet._mlp.cut import cut
+from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
 
 
 def random_masks(rng, network):

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from skorch.callbacks import EpochScoring
 
 from sk_shadownet import ShadowMLPRegressor
-from sk_shadownet._training import LOSSES
+from sk_shadownet._training.losses import LOSSES
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 

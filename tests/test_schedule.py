@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_shadownet._schedule import Closing, LearningRate
+from sk_shadownet._gating.schedule import Closing, LearningRate
 
 progress = st.floats(0, 1)
 

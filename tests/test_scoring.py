@@ -22,7 +22,7 @@ from sklearn.metrics import (
 from sklearn.model_selection import GridSearchCV
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._scoring import N_GROUPS, Answers, Scoring, check_scoring
+from sk_shadownet._metrics.scoring import N_GROUPS, Answers, Scoring, check_scoring
 from sk_shadownet.display import FrontierDisplay, ShrinkageDisplay
 from sk_shadownet.exceptions import FewRowsWarning, InvalidParameterError
 

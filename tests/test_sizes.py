@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._schedule import BUDGET_CLOSING, SPREAD_CLOSING
-from sk_shadownet._settling import settle
-from sk_shadownet._sizes import exact_widths, plan_sizes
+from sk_shadownet._estimator.model_selection import settle
+from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
+from sk_shadownet._gating.schedule import BUDGET_CLOSING, SPREAD_CLOSING
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
@@ -194,7 +194,7 @@ def test_a_second_run_counts_its_own_networks_and_not_the_first_ones_plan(monkey
 
     runs = []
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
-    monkeypatch.setattr("sk_shadownet._base.settle", twice)
+    monkeypatch.setattr("sk_shadownet._estimator.base.settle", twice)
     small(budget={"lut": 500}, fpga=FPGAConfig(backend="verilog"), quantization=6).fit(X, Y)
     assert runs == [None, None]
     assert all(counted)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sk_shadownet import _table
-from sk_shadownet._table import (
+from sk_shadownet._estimator import table as _table
+from sk_shadownet._estimator.table import (
     MERGE_UP_TO,
     Table,
     merge_equal_rows,

@@ -7,12 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy
 
-import sk_shadownet._training._loss as losses
-import sk_shadownet._training._net as nets
+import sk_shadownet._training.losses as losses
+import sk_shadownet._training.net as nets
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._training import CrossEntropy
-from sk_shadownet._training._loss import LOSSES
-from sk_shadownet._training._teaching import equal_say, say_of
+from sk_shadownet._pruning.distillation import equal_say, say_of
+from sk_shadownet._training.losses import LOSSES, CrossEntropy
 
 SEEDS = st.integers(0, 2**32 - 1)
 SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 8), st.integers(2, 6))

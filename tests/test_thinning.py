@@ -7,13 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
-import sk_shadownet._training._thinning as thinning
+import sk_shadownet._pruning.feature_elimination as thinning
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._checks import resolve_rule
-from sk_shadownet._frontier import choose
-from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._schedule import HIDDEN_CLOSING, INPUT_CLOSING
-from sk_shadownet._training import Comparison, CrossEntropy, Rows, Run, thin
+from sk_shadownet._estimator.frontier import choose
+from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._pruning.feature_elimination import thin
+from sk_shadownet._pruning.results import Comparison
+from sk_shadownet._pruning.run import Run
+from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.losses import CrossEntropy
+from sk_shadownet._validation import resolve_rule
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 RNG = np.random.default_rng(0)

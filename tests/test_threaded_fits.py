@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_classification
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._mlp import ShadowedMLP
-from sk_shadownet._random import normal, own_generators
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._system.random import normal, own_generators
 
 X, Y = make_classification(400, 10, n_informative=4, random_state=0)
 

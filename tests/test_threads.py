@@ -153,7 +153,7 @@ def call(program):
 
 def test_a_limit_gives_the_callers_threads_back_within_and_after():
     counts = """
-from sk_shadownet._threads import thread_limit
+from sk_shadownet._system.threads import thread_limit
 torch.set_num_threads(2)
 seen = []
 with thread_limit():

@@ -19,13 +19,13 @@ import numpy as np
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._clock import adder_levels_for
-from sk_shadownet.fpga._fixed_point import FixedPointPlan
-from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
-from sk_shadownet.fpga._plan import Planner
-from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._rtl import design_rtl, write_rtl
-from sk_shadownet.fpga._synthesis import synthesize
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.timing import adder_levels_for
+from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import parse_precision
+from sk_shadownet.fpga._tools.synthesis import synthesize
 
 
 def random_network(random: np.random.Generator, widths: list[int]) -> FloatNetwork:

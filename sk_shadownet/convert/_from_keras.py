@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet._checks import check_flag
-from sk_shadownet.convert._chain import Chain, reading
-from sk_shadownet.convert._doors import import_keras
+from sk_shadownet._validation import check_flag
+from sk_shadownet.convert._builder import Chain, reading
 from sk_shadownet.convert._keras_graph import Arithmetic, KerasLayer, layers_in_order
 from sk_shadownet.convert._onnx_activations import clipped
+from sk_shadownet.convert._optional_imports import import_keras
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["from_keras"]

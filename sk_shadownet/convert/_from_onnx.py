@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet._checks import check_flag
-from sk_shadownet.convert._chain import Chain, reading
-from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet._validation import check_flag
+from sk_shadownet.convert._builder import Chain, reading
 from sk_shadownet.convert._onnx_activations import clipped, recognise
-from sk_shadownet.convert._onnx_arranging import read_arrangement
+from sk_shadownet.convert._onnx_columns import read_arrangement
 from sk_shadownet.convert._onnx_graph import ARRANGING, Graph, Node, Step
+from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["from_onnx"]

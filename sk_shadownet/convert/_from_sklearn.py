@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import nn
 
-from sk_shadownet._checks import check_flag
 from sk_shadownet._pipeline import fold_steps, split_pipeline
-from sk_shadownet.convert._chain import Chain
+from sk_shadownet._validation import check_flag
+from sk_shadownet.convert._builder import Chain
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["from_sklearn"]

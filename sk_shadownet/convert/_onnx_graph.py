@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["ARRANGING", "Graph", "Node", "Step"]

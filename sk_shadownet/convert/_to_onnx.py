@@ -11,20 +11,20 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sk_shadownet._checks import check_choice
-from sk_shadownet._files import replacing_file
-from sk_shadownet._threads import thread_limit
-from sk_shadownet.convert._chain import reading
-from sk_shadownet.convert._doors import import_onnx
+from sk_shadownet._system.files import replacing_file
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._validation import check_choice
+from sk_shadownet.convert._builder import reading
 from sk_shadownet.convert._fixed_point import FixedNetwork, read_fixed
-from sk_shadownet.convert._network import (
+from sk_shadownet.convert._onnx_fixed import exact_ending, write_plan, write_score
+from sk_shadownet.convert._optional_imports import import_onnx
+from sk_shadownet.convert._source import (
     PASSED_OVER,
     Network,
     check_output,
     read_network,
     require_plain_softplus,
 )
-from sk_shadownet.convert._onnx_fixed import exact_ending, write_plan, write_score
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]

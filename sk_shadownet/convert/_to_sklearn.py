@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet._checks import check_choice
-from sk_shadownet._threads import thread_limit
-from sk_shadownet.convert._chain import reading
-from sk_shadownet.convert._network import PASSED_OVER, Network, read_network
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._validation import check_choice
+from sk_shadownet.convert._builder import reading
+from sk_shadownet.convert._source import PASSED_OVER, Network, read_network
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_sklearn"]

@@ -126,7 +126,7 @@ def load_lhc_jets(
     >>> [int((y == c).sum()) for c in range(5)]
     [2000, 2000, 2000, 2000, 2000]
     """
-    from sk_shadownet._checks import check_flag
+    from sk_shadownet._validation import check_flag
 
     check_subset(subset)
     check_flag("return_X_y", return_X_y)

@@ -119,7 +119,7 @@ def fetch_lhc_jets(
     >>> jets.X_train.shape  # doctest: +SKIP
     (664000, 16)
     """
-    from sk_shadownet._checks import check_flag
+    from sk_shadownet._validation import check_flag
 
     check_subset(subset)
     _check_retries(n_retries, delay)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import is_classifier
 
-from sk_shadownet._checks import check_flag, check_integer
-from sk_shadownet._threads import thread_limit
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._validation import check_flag, check_integer
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.display._axes import colour, ink, safe_text, single
 from sk_shadownet.display._models import feature_names, shadow_estimator

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._checks import check_choice
+from sk_shadownet._validation import check_choice
 from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink, safe_text, single
 from sk_shadownet.display._judging import judged, scorer_name
 from sk_shadownet.display._models import shadow_estimator

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.special import expit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
-from sk_shadownet._checks import check_sequence
+from sk_shadownet._validation import check_sequence
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAModel
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._checks import check_choice, check_real
+from sk_shadownet._validation import check_choice, check_real
 from sk_shadownet.display._axes import HATCHES, colour, ink, line_on, panels
 from sk_shadownet.display._legend import legend_below, wrapped
 from sk_shadownet.display._models import class_labels, class_scores

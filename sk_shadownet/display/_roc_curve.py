@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
-from sk_shadownet._checks import check_real
-from sk_shadownet._efficiency import clopper_pearson
-from sk_shadownet._weights import check_total
+from sk_shadownet._metrics.efficiency import clopper_pearson
+from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["RocCurve", "make_curve", "score_columns"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._checks import check_integer, check_sequence
+from sk_shadownet._validation import check_integer, check_sequence
 from sk_shadownet.display._axes import colour, ink, panels, safe_text
 from sk_shadownet.display._models import feature_names as names_of
 from sk_shadownet.display._models import shadow_estimator

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sk_shadownet.fpga._compare import HardwareComparison
-    from sk_shadownet.fpga._compare_signal import AtRate, SignalComparison
+    from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
     from sk_shadownet.fpga._config import FPGAConfig
-    from sk_shadownet.fpga._estimate import ResourceEstimate
     from sk_shadownet.fpga._export import to_fpga
-    from sk_shadownet.fpga._fixed_point import FixedPointPlan
-    from sk_shadownet.fpga._formats import FixedFormat
-    from sk_shadownet.fpga._frozen import Drift
-    from sk_shadownet.fpga._handle import FPGAModel
-    from sk_shadownet.fpga._qat import FixedPointSequential, quantized_module
+    from sk_shadownet.fpga._frozen_plan import Drift
+    from sk_shadownet.fpga._model import FPGAModel
+    from sk_shadownet.fpga._quantization.formats import FixedFormat
+    from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+    from sk_shadownet.fpga._quantization.qat import FixedPointSequential, quantized_module
+    from sk_shadownet.fpga._reports.comparison import HardwareComparison
+    from sk_shadownet.fpga._reports.signal_comparison import AtRate, SignalComparison
     from sk_shadownet.fpga._resources import ResourceTable, compare_resources
-    from sk_shadownet.fpga._synthesis_report import SynthesisReport
-    from sk_shadownet.fpga._threshold import Cut, CutRates
+    from sk_shadownet.fpga._tools.report import SynthesisReport
+    from sk_shadownet.fpga._trigger.threshold import Cut, CutRates
 
 __all__ = [
     "AtRate",
@@ -42,22 +42,22 @@ __all__ = [
 #: Each public name's file. They are imported when first asked for, so that `import sk_shadownet.fpga`
 #: stays light.
 _HOME = {
-    "AtRate": "_compare_signal",
-    "Cut": "_threshold",
-    "CutRates": "_threshold",
-    "Drift": "_frozen",
+    "AtRate": "_reports.signal_comparison",
+    "Cut": "_trigger.threshold",
+    "CutRates": "_trigger.threshold",
+    "Drift": "_frozen_plan",
     "FPGAConfig": "_config",
-    "FPGAModel": "_handle",
-    "FixedFormat": "_formats",
-    "FixedPointPlan": "_fixed_point",
-    "FixedPointSequential": "_qat",
-    "HardwareComparison": "_compare",
-    "ResourceEstimate": "_estimate",
+    "FPGAModel": "_model",
+    "FixedFormat": "_quantization.formats",
+    "FixedPointPlan": "_quantization.plan",
+    "FixedPointSequential": "_quantization.qat",
+    "HardwareComparison": "_reports.comparison",
+    "ResourceEstimate": "_codegen.estimate",
     "ResourceTable": "_resources",
-    "SignalComparison": "_compare_signal",
-    "SynthesisReport": "_synthesis_report",
+    "SignalComparison": "_reports.signal_comparison",
+    "SynthesisReport": "_tools.report",
     "compare_resources": "_resources",
-    "quantized_module": "_qat",
+    "quantized_module": "_quantization.qat",
     "to_fpga": "_export",
 }
 

@@ -10,8 +10,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._names import require_top_name
-from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._identifiers import require_top_name
+from sk_shadownet.fpga._quantization.precision import parse_precision
 
 __all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "SCORE_OUTPUTS", "FPGAConfig"]
 

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from sk_shadownet._threads import thread_limit
+from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
+from sk_shadownet.fpga._backends.base import make_device
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
 from sk_shadownet.fpga._decision import Score, score_model
-from sk_shadownet.fpga._device import make_device
 from sk_shadownet.fpga._export import make_plan
-from sk_shadownet.fpga._fixed_point import FixedPointPlan
-from sk_shadownet.fpga._folding import ExportedModel, export_model
+from sk_shadownet.fpga._frontend import ExportedModel, export_model
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["costs_of_random_network", "hardware_costs"]
 

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
-from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
-from sk_shadownet.fpga._folding import ExportedModel
-from sk_shadownet.fpga._formats import FixedFormat, integer_bits
-from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._frontend import ExportedModel
+from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
+from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 
 __all__ = ["Score", "fold_network", "fold_plan", "score_model"]
 

@@ -11,23 +11,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._scoring import row_scoring
-from sk_shadownet._threads import thread_limit
+from sk_shadownet._metrics.scoring import row_scoring
+from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
+from sk_shadownet.fpga._backends.base import Device, make_device
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import score_model
-from sk_shadownet.fpga._device import Device, make_device
-from sk_shadownet.fpga._fidelity import Fidelity
-from sk_shadownet.fpga._fixed_point import FixedPointPlan
-from sk_shadownet.fpga._folding import ExportedModel, export_model
-from sk_shadownet.fpga._frozen import frozen_plan, warn_of_drift
-from sk_shadownet.fpga._handle import FPGAModel
-from sk_shadownet.fpga._handover import write_handover
-from sk_shadownet.fpga._plan import Planner
-from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._project import replacing_folder, require_replaceable
-from sk_shadownet.fpga._readme import write_readme
-from sk_shadownet.fpga._search import Loss, Task, judge_of, search_precision
+from sk_shadownet.fpga._emulator.folder import write_handover
+from sk_shadownet.fpga._frontend import ExportedModel, export_model
+from sk_shadownet.fpga._frozen_plan import frozen_plan, warn_of_drift
+from sk_shadownet.fpga._model import FPGAModel
+from sk_shadownet.fpga._output_folder import replacing_folder, require_replaceable
+from sk_shadownet.fpga._quantization.fidelity import Fidelity
+from sk_shadownet.fpga._quantization.format_search import Loss, Task, judge_of, search_precision
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import parse_precision
+from sk_shadownet.fpga._reports.readme import write_readme
 
 __all__ = ["make_plan", "to_fpga"]
 

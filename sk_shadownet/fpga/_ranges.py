@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._fixed_point import FixedPointPlan
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._handle import FPGAModel
+from sk_shadownet.fpga._model import FPGAModel
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["SignalRange", "plan_and_rows", "signal_ranges"]
 
@@ -65,7 +65,7 @@ def signal_ranges(
 
     Examples
     --------
-    >>> from sk_shadownet.fpga._fixed_point import make_layer
+    >>> from sk_shadownet.fpga._quantization.plan import make_layer
     >>> inputs, narrow = FixedFormat(1, [2, 0], 3), FixedFormat(1, 0, 2)
     >>> layer = make_layer(
     ...     inputs, np.array([[0.5, -0.25]]), narrow, np.zeros(1), narrow, relu=False, activation=None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._estimate import ResourceEstimate
-from sk_shadownet.fpga._handle import FPGAModel
+from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._model import FPGAModel
 
 __all__ = ["ResourceTable", "compare_resources"]
 
@@ -91,7 +91,7 @@ def compare_resources(
 
     Examples
     --------
-    >>> from sk_shadownet.fpga._estimate import estimate_widths
+    >>> from sk_shadownet.fpga._codegen.estimate import estimate_widths
     >>> table = compare_resources(estimate_widths((16, 64, 5)), estimate_widths((8, 16, 5)))
     >>> table.rows[-1]["design"], table.rows[-1]["LUT"] > 4
     ('dense / pruned', True)

@@ -6,7 +6,8 @@ import sys
 import pytest
 from torch import nn
 
-from sk_shadownet.convert import _doors, from_keras, from_onnx, to_keras, to_onnx
+from sk_shadownet.convert import _optional_imports as _doors
+from sk_shadownet.convert import from_keras, from_onnx, to_keras, to_onnx
 from sk_shadownet.exceptions import MissingToolError
 
 NET = nn.Linear(2, 2)

@@ -22,7 +22,7 @@ from sk_shadownet.exceptions import (
     UnsupportedLayerError,
 )
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
-from sk_shadownet.fpga._fixed_point import make_layer
+from sk_shadownet.fpga._quantization.plan import make_layer
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

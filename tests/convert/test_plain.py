@@ -13,7 +13,7 @@ from torch.nn.utils import parametrizations, parametrize, prune
 from sk_shadownet import ShadowMLPClassifier, ShadowNetwork
 from sk_shadownet.convert import to_keras, to_onnx, to_sklearn
 from sk_shadownet.exceptions import ShadowNetError
-from sk_shadownet.fpga._network import FloatNetwork
+from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 
 from .nets import assert_same, run_torch
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sk_shadownet.display import PrecisionDisplay
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan
-from sk_shadownet.fpga._fixed_point import make_layer
+from sk_shadownet.fpga._quantization.plan import make_layer
 from sk_shadownet.fpga._ranges import signal_ranges
 
 from .conftest import small

@@ -6,7 +6,7 @@ import pytest
 from sk_shadownet.display import ResourceDisplay
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import ResourceEstimate, ResourceTable, SynthesisReport
-from sk_shadownet.fpga._synthesis_report import Figure, Source
+from sk_shadownet.fpga._tools.report import Figure, Source
 
 
 def estimate(lut, ff, dsp=0, cycles=5):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
 
 
 def random_network(seed: int, widths: tuple[int, ...]) -> FloatNetwork:

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, quantized_module, to_fpga
+from sk_shadownet.fpga._codegen.design_record import read_design
 from sk_shadownet.fpga._costs import costs_of_random_network, hardware_costs
 from sk_shadownet.fpga._decision import Score, fold_network, fold_plan
-from sk_shadownet.fpga._design import read_design
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
+from sk_shadownet.fpga._tools.programs import has_tool
 
 from .plans import fitted_estimator, random_network, random_plan, random_rows, small_module
 

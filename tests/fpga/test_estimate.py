@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._estimate import (
+from sk_shadownet.fpga._codegen.estimate import (
     OWN_ARITHMETIC,
     count_signed_digits,
     estimate_hls,
     estimate_widths,
 )
-from sk_shadownet.fpga._plan import Planner
-from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import parse_precision
 from sk_shadownet.fpga._resources import compare_resources
 
 from .plans import random_network, random_rows
@@ -108,7 +108,7 @@ def test_a_table_prints_all_its_figures():
 
 
 def test_estimates_never_stand_beside_measurements():
-    from sk_shadownet.fpga._synthesis_report import Figure, Source, SynthesisReport
+    from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
     report = SynthesisReport({"lut": Figure(100, Source("yosys", "0.23", "xcup", "synthesis", "0" * 64))})
     with pytest.raises(InvalidParameterError, match="cannot stand beside"):
@@ -121,7 +121,7 @@ def test_what_has_no_figures_is_refused():
 
 
 def test_two_reports_of_one_tool_and_target_may_be_compared():
-    from sk_shadownet.fpga._synthesis_report import Figure, Source, SynthesisReport
+    from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
     def report(lut, netlist):
         return SynthesisReport(

@@ -22,7 +22,7 @@ from sk_shadownet.exceptions import (
     MissingToolError,
 )
 from sk_shadownet.fpga import FPGAConfig, FPGAModel, quantized_module, to_fpga
-from sk_shadownet.fpga._project import MARKER
+from sk_shadownet.fpga._output_folder import MARKER
 
 from .plans import fitted_estimator, random_rows, small_module
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, log_softmax
 
 from sk_shadownet.exceptions import HardwareWarning
-from sk_shadownet.fpga._fidelity import ClassFidelity, Fidelity, _area, disagreements
+from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, Fidelity, _area, disagreements
 
 TOLERANCES = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.9, 1.0])
 

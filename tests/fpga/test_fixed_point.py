@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, exact_accumulator, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, exact_accumulator, make_layer
 
 from .plans import random_plan, random_rows
 

@@ -21,7 +21,7 @@ from sk_shadownet.exceptions import (
     InvalidParameterError,
     UnsupportedLayerError,
 )
-from sk_shadownet.fpga._folding import export_model
+from sk_shadownet.fpga._frontend import export_model
 
 from .plans import fitted_estimator, random_rows, small_module
 

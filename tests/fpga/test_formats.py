@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._formats import FixedFormat, bits_below, integer_bits, parse_format
+from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits, parse_format
 
 formats = st.builds(FixedFormat, st.integers(0, 1), st.integers(-6, 8), st.integers(-4, 10))
 wide_formats = formats.filter(lambda fmt: int(fmt.width) > int(fmt.signed))

@@ -14,11 +14,11 @@ from torch import nn
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, quantized_module, to_fpga
-from sk_shadownet.fpga._design import read_design
-from sk_shadownet.fpga._network import FloatNetwork
-from sk_shadownet.fpga._plan import Planner
-from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._codegen.design_record import read_design
+from sk_shadownet.fpga._quantization.float_network import FloatNetwork
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import parse_precision
+from sk_shadownet.fpga._tools.programs import has_tool
 
 from .plans import fitted_estimator, random_network, random_rows, small_module
 

@@ -16,11 +16,11 @@ from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
-from sk_shadownet.fpga._design import netlist_hash
-from sk_shadownet.fpga._fixed_point import make_layer
-from sk_shadownet.fpga._handover_content import Handover, integer_network
-from sk_shadownet.fpga._handover_cpp import cpp_emulator
-from sk_shadownet.fpga._handover_numpy import numpy_emulator
+from sk_shadownet.fpga._codegen.design_record import netlist_hash
+from sk_shadownet.fpga._emulator.content import Handover, integer_network
+from sk_shadownet.fpga._emulator.cpp import cpp_emulator
+from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
+from sk_shadownet.fpga._quantization.plan import make_layer
 
 from .plans import fitted_estimator, random_plan, random_rows, small_module
 

@@ -7,9 +7,9 @@ import pytest
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import to_fpga
+from sk_shadownet.fpga._backends.base import HLSDevice
+from sk_shadownet.fpga._codegen.hls4ml import COMPILE_LOG, VENDOR_TOOL
 from sk_shadownet.fpga._config import FPGAConfig
-from sk_shadownet.fpga._device import HLSDevice
-from sk_shadownet.fpga._hls import COMPILE_LOG, VENDOR_TOOL
 
 from .plans import fitted_estimator, random_plan, random_rows, small_module
 

@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._lowering import exact_name, lower
+from sk_shadownet.fpga._codegen.lowering import exact_name, lower
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
 
 from .plans import random_plan, random_rows
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._network import FloatLayer, FloatNetwork
-from sk_shadownet.fpga._plan import Planner, choose_format
-from sk_shadownet.fpga._precision import parse_precision
+from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.planner import Planner, choose_format
+from sk_shadownet.fpga._quantization.precision import parse_precision
 
 from .plans import random_network, random_rows
 

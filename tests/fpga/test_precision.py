@@ -3,8 +3,8 @@
 import pytest
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._precision import Precision, parse_precision
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
 
 
 def test_auto_leaves_every_width_free():

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
-from sk_shadownet.fpga._project import MARKER, replacing_folder
+from sk_shadownet.fpga._output_folder import MARKER, replacing_folder
 
 
 def write(target, text):
@@ -82,7 +82,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 SETTING = """
 import os, sys
 from pathlib import Path
-import sk_shadownet.fpga._project as project
+import sk_shadownet.fpga._output_folder as project
 
 target = Path(sys.argv[1])
 rename = Path.rename

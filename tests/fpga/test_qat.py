@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sk_shadownet.fpga._network import FloatNetwork
-from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._qat import FixedPointSequential, quantized_module
+from sk_shadownet.fpga._quantization.float_network import FloatNetwork
+from sk_shadownet.fpga._quantization.precision import parse_precision
+from sk_shadownet.fpga._quantization.qat import FixedPointSequential, quantized_module
 
 from .plans import random_rows, small_module
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga._reports_open import parse_nextpnr_report, parse_yosys_stat
-from sk_shadownet.fpga._reports_vendor import parse_quartus, parse_vitis_hls, parse_vivado
-from sk_shadownet.fpga._synthesis_report import FIGURES, Figure, Source, SynthesisReport, combine
+from sk_shadownet.fpga._tools.parse_open import parse_nextpnr_report, parse_yosys_stat
+from sk_shadownet.fpga._tools.parse_vendor import parse_quartus, parse_vitis_hls, parse_vivado
+from sk_shadownet.fpga._tools.report import FIGURES, Figure, Source, SynthesisReport, combine
 
 NETLIST = "ab12" * 16
 OTHER = "cd34" * 16

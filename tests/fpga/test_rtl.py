@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._clock import adder_levels_for, family_of
-from sk_shadownet.fpga._design import netlist_hash, read_design, source_files
-from sk_shadownet.fpga._fixed_point import FixedLayer, FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._ports import PortMap, pack_rows, unpack_rows
-from sk_shadownet.fpga._rtl import design_rtl, proof_rows, write_rtl
-from sk_shadownet.fpga._rtl_design import N_PROOF_ROWS
-from sk_shadownet.fpga._simulation import simulate
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, proof_rows, write_rtl
+from sk_shadownet.fpga._codegen.design_record import netlist_hash, read_design, source_files
+from sk_shadownet.fpga._codegen.ports import PortMap, pack_rows, unpack_rows
+from sk_shadownet.fpga._codegen.rtl_design import N_PROOF_ROWS
+from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
+from sk_shadownet.fpga._tools.programs import has_tool
+from sk_shadownet.fpga._tools.simulation import simulate
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 needs_verilator = pytest.mark.skipif(

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga import _tools
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._rtl import design_rtl, write_rtl
-from sk_shadownet.fpga._simulation import simulate
-from sk_shadownet.fpga._tools import Tool, find_tool, has_tool, run_tool
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
+from sk_shadownet.fpga._tools import programs as _tools
+from sk_shadownet.fpga._tools.programs import Tool, find_tool, has_tool, run_tool
+from sk_shadownet.fpga._tools.simulation import simulate
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 needs_verilator = pytest.mark.skipif(

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet.fpga._fidelity import ClassFidelity, disagreements
-from sk_shadownet.fpga._plan import Planner
-from sk_shadownet.fpga._precision import parse_precision
-from sk_shadownet.fpga._search import FIRST_WIDTHS, RegressionFidelity, search_precision
+from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, disagreements
+from sk_shadownet.fpga._quantization.format_search import FIRST_WIDTHS, RegressionFidelity, search_precision
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import parse_precision
 
 from .plans import random_network, random_rows
 

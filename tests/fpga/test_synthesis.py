@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga import _synthesis, _tools
-from sk_shadownet.fpga._design import netlist_hash
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._rtl import design_rtl, write_rtl
-from sk_shadownet.fpga._synthesis import TARGETS, read_report, synthesize
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.design_record import netlist_hash
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
+from sk_shadownet.fpga._tools import programs as _tools
+from sk_shadownet.fpga._tools import synthesis as _synthesis
+from sk_shadownet.fpga._tools.programs import has_tool
+from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report, synthesize
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
 needs_yosys = pytest.mark.skipif(not has_tool("yosys"), reason="yosys is not installed")

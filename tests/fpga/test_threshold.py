@@ -13,8 +13,8 @@ from scipy.stats import norm
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._port_scores import ScoreRule, port_fractions, score_rule, signal_scores
-from sk_shadownet.fpga._threshold import choose_cut, rates_of_cut
+from sk_shadownet.fpga._trigger.port_scores import ScoreRule, port_fractions, score_rule, signal_scores
+from sk_shadownet.fpga._trigger.threshold import choose_cut, rates_of_cut
 from sk_shadownet.metrics import signal_efficiency
 
 from .plans import fitted_estimator, random_rows

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, to_fpga
-from sk_shadownet.fpga._cut import resolve_cut
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._tools import find_tool, has_tool, run_tool
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._tools.programs import find_tool, has_tool, run_tool
+from sk_shadownet.fpga._trigger.cut_port import resolve_cut
 
 from .plans import fitted_estimator, random_rows
 

@@ -17,10 +17,10 @@ from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._fixed_point import make_layer
-from sk_shadownet.fpga._handover_content import Handover, integer_network, score_step
-from sk_shadownet.fpga._handover_cpp import cpp_check, cpp_emulator
-from sk_shadownet.fpga._handover_numpy import numpy_emulator
+from sk_shadownet.fpga._emulator.content import Handover, integer_network, score_step
+from sk_shadownet.fpga._emulator.cpp import cpp_check, cpp_emulator
+from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
+from sk_shadownet.fpga._quantization.plan import make_layer
 
 from .plans import fitted_estimator, random_rows
 from .test_handover import STRICT, any_plan, hard_rows, loaded, needs_compiler, needs_da4ml, passes
@@ -405,7 +405,7 @@ def test_nothing_is_left_of_an_export_whose_emulator_cannot_be_written(tmp_path,
     def fail(*_):
         raise ExportError("too many bits")
 
-    monkeypatch.setattr("sk_shadownet.fpga._handover.score_step", fail)
+    monkeypatch.setattr("sk_shadownet.fpga._emulator.folder.score_step", fail)
     with pytest.raises(ExportError, match="too many bits"):
         export(tmp_path / "fw", cut=5)
     assert not (tmp_path / "fw").exists()

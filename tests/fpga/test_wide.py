@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._dais import INTERPRETER_BITS, run_stage, widest_signal
-from sk_shadownet.fpga._fixed_point import FixedPointPlan, make_layer
-from sk_shadownet.fpga._formats import FixedFormat
-from sk_shadownet.fpga._rtl import design_rtl, proof_rows
-from sk_shadownet.fpga._tools import has_tool
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, proof_rows
+from sk_shadownet.fpga._codegen.interpreter import INTERPRETER_BITS, run_stage, widest_signal
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
+from sk_shadownet.fpga._tools.programs import has_tool
 
 from .plans import random_plan, random_rows, small_module
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from sk_shadownet import ShadowNetwork
-from sk_shadownet._graph._elementwise import ELEMENTWISE, ELEMENTWISE_MODULES
+from sk_shadownet._graph.elementwise import ELEMENTWISE, ELEMENTWISE_MODULES
 from sk_shadownet.exceptions import UnsupportedModuleError
 
 from .test_networks import forward, shapes, small_of

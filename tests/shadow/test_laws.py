@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from sk_shadownet._graph._gating import Gates
-from sk_shadownet._graph._trace import trace
-from sk_shadownet._graph._units import describe
+from sk_shadownet._graph.dependencies import describe
+from sk_shadownet._graph.hooks import Gates
+from sk_shadownet._graph.trace import trace
 from sk_shadownet.shadow import ShadowNetwork
 
 from .networks import random_chain, random_network

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sk_shadownet import ShadowNetwork
-from sk_shadownet._graph._selection import reachable_counts
+from sk_shadownet._gating.grouped_selection import reachable_counts
 from sk_shadownet.exceptions import InvalidParameterError
 
 

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._gates import hard_mask
-from sk_shadownet._graph._selection import best_subset, reachable_counts
+from sk_shadownet._gating.gates import hard_mask
+from sk_shadownet._gating.grouped_selection import best_subset, reachable_counts
 
 groups = st.lists(
     st.tuples(st.integers(1, 4), st.booleans(), st.floats(-5, 5, width=16)), min_size=1, max_size=8

@@ -1,0 +1,1 @@
+"""scikit-learn's side: parameters, rows, the choice of a network, predictions."""

@@ -1,0 +1,257 @@
+"""Which widths the user fixed, which the data decide, and within what limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sk_shadownet._budget.knapsack import Budget, Limit, Widths
+from sk_shadownet._budget.schedule import Allotment
+from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget
+from sk_shadownet._gating.schedule import BUDGET_CLOSING, SPREAD_CLOSING
+from sk_shadownet._validation import check_choice, check_integer, check_real, check_widths, n_selected
+from sk_shadownet.architecture import count_multiplications
+from sk_shadownet.exceptions import InvalidParameterError
+
+__all__ = [
+    "Sizes",
+    "asks_for_auto",
+    "check_tolerance",
+    "exact_widths",
+    "hidden_widths",
+    "keep_whole",
+    "plan_sizes",
+]
+
+FRONTIER_POINTS = 12
+# The largest network of a frontier costs so many times the smallest. Where the budget has to close further in
+# the same time, the networks in between are worse: at 1,000 madelon lost five points.
+FRONTIER_SPAN = 64
+# Of a budget on hardware, whose cost widths only foretell, networks of these shares are trained side by
+# side; the best that keeps the budget, once its own weights have been counted, is taken.
+HARDWARE_LOADS = (1.3, 1.2, 1.12, 1.05, 0.98, 0.92, 0.86, 0.8, 0.73, 0.65, 0.5, 0.3)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Where the widths of a run end.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Inputs, hidden layers and outputs at the start.
+    targets : tuple of int
+        Widths at the end of inputs and hidden layers; 1 where the data decide.
+    allotment : Allotment or None
+        None where every width is fixed.
+    loads : tuple of float
+        Shares of the budget for each of which there shall be a network.
+    """
+
+    widths: Widths
+    targets: Widths
+    allotment: Allotment | None = None
+    loads: tuple[float, ...] = ()
+
+
+def hidden_widths(value: Any) -> Widths:
+    """``hidden_layer_sizes`` as a tuple; an int means one layer."""
+    sizes = check_widths("hidden_layer_sizes", value)
+    return tuple(check_integer(f"hidden_layer_sizes[{n}]", size, 1) for n, size in enumerate(sizes))
+
+
+def asks_for_auto(estimator: Any) -> bool:
+    """Whether the data shall decide how much of the budget is needed at all."""
+    value = estimator.target_hidden_layer_sizes
+    entries = value if isinstance(value, (tuple, list)) else (value,)
+    return any(isinstance(v, str) and v == "auto" for v in (estimator.n_features_to_select, *entries))
+
+
+def exact_widths(estimator: Any, n_features: int, hidden: Widths) -> tuple[int | None, ...]:
+    """Widths that the user fixed, inputs first; None where the data decide.
+
+    What is left at None is as wide as it was where there is no budget, and free where there is one.
+    """
+    n, free = estimator.n_features_to_select, estimator.budget is not None
+    is_open = (isinstance(n, str) and n == "auto") or (n is None and free)
+    inputs = None if is_open else n_selected(n, n_features)
+    return (inputs, *_exact_hidden(estimator.target_hidden_layer_sizes, hidden, free))
+
+
+def _exact_hidden(value: Any, hidden: Widths, free: bool) -> tuple[int | None, ...]:
+    if isinstance(value, str):
+        check_choice("target_hidden_layer_sizes", value, ("auto",))
+        return (None,) * len(hidden)
+    if value is None:
+        return (None,) * len(hidden) if free else hidden
+    sizes = check_widths("target_hidden_layer_sizes", value)
+    if len(sizes) != len(hidden):
+        raise InvalidParameterError(
+            f"target_hidden_layer_sizes={sizes} names {len(sizes)} layers, but hidden_layer_sizes={hidden} "
+            f"has {len(hidden)}; give one width a layer (None keeps a layer as it is)."
+        )
+    return tuple(
+        _exact_width(n, size, width, free) for n, (size, width) in enumerate(zip(sizes, hidden, strict=True))
+    )
+
+
+def _exact_width(n: int, size: Any, width: int, free: bool) -> int | None:
+    name = f"target_hidden_layer_sizes[{n}]"
+    if isinstance(size, str):
+        check_choice(name, size, ("auto",))
+        return None
+    if size is None:
+        return None if free else width
+    target = check_integer(name, size, 1)
+    if target > width:
+        raise InvalidParameterError(
+            f"{name}={target} exceeds the {width} units of that layer in hidden_layer_sizes; pass at most "
+            f"{width}, or start wider."
+        )
+    return target
+
+
+def keep_whole(
+    exact: tuple[int | None, ...], pruned: frozenset[int], widths: Widths
+) -> tuple[int | None, ...]:
+    """The same, but layers that are not to be pruned as wide as they were."""
+    for n, (width, full) in enumerate(zip(exact, widths, strict=False)):
+        if n not in pruned and width not in (None, full):
+            what = "n_features_to_select" if n == 0 else f"target_hidden_layer_sizes[{n - 1}]"
+            raise InvalidParameterError(
+                f"{what}={width} asks for fewer than the {full} there are, but prune leaves that layer out; "
+                "list it in prune, or leave its width at None."
+            )
+    return tuple(width if n in pruned else widths[n] for n, width in enumerate(exact))
+
+
+def check_tolerance(value: Any) -> str | float:
+    """``tolerance``, a rule by name or a loss of score."""
+    if isinstance(value, str):
+        return check_choice("tolerance", value, ("auto", "1-se", "1-se-paired"))
+    return check_real("tolerance", value, 0)
+
+
+def plan_sizes(
+    widths: Widths,
+    exact: tuple[int | None, ...],
+    *,
+    budget: Any,
+    fpga: Any,
+    is_auto: bool,
+    may_lose_layers: bool,
+) -> Sizes:
+    """What budget and sizes come to, refusing what no network can keep.
+
+    Parameters
+    ----------
+    widths : tuple of int
+        Inputs, hidden layers and outputs at the start.
+    exact : tuple of (int or None)
+        Widths that the user fixed.
+    budget, fpga
+        As the user gave them.
+    is_auto : bool
+        Whether the data decide how much of the budget is used.
+    may_lose_layers : bool
+        Whether hidden layers whose width is not fixed may go as a whole.
+    """
+    _check_fpga(fpga)
+    if budget is None and not is_auto:
+        return Sizes(widths, _at_most(exact, widths[:-1]))
+    limits = _everything(widths) if budget is None else parse_budget(budget, fpga, len(exact))
+    hardware = hardware_names(limits)
+    widths, exact = _feasible(limits, exact, widths, may_lose_layers)
+    if hardware:
+        limits = calibrate(limits, _typical(widths, exact, limits), fpga)
+        widths, exact = _feasible(limits, exact, widths, may_lose_layers)
+    full = _at_most(exact, widths[:-1])
+    full_load = limits.load((*full, widths[-1]))
+    if is_auto and full_load == 0:
+        # What no width touches gives no scale to close on.
+        limits = Budget((*limits.limits, *_everything(widths).limits))
+        full_load = limits.load((*full, widths[-1]))
+    loads: tuple[float, ...] = ()
+    if is_auto:
+        top = min(full_load, HARDWARE_LOADS[0] if hardware else 1.0)
+        least = limits.load((*_at_least(exact), widths[-1]))
+        loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
+    elif hardware:
+        top = min(full_load, HARDWARE_LOADS[0])
+        loads = (top, *(load for load in HARDWARE_LOADS if load < top))
+    elif full_load <= 1.0:
+        return Sizes(widths, full)
+    final = loads[-1] if loads else 1.0
+    closing = SPREAD_CLOSING if loads else BUDGET_CLOSING
+    # Networks of a frontier choose their hidden units themselves, from more than they end with.
+    allotment = Allotment(limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads)
+    return Sizes(widths, tuple(1 if width is None else width for width in exact), allotment, loads)
+
+
+def _everything(widths: Widths) -> Budget:
+    """The budget of a user who named none: the multiplications of the wide network."""
+    return Budget((Limit("multiplications", count_multiplications(widths), count_multiplications),))
+
+
+def _at_most(exact: tuple[int | None, ...], full: Widths) -> Widths:
+    return tuple(n if width is None else width for width, n in zip(exact, full, strict=True))
+
+
+def _at_least(exact: tuple[int | None, ...]) -> Widths:
+    return tuple(1 if width is None else width for width in exact)
+
+
+def _typical(widths: Widths, exact: tuple[int | None, ...], limits: Budget) -> Widths:
+    """Widths that the budget might come to: all that are free, scaled by the largest factor that fits."""
+    low, high = _at_least(exact), _at_most(exact, widths[:-1])
+    for share in np.geomspace(1.0, 1.0 / max(high), 100):
+        own = tuple(max(a, round(share * b)) for a, b in zip(low, high, strict=True))
+        if limits.fits((*own, widths[-1])):
+            return (*own, widths[-1])
+    return (*low, widths[-1])
+
+
+def _feasible(
+    limits: Budget, exact: tuple[int | None, ...], widths: Widths, may_lose_layers: bool
+) -> tuple[Widths, tuple[int | None, ...]]:
+    """Start widths and fixed widths of networks that the budget allows.
+
+    Every layer costs some latency, however narrow. Hidden layers that no network within the budget can have
+    are left out from the start, the narrowest first.
+    """
+    needs = []
+    while True:
+        smallest = (*_at_least(exact), widths[-1])
+        if limits.fits(smallest):
+            return widths, exact
+        needs.append(smallest)
+        free = [n for n, width in enumerate(exact) if n and width is None]
+        if not (free and may_lose_layers):
+            break
+        narrowest = min(free, key=lambda n: (widths[n], -n))
+        widths = (*widths[:narrowest], *widths[narrowest + 1 :])
+        exact = (*exact[:narrowest], *exact[narrowest + 1 :])
+    least = min(needs, key=limits.load)
+    costs = limits.costs(least)
+    asked = ", ".join(f"{limit.name} {limit.limit:g}" for limit in limits.limits)
+    raise InvalidParameterError(
+        f"budget: {asked}; but even the smallest network that n_features_to_select and "
+        f"target_hidden_layer_sizes leave open, {'-'.join(map(str, least))}, needs "
+        f"{', '.join(f'{name} {cost:g}' for name, cost in costs.items())}. Raise the budget to that at "
+        "least, or free a width."
+    )
+
+
+def _check_fpga(fpga: Any) -> None:
+    if fpga is None:
+        return
+    from sk_shadownet.fpga import FPGAConfig
+
+    if not isinstance(fpga, FPGAConfig):
+        hint = f"FPGAConfig(**{dict(fpga)})" if isinstance(fpga, Mapping) else "FPGAConfig(backend='verilog')"
+        raise InvalidParameterError(
+            f"fpga must be a sk_shadownet.fpga.FPGAConfig or None, got {fpga!r}; pass {hint}."
+        )

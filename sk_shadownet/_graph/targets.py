@@ -1,0 +1,241 @@
+"""What the user asks of each layer, checked against what the network allows."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._gating.grouped_selection import reachable_counts
+from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
+from sk_shadownet._validation import check_integer, n_selected
+from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
+
+__all__ = ["Target", "Wish", "layer_table", "resolve_targets"]
+
+BoolArray = npt.NDArray[np.bool_]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Parameters of `ShadowNetwork` that say what to prune, as they came."""
+
+    n_features_to_select: Any = None
+    target_hidden_layer_sizes: Any = None
+    layers: Any = None
+    protected_features: Any = ()
+    feature_groups: Any = ()
+    skip_unsupported: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What one layer is to become.
+
+    Parameters
+    ----------
+    layer : UnitLayer
+    count : int
+        Units at the end.
+    group_of : ndarray of int of shape (n_units,)
+        Units of the same group stay or go together.
+    always : ndarray of bool of shape (n_groups,)
+        Groups that stay in any case.
+    """
+
+    layer: UnitLayer
+    count: int
+    group_of: IntArray
+    always: BoolArray
+
+
+def resolve_targets(description: Description, wish: Wish) -> tuple[Target, ...]:
+    """The layers to prune, inputs first; those that keep their width are left out.
+
+    Raises
+    ------
+    InvalidParameterError
+        If the wish names what is not there or cannot be.
+    UnsupportedModuleError
+        If a layer to be pruned cannot be, unless ``skip_unsupported``.
+    """
+    asked = [_input_target(description, wish), *_hidden_targets(description, wish)]
+    targets = []
+    for target in asked:
+        if target is None or target.count == target.layer.n_units:
+            continue
+        if target.layer.obstacle is None:
+            targets.append(target)
+        elif not wish.skip_unsupported:
+            raise UnsupportedModuleError(_refusal(description, target.layer))
+    return tuple(targets)
+
+
+def layer_table(description: Description) -> str:
+    """Hidden layers by index, as error messages list them, and what could not be read."""
+    rows = [f"{n}: {layer}, {layer.n_units} units" for n, layer in enumerate(description.hidden)]
+    listed = "; ".join(rows) or "none"
+    return f"{listed}; not read: {', '.join(description.unread)}" if description.unread else listed
+
+
+def _refusal(description: Description, layer: UnitLayer) -> str:
+    place = "The inputs" if layer.is_input else f"Hidden layer {description.hidden.index(layer)}, {layer},"
+    keep = "n_features_to_select=None" if layer.is_input else "None in target_hidden_layer_sizes"
+    return (
+        f"{place} cannot be pruned: {layer.obstacle}. Keep it whole with {keep}, or pass "
+        "on_unsupported='skip' to leave whatever cannot be pruned untouched."
+    )
+
+
+# Inputs.
+
+
+def _input_target(description: Description, wish: Wish) -> Target | None:
+    layer = description.inputs
+    listed = wish.layers is None or INPUTS in _names(wish.layers)
+    if wish.n_features_to_select is None:
+        if wish.layers is not None and listed:
+            raise InvalidParameterError(
+                "layers names 'inputs', but n_features_to_select does not say how many to keep."
+            )
+        return None
+    if not listed:
+        raise InvalidParameterError(
+            f"n_features_to_select={wish.n_features_to_select!r} was given, but layers={wish.layers!r} does "
+            "not name 'inputs'; add it, or leave n_features_to_select out."
+        )
+    if layer.n_units == 0:
+        return Target(layer, -1, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+    group_of, always = _groups(wish, layer.n_units)
+    count = n_selected(wish.n_features_to_select, layer.n_units)
+    _check_reachable(count, group_of, always)
+    return Target(layer, count, group_of, always)
+
+
+def _names(layers: Any) -> tuple[Any, ...]:
+    """``layers`` as a tuple; one name or index means one layer."""
+    return (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
+
+
+def _groups(wish: Wish, n_features: int) -> tuple[IntArray, BoolArray]:
+    group_of = np.full(n_features, -1)
+    for n, members in enumerate(wish.feature_groups):
+        name = f"feature_groups[{n}]"
+        if isinstance(members, (str, numbers.Integral)) or len(members) == 0:
+            raise InvalidParameterError(f"{name} must list the inputs of a group, got {members!r}.")
+        columns = _columns(name, members, n_features)
+        if (group_of[columns] >= 0).any() or len(set(columns)) < len(columns):
+            twice = next(c for c in columns if group_of[c] >= 0 or columns.count(c) > 1)
+            raise InvalidParameterError(f"{name} names input {twice}, which a group named before.")
+        group_of[columns] = min(columns)
+    group_of = np.where(group_of < 0, np.arange(n_features), group_of)
+    _, group_of = np.unique(group_of, return_inverse=True)
+    always = np.zeros(group_of.max() + 1, dtype=bool)
+    always[group_of[_columns("protected_features", wish.protected_features, n_features)]] = True
+    return group_of, always
+
+
+def _columns(name: str, values: Sequence[Any], n_features: int) -> list[int]:
+    columns = [check_integer(f"{name}[{n}]", value, 0) for n, value in enumerate(values)]
+    if columns and max(columns) >= n_features:
+        raise InvalidParameterError(
+            f"{name} names input {max(columns)}, but the network has {n_features}: 0 to {n_features - 1}."
+        )
+    return columns
+
+
+def _check_reachable(count: int, group_of: IntArray, always: BoolArray) -> None:
+    sizes = np.bincount(group_of)
+    protected = int(sizes[always].sum())
+    if count < protected:
+        raise InvalidParameterError(
+            f"n_features_to_select={count} is fewer than the {protected} inputs that protected_features and "
+            f"their groups keep; pass at least {protected}."
+        )
+    reachable = reachable_counts(sizes, always)
+    if not reachable[count]:
+        near = np.flatnonzero(reachable)
+        near = np.sort(near[np.argsort(np.abs(near - count), kind="stable")[:6]])
+        raise InvalidParameterError(
+            f"n_features_to_select={count} cannot be had without breaking a group; the nearest counts that "
+            f"can are {', '.join(map(str, near[near > 0]))}."
+        )
+
+
+# Hidden layers.
+
+
+def _hidden_targets(description: Description, wish: Wish) -> list[Target]:
+    sizes = wish.target_hidden_layer_sizes
+    chosen = _chosen(description, wish.layers)
+    if sizes is None:
+        if wish.layers is not None and chosen:
+            raise InvalidParameterError(
+                f"layers={wish.layers!r} names hidden layers, but target_hidden_layer_sizes does not say how "
+                "many units to keep."
+            )
+        return []
+    if isinstance(sizes, Mapping):
+        pairs = [
+            (_hidden_layer(description, key, "target_hidden_layer_sizes"), v) for key, v in sizes.items()
+        ]
+        for layer, _ in pairs:
+            if layer not in chosen:
+                raise InvalidParameterError(
+                    f"target_hidden_layer_sizes names {layer}, which layers={wish.layers!r} does not."
+                )
+    else:
+        pairs = list(zip(chosen, _as_tuple(sizes, chosen, description), strict=True))
+    return [_hidden_target(layer, size) for layer, size in pairs if size is not None]
+
+
+def _as_tuple(sizes: Any, chosen: list[UnitLayer], description: Description) -> tuple[Any, ...]:
+    try:
+        given: tuple[Any, ...] = (sizes,) if isinstance(sizes, numbers.Integral) else tuple(sizes)
+    except TypeError:
+        raise InvalidParameterError(
+            "target_hidden_layer_sizes must be a tuple of widths, or a dict from layers to widths, got "
+            f"{sizes!r}."
+        ) from None
+    if len(given) != len(chosen):
+        raise InvalidParameterError(
+            f"target_hidden_layer_sizes={given} names {len(given)} layers, but {len(chosen)} can be given; "
+            f"one width a layer, None keeps a layer as it is. Hidden layers: {layer_table(description)}."
+        )
+    return given
+
+
+def _hidden_target(layer: UnitLayer, size: Any) -> Target:
+    count = check_integer(f"target_hidden_layer_sizes of {layer}", size, 1)
+    if count > layer.n_units:
+        raise InvalidParameterError(
+            f"target_hidden_layer_sizes asks for {count} units of {layer}, which has {layer.n_units}."
+        )
+    return Target(layer, count, np.arange(layer.n_units), np.zeros(layer.n_units, dtype=bool))
+
+
+def _chosen(description: Description, layers: Any) -> list[UnitLayer]:
+    """Hidden layers that may be pruned, in the order asked."""
+    if layers is None:
+        return list(description.hidden)
+    return [_hidden_layer(description, name, "layers") for name in _names(layers) if name != INPUTS]
+
+
+def _hidden_layer(description: Description, name: Any, parameter: str) -> UnitLayer:
+    """The hidden layer of an index, or of the name of one of its Linear layers."""
+    if isinstance(name, int) and 0 <= name < len(description.hidden):
+        return description.hidden[name]
+    found = [layer for layer in description.hidden if name in layer.names]
+    if len(found) > 1:
+        found = [layer for layer in found if layer.names[0] == name]
+    if len(found) == 1:
+        return found[0]
+    raise InvalidParameterError(
+        f"{parameter} names {name!r}, which is not one hidden layer; give its index or the name of its first "
+        f"Linear. Hidden layers: {layer_table(description)}."
+    )

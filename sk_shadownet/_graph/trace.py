@@ -1,0 +1,118 @@
+"""From a module to the graph of its operations, by torch.fx."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from torch import fx, nn
+
+from sk_shadownet._graph.operations import DROPOUT_FUNCTIONS
+from sk_shadownet.exceptions import UnsupportedModuleError
+
+__all__ = ["Trace", "describe_node", "trace"]
+
+
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """Operations of a module, in the order of its forward.
+
+    Parameters
+    ----------
+    nodes : tuple of fx.Node
+    modules : dict of str to nn.Module
+        Layers that the nodes call, by path. They belong to a copy of the user's module.
+    root : nn.Module
+        That copy.
+    switching : frozenset of str
+        Names of nodes that call dropout with the module's training flag, as layers do.
+    always_on : frozenset of str
+        Names of nodes that call dropout with a fixed flag.
+    """
+
+    nodes: tuple[fx.Node, ...]
+    modules: dict[str, nn.Module]
+    root: nn.Module
+    switching: frozenset[str]
+    always_on: frozenset[str]
+
+
+def trace(module: nn.Module) -> Trace:
+    """Operations of `module`, which is not touched.
+
+    Raises
+    ------
+    UnsupportedModuleError
+        If forward does what cannot be read off without data, or does something else in training
+        than in evaluation but for dropout.
+    """
+    # Two copies: tracing stores the constants that it meets in what it traces.
+    root = copy.deepcopy(module)
+    training, evaluating = _nodes(root, True), _nodes(copy.deepcopy(module), False)
+    if len(training) != len(evaluating):
+        raise UnsupportedModuleError(_two_faces(module))
+    switching: set[str] = set()
+    always_on: set[str] = set()
+    for one, other in zip(training, evaluating, strict=True):
+        if one.op != other.op or one.target != other.target:
+            raise UnsupportedModuleError(_two_faces(module))
+        if one.target in DROPOUT_FUNCTIONS:
+            flags = [_flag(one), _flag(other)]
+            (switching if flags == [True, False] else always_on).add(one.name)
+            if flags == [False, True]:
+                raise UnsupportedModuleError(_two_faces(module))
+        elif str(one.args) != str(other.args) or str(one.kwargs) != str(other.kwargs):
+            raise UnsupportedModuleError(_two_faces(module))
+    return Trace(training, dict(root.named_modules()), root, frozenset(switching), frozenset(always_on))
+
+
+def _nodes(root: nn.Module, training: bool) -> tuple[fx.Node, ...]:
+    root.train(training)
+    _drop_options(root)
+    try:
+        graph = fx.Tracer().trace(root)
+    except Exception as error:
+        raise UnsupportedModuleError(
+            f"{type(root).__name__}.forward cannot be read by torch.fx, which follows it without data: "
+            f"{type(error).__name__}: {error}. Loops and branches that depend on the values of a tensor are "
+            "the usual cause; wrap the part of the network that has none."
+        ) from error
+    return tuple(graph.nodes)
+
+
+def _drop_options(root: nn.Module) -> None:
+    """Let forward take one argument where others have defaults; they would be traced as tensors."""
+    kind = type(root)
+    options = list(inspect.signature(kind.forward).parameters.values())[2:]
+    if options and all(option.default is not option.empty for option in options):
+
+        def forward(self: nn.Module, x: Any) -> Any:
+            return kind.forward(self, x)
+
+        root.__class__ = type(kind.__name__, (kind,), {"forward": forward})
+
+
+def _flag(node: fx.Node) -> Any:
+    """The argument ``training`` of a dropout function."""
+    return node.args[2] if len(node.args) > 2 else node.kwargs.get("training", _default_flag(node.target))
+
+
+def _default_flag(target: Any) -> bool:
+    return bool(getattr(target, "__name__", "") == "dropout")
+
+
+def _two_faces(module: nn.Module) -> str:
+    return (
+        f"{type(module).__name__}.forward does something else in training than in evaluation, beyond "
+        "dropout; such a network cannot be described by one graph. Wrap the part of it that does not."
+    )
+
+
+def describe_node(node: fx.Node, modules: dict[str, nn.Module]) -> str:
+    """A node as an error message names it."""
+    if node.op == "call_module":
+        return f"{node.target!r} ({type(modules[str(node.target)]).__name__})"
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    return f"{name}()" if node.op in ("call_function", "call_method") else f"{name!r}"

@@ -1,0 +1,1 @@
+"""What a network is judged by: scorers, signal efficiency at a background rate, weights of rows."""

@@ -1,0 +1,1 @@
+"""Perceptrons side by side in batched products, with gates, and cut down."""

@@ -1,0 +1,101 @@
+"""Cutting a gated network down: closed units leave the tensors, and no output changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sk_shadownet._mlp.gated import ShadowedMLP
+
+__all__ = ["cut", "member"]
+
+
+def cut(
+    network: ShadowedMLP, masks: Sequence[Tensor | None], optimizer: torch.optim.Optimizer | None = None
+) -> None:
+    """Remove units in place, from the weights and from the optimiser's state alike.
+
+    Open gates of the remaining units are multiplied into the weights, so the cut network
+    equals the network whose removed units have gate 0. Every parameter stays the same object,
+    so the optimiser goes on with it.
+
+    Parameters
+    ----------
+    network : ShadowedMLP
+        Changed in place.
+    masks : sequence of (Tensor of bool of shape (n_members, widths[l]) or None)
+        For each layer's inputs which to keep; as many True in every row. None keeps all. All
+        members read the same input columns, so the rows of ``masks[0]`` must be equal.
+    optimizer : torch.optim.Optimizer or None
+        Its state tensors shaped like a parameter (Adam's moments, say) are cut along.
+    """
+    if masks[0] is not None and not bool((masks[0] == masks[0][0]).all()):
+        raise ValueError("every member must keep the same inputs")
+    kept = [None if mask is None else _indices(mask) for mask in masks]
+    with torch.no_grad():
+        for n, (w, b, g) in enumerate(zip(network.weights, network.biases, network.gates, strict=True)):
+            if g is not None:
+                w.mul_(g)
+                network.gates[n] = None
+            into = kept[n]
+            out = kept[n + 1] if n + 1 < len(kept) else None
+            _replace(w, into, out, optimizer)
+            _replace(b, None, out, optimizer)
+        if masks[0] is not None:
+            _cut_columns(network, masks[0][0])
+
+
+def member(network: ShadowedMLP, index: int) -> ShadowedMLP:
+    """A copy of one member of a committee, its gates multiplied in."""
+    alone = ShadowedMLP(network.widths, 1, network.activation)
+    alone.to(network.weights[0].device)
+    with torch.no_grad():
+        for n in range(len(network.weights)):
+            w, b = network.effective(n)
+            alone.weights[n].copy_(w.reshape(network.n_members, *w.shape[-2:])[index])
+            alone.biases[n].copy_(b.reshape(network.n_members, 1, -1)[index])
+    for name in ("shift", "scale", "columns"):
+        value = getattr(network, name)
+        setattr(alone, name, None if value is None else value.clone())
+    return alone
+
+
+def _cut_columns(network: ShadowedMLP, mask: Tensor) -> None:
+    """Standardise and read only the columns that stay."""
+    stay = mask.nonzero().ravel()
+    network.columns = stay if network.columns is None else network.columns[stay]
+    if network.shift is not None and network.scale is not None:
+        network.shift, network.scale = network.shift[stay], network.scale[stay]
+
+
+def _indices(mask: Tensor) -> Tensor:
+    """Positions of the True entries, one row a member."""
+    counts = mask.sum(dim=1)
+    if not bool((counts == counts[0]).all()):
+        raise ValueError(f"every member must keep as many units, got {counts.tolist()}")
+    return mask.nonzero()[:, 1].reshape(mask.shape[0], -1)
+
+
+def _replace(
+    parameter: nn.Parameter, into: Tensor | None, out: Tensor | None, optimizer: torch.optim.Optimizer | None
+) -> None:
+    shape = parameter.shape
+    state = {} if optimizer is None else optimizer.state.get(parameter, {})
+    for key, value in state.items():
+        if torch.is_tensor(value) and value.shape == shape:
+            state[key] = _select(value, into, out)
+    parameter.grad = None
+    parameter.data = _select(parameter.data, into, out)
+
+
+def _select(tensor: Tensor, into: Tensor | None, out: Tensor | None) -> Tensor:
+    """Keep rows `into` and columns `out` of every member's matrix."""
+    lead = tensor.shape[:-2]
+    tensor = tensor.reshape(-1, *tensor.shape[-2:])
+    if into is not None:
+        tensor = tensor.gather(1, into[:, :, None].expand(-1, -1, tensor.shape[2]))
+    if out is not None:
+        tensor = tensor.gather(2, out[:, None, :].expand(-1, tensor.shape[1], -1))
+    return tensor.reshape(*lead, *tensor.shape[-2:]).contiguous()

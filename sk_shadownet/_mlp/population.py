@@ -1,0 +1,84 @@
+"""Small networks of different sizes, trained side by side in as few products as pay off.
+
+Networks of similar size share one batched product for each layer, padded to the widths of the largest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from sk_shadownet._mlp.bucketing import group_sizes
+from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.padded import Padded, hands_on
+
+__all__ = ["Fleet"]
+
+
+class Fleet(nn.Module):
+    """Networks side by side, in the shape of a committee with that many members.
+
+    Parameters
+    ----------
+    networks : sequence of ShadowedMLP
+        Of one member each, without gates; of one activation and for the same rows.
+    batch_size : int
+        Rows of a training step.
+
+    Attributes
+    ----------
+    n_members : int
+    committees : list of Padded
+        What is trained, each in products of its own.
+    weights : list of Parameter
+        Of all networks.
+    """
+
+    _back: Tensor | None
+
+    def __init__(self, networks: Sequence[ShadowedMLP], batch_size: int) -> None:
+        super().__init__()
+        self.n_members = len(networks)
+        self._groups = group_sizes(
+            [network.widths for network in networks], batch_size, mixes_depths=hands_on(networks[0])
+        )
+        self.committees = [Padded([networks[n] for n in group]) for group in self._groups]
+        # Listed here, too, so that torch finds their parameters.
+        self._registered = nn.ModuleList(self.committees)
+        order = torch.as_tensor([n for group in self._groups for n in group], device=self.weights[0].device)
+        back = None if bool((order.diff() > 0).all()) else order.argsort()
+        self.register_buffer("_back", back, persistent=False)
+
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """Weights of all committees."""
+        return [weight for committee in self.committees for weight in committee.weights]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Outputs of every network, shape (n_members, n_rows, n_outputs)."""
+        outputs = torch.cat([committee(x) for committee in self.committees])
+        return outputs if self._back is None else outputs.index_select(0, self._back)
+
+    def alone(self, index: int) -> ShadowedMLP:
+        """A copy of one network, without padding."""
+        place, m = self._place(index)
+        return self.committees[place].alone(m)
+
+    def own(self, index: int, values: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+        """Values of one network's units.
+
+        Parameters
+        ----------
+        index : int
+        values : sequence of sequence of Tensor of shape (n_members, n_units)
+            Of what each layer of each committee reads.
+        """
+        place, m = self._place(index)
+        return self.committees[place].own(m, values[place])
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Which committee a network is in, and which member it is there."""
+        place = next(n for n, group in enumerate(self._groups) if index in group)
+        return place, self._groups[place].index(index)

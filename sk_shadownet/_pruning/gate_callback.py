@@ -1,0 +1,166 @@
+"""The callback that closes gates, freezes masks and cuts the network while it trains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+
+from sk_shadownet._budget.schedule import Allotment
+from sk_shadownet._gating.layer import N_PROBES, LayerShadow
+from sk_shadownet._mlp.cut import cut
+from sk_shadownet._pruning.subnetwork_sampling import Branching
+from sk_shadownet._training.divergence import require_finite_weights
+
+__all__ = ["Shrinking"]
+
+FloatArray = npt.NDArray[np.float64]
+
+# Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
+LOOK_BEFORE = 0.1
+# Looks at the scores from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
+COMPARE_EVERY = 10
+
+
+class Shrinking(Callback):  # type: ignore[misc]
+    """Train, close, freeze, cut: the shadow's part in every batch.
+
+    Parameters
+    ----------
+    layers : list of LayerShadow
+        Inputs first, then hidden layers.
+    refresh : int
+        Batches between two looks at the scores while gates close.
+    input_noise : float, default=0.0
+        Standard deviation of the noise on the inputs while they are being chosen.
+    allotment : Allotment or None
+        Decides the widths where a budget does.
+    branching : Branching or None
+        Splits the run into networks of many sizes, or of fewer layers, at the end of the closing.
+    """
+
+    def __init__(
+        self,
+        layers: list[LayerShadow],
+        refresh: int,
+        input_noise: float = 0.0,
+        allotment: Allotment | None = None,
+        branching: Branching | None = None,
+    ) -> None:
+        self.layers = layers
+        self.refresh = refresh
+        self.input_noise = input_noise
+        self.allotment = allotment
+        self.branching = branching
+        self._n_looks = 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether the network has its final widths."""
+        return all(layer.mask is not None or layer.target == layer.n_units for layer in self.layers)
+
+    @property
+    def phase(self) -> str:
+        """open, closing or finishing."""
+        if self.finished:
+            return "finishing"
+        closing = any(layer.n_open < layer.n_units for layer in self.layers)
+        return "closing" if closing else "open"
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        for layer in self.layers:
+            layer.start(net.module_.n_members)
+        scale = net.module_.scale
+        noise = self.input_noise if scale is None else self.input_noise * (scale != 0).to(scale.dtype)
+        # Constant columns have scale 0 and stay silent: noise would make them look alive.
+        net.module_.input_noise = noise if self.input_noise > 0 else None
+
+    def on_batch_begin(self, net: Any, training: bool = False, **_: Any) -> None:
+        due = [layer for layer in self.layers if layer.mask is None and net.progress >= layer.closing.end]
+        if due:
+            require_finite_weights(net)
+            self.conclude(net, due)
+        if net.step % self.refresh == 0:
+            self._close(net)
+        net.module_.watch_inputs = self._sees(self.layers[0], net)
+
+    def on_grad_computed(self, net: Any, **_: Any) -> None:
+        for n, layer in enumerate(self.layers):
+            if self._sees(layer, net):
+                saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
+                if n and self.allotment is not None:
+                    # A mean over a batch is smaller by the root of its rows than what the inputs show.
+                    saliency = saliency * net.batch_size**0.5
+                layer.see(saliency)
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        net.history.record("phase", self.phase)
+        net.history.record("open_counts", tuple(layer.n_open for layer in self.layers))
+        waiting = [layer.temperature for layer in self.layers if layer.mask is None]
+        net.history.record("temperature", max(waiting, default=0.0))
+
+    def _sees(self, layer: LayerShadow, net: Any) -> bool:
+        """Whether this batch tells of the layer's units: rules forget what was long before the closing."""
+        in_time = net.progress >= layer.closing.start - LOOK_BEFORE or self.allotment is None
+        return layer.mask is None and in_time and net.step % layer.every == 0
+
+    def _close(self, net: Any) -> None:
+        progress = net.progress
+        closing = [
+            n
+            for n, layer in enumerate(self.layers)
+            if layer.mask is None and layer.target < layer.n_units and progress > layer.closing.start
+        ]
+        if not closing:
+            return
+        require_finite_weights(net)
+        if self._n_looks % COMPARE_EVERY == 0:
+            self.layers[0].compare()
+        self._n_looks += 1
+        if self.branching is not None:
+            self.branching.look(net, self.layers, progress)
+        counts = None if self.allotment is None else self.allotment.open_widths(progress, self.layers)
+        for n in closing:
+            layer = self.layers[n]
+            layer.close(progress, None if counts is None else counts[n])
+            gates = layer.gates
+            if n == 0 and layer.probes is not None:
+                gates = np.pad(gates, ((0, 0), (0, N_PROBES)), constant_values=1.0)
+            net.module_.gates[n] = _gate_tensor(gates, net.module_.weights[n])
+
+    def conclude(self, net: Any, layers: list[LayerShadow]) -> None:
+        """Give `layers` their final widths and cut the network down to them."""
+        net.probes = None
+        if self.branching is not None and self.branching.loads:
+            self.branching.split(net, self.layers)
+            return
+        if self.branching is not None and self.branching.shorten(net, self.layers):
+            return
+        if self.allotment is not None:
+            widths = self.allotment.final_widths(self.layers, self.allotment.final_load)
+            for layer, width in zip(self.layers, widths, strict=True):
+                layer.target = width
+        self._freeze(net, layers)
+
+    def _freeze(self, net: Any, layers: list[LayerShadow]) -> None:
+        """Freeze `layers` and cut the network and the optimiser's state down."""
+        masks: list[Tensor | None] = []
+        for n, layer in enumerate(self.layers):
+            if not any(layer is other for other in layers):
+                masks.append(None)
+                continue
+            mask = layer.freeze()
+            net.module_.gates[n] = None
+            if n == 0:
+                net.module_.input_noise = None
+            device = net.module_.weights[n].device
+            masks.append(None if mask.all() else torch.as_tensor(mask, device=device))
+        cut(net.module_, masks, net.optimizer_)
+
+
+def _gate_tensor(gates: FloatArray, weight: Tensor) -> Tensor:
+    return torch.as_tensor(gates, dtype=weight.dtype, device=weight.device).reshape(*weight.shape[:-1], 1)

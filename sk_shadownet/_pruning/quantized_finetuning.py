@@ -1,0 +1,115 @@
+"""Training a small network on, through whatever arithmetic it brings along."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor, nn
+
+from sk_shadownet._gating.schedule import LearningRate
+from sk_shadownet._pruning.run import Run, build_net, hooks, own_state
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._training.callbacks import BestEpoch
+from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.net import ShadowNet
+
+__all__ = ["finish"]
+
+REPLAN_BEFORE = (2, 3, 5, 9)  # epochs, from 1
+
+
+class _Replanning(Callback):  # type: ignore[misc]
+    """Let a fixed-point network choose its formats anew while its weights still move a lot.
+
+    Weights of different formats cannot be compared, so the best epoch is looked for only after
+    the last change.
+    """
+
+    phase = "fixed point"
+
+    def __init__(self, n_epochs: int) -> None:
+        self.epochs = [epoch for epoch in REPLAN_BEFORE if epoch <= n_epochs // 2]
+        self.finished = not self.epochs
+
+    def on_epoch_begin(self, net: Any, **_: Any) -> None:
+        if len(net.history) in self.epochs:
+            net.module_.network.replan()
+        self.finished = len(net.history) >= max(self.epochs, default=0)
+
+
+class _Alone(nn.Module):
+    """A network of selected columns in the shape of a committee with one member."""
+
+    n_members = 1
+    columns: Tensor
+
+    def __init__(self, network: nn.Module, columns: Tensor) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("columns", columns)
+
+    def forward(self, x: Tensor) -> Tensor:
+        outputs: Tensor = self.network(x.index_select(1, self.columns))
+        return outputs.unsqueeze(0)
+
+
+def finish(
+    run: Run,
+    network: nn.Module,
+    columns: npt.NDArray[np.intp],
+    rows: Rows,
+    valid: Rows | None,
+    epochs: int,
+    learning_rate: float,
+) -> tuple[nn.Module, dict[str, list[Any]]]:
+    """Train `network` on the selected columns; the best epoch wins, the untrained network being epoch 0.
+
+    Parameters
+    ----------
+    run : Run
+        Loss, batch size, device and seed of the run that is being finished.
+    network : nn.Module
+        Takes (n_rows, n_selected), gives (n_rows, n_outputs); its method ``replan()`` chooses formats.
+    columns : ndarray of int
+    rows, valid : Rows
+    epochs : int
+    learning_rate : float
+        At its peak; it ends at 0.
+
+    Returns
+    -------
+    network : nn.Module
+        On the CPU.
+    history : dict of lists
+        "train_loss" and, with validation rows, "valid_loss" and "valid_score", one entry an epoch.
+    """
+    replanning = _Replanning(epochs)
+    best = BestEpoch(replanning)
+    own = [("shadow_replanning", replanning)]
+    callbacks = hooks(run, LearningRate(restart=0.0), own, replanning, best)
+    with thread_limit(0), own_state(run):
+        net = build_net(
+            run, _Alone(network, torch.as_tensor(columns)), callbacks, epochs, learning_rate, len(rows)
+        )
+        before, standing_before = _start(net, valid)
+        net.fit(rows, valid)
+        trained = best.restore(net) and best.standing < standing_before
+    network = network if trained or valid is None else before
+    history = net.history.to_list()
+    kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
+    return network.cpu(), {key: [row[key] for row in history] for key in kept}
+
+
+def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, tuple[float, float]]:
+    """A copy of the network before training, and its standing on the validation rows; less is better."""
+    net.initialize()
+    if valid is None:
+        return deepcopy(net.module_.network), (math.inf, math.inf)
+    loss, score = (float(value) for value in net.evaluate(valid))
+    return deepcopy(net.module_.network), (loss if net.scoring is None else -score, loss)

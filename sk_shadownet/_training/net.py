@@ -1,0 +1,226 @@
+"""A skorch net whose module is a committee of shadowed perceptrons fed by whole-tensor batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from skorch import NeuralNet
+from torch import Tensor, nn
+
+from sk_shadownet._metrics.scoring import Answers, Scoring
+from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Probes, Rows, iterate
+from sk_shadownet._training.losses import Loss
+
+__all__ = ["ShadowNet", "answers_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Loader:
+    """Batches of some rows, in a new order at every pass where a generator is given.
+
+    Each has the probes that `probes` then gives: they go in the middle of a pass.
+    """
+
+    rows: Rows
+    batch_size: int
+    generator: torch.Generator | None
+    probes: Callable[[], Probes | None] = lambda: None
+
+    def __iter__(self) -> Iterator[Batch]:
+        for positions in iterate(len(self.rows), self.batch_size, self.generator):
+            probes = self.probes()
+            rows = self.rows if probes is None else replace(self.rows, probes=probes)
+            yield rows.take(positions)
+
+
+class ShadowNet(NeuralNet):  # type: ignore[misc]
+    """skorch's net, its inner loop shortened for networks that take microseconds a layer.
+
+    ``fit(training_rows, validation_rows)`` takes `Rows`; losses are recorded once an epoch, not
+    once a batch. All of skorch's hooks are called as usual, so its callbacks work.
+
+    Attributes
+    ----------
+    interrupted_ : bool
+        Whether Ctrl-C ended the training.
+    generator : torch.Generator
+        Shuffles the training rows.
+    step, n_steps : int
+        Gradient steps done and planned.
+    probes : Probes or None
+        Columns that training batches have besides the features.
+    say : Tensor of shape (n_members,) or None
+        Share of each member in what all of them learn besides the targets; None where each learns alone.
+    scoring : Scoring or None
+        What members and epochs are chosen by; None for the loss.
+    """
+
+    generator: torch.Generator | None = None
+    step = 0
+    n_steps = 1
+    probes: Probes | None = None
+    say: Tensor | None = None
+    scoring: Scoring | None = None
+
+    @property
+    def progress(self) -> float:
+        """Share of the run's gradient steps that are done, 0 to 1."""
+        return float(self.step / self.n_steps)
+
+    def get_split_datasets(self, X: Rows, y: Rows | None = None, **_: Any) -> tuple[Rows, Rows | None]:
+        """Rows arrive divided."""
+        return X, y
+
+    def get_iterator(self, dataset: Rows, training: bool = False) -> Any:
+        """Whole-tensor batches instead of a DataLoader, which handles row by row."""
+        if not isinstance(dataset, Rows):
+            return super().get_iterator(dataset, training=training)
+        if training:
+            return _Loader(dataset, self.batch_size, self.generator, lambda: self.probes)
+        return _Loader(dataset, EVALUATION_ROWS, None)
+
+    def infer(self, x: Any, **_: Any) -> Tensor:
+        """Outputs of every member: shape (n_members, n_rows, n_outputs)."""
+        outputs: Tensor = self.module_(torch.as_tensor(x, device=self.device))
+        return outputs
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """skorch's loop; remembers whether Ctrl-C ended it."""
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt as stop:
+            self.interrupted_ = not getattr(stop, "asked_by_callback", False)
+            raise
+
+    def notify(self, method_name: str, **cb_kwargs: Any) -> None:
+        """Call all callbacks; tell Ctrl-C from a callback that stops training at an epoch's end."""
+        try:
+            super().notify(method_name, **cb_kwargs)
+        except KeyboardInterrupt as stop:
+            stop.asked_by_callback = method_name == "on_epoch_end"  # type: ignore[attr-defined]
+            raise
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., Any], **_: Any
+    ) -> None:
+        """One pass over the rows, in the order of skorch's own: begin, step, end."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        if not training:
+            self._evaluate(iterator.rows)
+            return
+        losses, sizes = [], []
+        for batch in iterator:
+            self.notify("on_batch_begin", batch=batch, training=True)
+            step = step_fn(batch)
+            losses.append(step["loss"])
+            sizes.append(len(batch[0]))
+            self.notify("on_batch_end", batch=batch, training=True, **step)
+        total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
+        self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
+
+    def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
+        """One gradient step."""
+        x, y, weight = batch
+        for group in self.optimizer_.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+        outputs = self.module_(x)
+        if self.say is None:
+            loss = self.criterion_(outputs, y, weight)
+        else:
+            loss = self.criterion_.taught(outputs, y, weight, self.say)
+        loss.backward()
+        self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
+        self.optimizer_.step()
+        self.step += 1
+        return {"loss": loss.detach(), "y_pred": outputs.detach()}
+
+    def _evaluate(self, rows: Rows) -> None:
+        loss, score = self.evaluate(rows)
+        # skorch's Checkpoint asks for the flag under this name.
+        best = min((row["valid_loss"] for row in self.history[:-1]), default=float("inf"))
+        self.history.record("valid_loss_best", float(loss.mean()) < best)
+        self.history.record("valid_loss", float(loss.mean()))
+        self.history.record("valid_score", float(score.mean()))
+        self.history.record("member_valid_loss", loss.tolist())
+        self.history.record("member_valid_score", score.tolist())
+
+    @torch.no_grad()
+    def evaluate(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
+        sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
+        spread = self.criterion_.spread(rows.y, rows.w)
+        answers = []
+        for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
+            outputs = self.module_(x)
+            sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
+            if self.scoring is None:
+                sums[1] += self.criterion_.score(outputs, y, weight, spread).cpu() * len(x)
+            else:
+                answers.append(outputs)
+        sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
+        means = sums / len(rows)
+        if self.scoring is not None:
+            said = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
+            means[1] = torch.from_numpy(self.scoring.of(said))
+        return means[0], means[1]
+
+    def standing(self) -> list[tuple[float, float]]:
+        """What each member was worth in the last epoch, on the validation rows; less is better.
+
+        A score of few rows is often the same in several epochs: then the loss decides.
+        """
+        losses: list[float] = self.history[-1, "member_valid_loss"]
+        if self.scoring is None:
+            return [(loss, loss) for loss in losses]
+        scores = self.history[-1, "member_valid_score"]
+        return [(-score, loss) for score, loss in zip(scores, losses, strict=True)]
+
+    def holding(self, network: nn.Module) -> ShadowNet:
+        """Another net that shares everything with this one but has `network`.
+
+        Copying a net as skorch does would pickle every tensor and read the source of every module.
+        """
+        other = type(self).__new__(type(self))
+        other.__dict__.update(self.__dict__)
+        other.__dict__["module_"] = network
+        return other
+
+    def small_module(self, member: int) -> nn.Sequential:
+        """The network as it is now, of one member, on the CPU, in the user's units."""
+        plain: nn.Sequential = self.module_.to_sequential(member)
+        module: nn.Sequential = self.criterion_.in_units(plain).cpu()
+        return module
+
+    @torch.no_grad()
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
+        """Class probabilities, or numbers, averaged over the members, for callbacks that score."""
+        outputs = self.infer(X)
+        probabilities: npt.NDArray[np.float32] = (
+            self.criterion_.probabilities(outputs).mean(dim=0).cpu().numpy()
+        )
+        return probabilities
+
+    def predict(self, X: Any) -> npt.NDArray[np.generic]:
+        """Index of the likeliest class, or numbers of shape (n_rows, n_outputs)."""
+        decided: npt.NDArray[np.generic] = self.criterion_.decide(self.predict_proba(X))
+        return decided
+
+
+def answers_of(loss: Loss, outputs: Tensor, rows: Rows) -> Answers:
+    """What several networks, `outputs` of shape (n_networks, n_rows, n_outputs), say of `rows`."""
+    return Answers(
+        outputs=outputs.cpu().double().numpy(),
+        probabilities=loss.probabilities(outputs).cpu().double().numpy(),
+        X=rows.X.cpu().numpy(),
+        y=rows.y.cpu().numpy(),
+        weight=None if rows.w is None else rows.w.cpu().double().numpy(),
+    )

@@ -1,0 +1,51 @@
+"""An optimizer's weights, exchanged for those of a copy of its module."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from torch import nn
+
+from sk_shadownet._graph.unwrapping import unwrapped
+
+__all__ = ["give_parameters"]
+
+# How torch names what a weight is computed from.
+_PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original\d*$")
+_OLD_PARTS = re.compile(r"_(orig|g|v)$")
+
+
+def give_parameters(optimizer: Any, module: nn.Module, copied: nn.Module) -> None:
+    """Let an optimizer train the parameters of a copy in place of those of a module.
+
+    Parameters
+    ----------
+    optimizer : torch.optim.Optimizer
+        Keeps its groups; its state goes along where a parameter has its counterpart.
+    module : nn.Module
+        Whose parameters it holds.
+    copied : nn.Module
+        A `plain_copy` of the module, alone in an ``nn.Sequential`` perhaps.
+    """
+    old, new = dict(unwrapped(module).named_parameters()), dict(copied.named_parameters())
+    if old.keys() and all(f"0.{name}" in new for name in old) and not set(old) & set(new):
+        new = {name.removeprefix("0."): parameter for name, parameter in new.items()}
+    found = {id(parameter): new.get(_plain_name(name, new)) for name, parameter in old.items()}
+    for group in optimizer.param_groups:
+        kept = [found.get(id(p), p) for p in group["params"]]
+        # A weight that was computed from two parameters takes the place of both.
+        group["params"] = list({id(p): p for p in kept if p is not None}.values())
+    for parameter in [p for p in optimizer.state if id(p) in found]:
+        state, successor = optimizer.state.pop(parameter), found[id(parameter)]
+        if successor is not None and successor.shape == parameter.shape:
+            optimizer.state[successor] = state
+
+
+def _plain_name(name: str, known: dict[str, nn.Parameter]) -> str:
+    """Name that a parameter has in the copy."""
+    name = name.replace("_orig_mod.", "")
+    if name in known:
+        return name
+    plain = _PARAMETRIZED.sub(r"\1", name)
+    return plain if plain in known else _OLD_PARTS.sub("", name)

@@ -1,0 +1,150 @@
+"""The callback that lays a shadow on the module of any skorch net."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from skorch.callbacks import Callback
+from torch import nn
+
+from sk_shadownet._gating.importance import ScoreRule
+from sk_shadownet._graph.cut import check_optimizer
+from sk_shadownet._training.best_weights import SavedShadow, check_monitors, forget_best, save_checkpoints
+from sk_shadownet._training.optimizer_state import give_parameters
+
+__all__ = ["ShadowPruning"]
+
+
+class ShadowPruning(Callback):  # type: ignore[misc]
+    """Prune the module of a skorch net while the net trains.
+
+    When training begins a `ShadowNetwork` takes the module's place, with the optimizer that is there;
+    when training ends the small network does, with `SelectFeatures` in front, so that the net predicts
+    from the same rows as before.
+
+    Parameters
+    ----------
+    n_features_to_select, target_hidden_layer_sizes, budget, layers, protected_features, feature_groups, \
+frozen, on_unsupported, score_rule, n_features
+        As in `ShadowNetwork`.
+
+    Attributes
+    ----------
+    shadow_ : ShadowNetwork
+    selected_features_ : ndarray of int
+        Columns of inputs that the trained net reads.
+
+    Notes
+    -----
+    The run is ``max_epochs`` long: gates have closed at half of it. Where training ends before, by an
+    early stopping say, gates close at once. Every epoch records ``phase`` and ``open_counts`` in the
+    net's history. ``partial_fit`` trains the small network on.
+
+    Weights change their shapes at the cut, and only those of the small network can be loaded in the end. So
+    the epoch of the cut is the first that can be the best for ``EarlyStopping``, ``Checkpoint`` and the
+    scores that they look at: they start anew there. A ``Checkpoint`` looks at ``"<score>_best"`` or at None;
+    a function of yours as its monitor is refused.
+
+    A net of ``compile=True`` is pruned as the module inside, which trains as it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from skorch import NeuralNetRegressor
+    >>> from torch import nn
+    >>> from sk_shadownet import ShadowPruning
+    >>> X = np.random.default_rng(0).normal(size=(500, 10)).astype("float32")
+    >>> y = (X[:, 3] - X[:, 7])[:, None]
+    >>> _ = torch.manual_seed(0)
+    >>> net = NeuralNetRegressor(
+    ...     nn.Sequential(nn.Linear(10, 32), nn.ReLU(), nn.Linear(32, 1)),
+    ...     max_epochs=60,
+    ...     lr=0.1,
+    ...     callbacks=[ShadowPruning(n_features_to_select=2, target_hidden_layer_sizes=8)],
+    ...     verbose=0,
+    ... )
+    >>> net.fit(X, y).module_
+    Sequential(
+      (0): SelectFeatures([3, 7])
+      (1): Linear(in_features=2, out_features=8, bias=True)
+      (2): ReLU()
+      (3): Linear(in_features=8, out_features=1, bias=True)
+    )
+    """
+
+    def __init__(
+        self,
+        n_features_to_select: float | None = None,
+        target_hidden_layer_sizes: Any = None,
+        budget: Any = None,
+        layers: Sequence[str | int] | None = None,
+        protected_features: Sequence[int] = (),
+        feature_groups: Sequence[Sequence[int]] = (),
+        frozen: Sequence[str] = (),
+        on_unsupported: str = "raise",
+        score_rule: str | Callable[[int, int], ScoreRule] = "taylor",
+        n_features: int | None = None,
+    ) -> None:
+        self.n_features_to_select = n_features_to_select
+        self.target_hidden_layer_sizes = target_hidden_layer_sizes
+        self.budget = budget
+        self.layers = layers
+        self.protected_features = protected_features
+        self.feature_groups = feature_groups
+        self.frozen = frozen
+        self.on_unsupported = on_unsupported
+        self.score_rule = score_rule
+        self.n_features = n_features
+
+    def on_train_begin(self, net: Any, **_: Any) -> None:
+        """Put the shadow in the module's place."""
+        if getattr(self, "small_", None) is net.module_:
+            return
+        self.small_: nn.Module | None = None
+        check_optimizer(net.optimizer_)
+        check_monitors(net)
+        self.shadow_ = SavedShadow(net.module_, **self.get_params(deep=False))
+        give_parameters(net.optimizer_, net.module_, self.shadow_.module)
+        net.module_ = self.shadow_
+        self.n_steps_: int | None = None
+        self.step_ = 0
+
+    def on_epoch_begin(self, net: Any, dataset_train: Any = None, **_: Any) -> None:
+        """Learn how long the run is."""
+        if self.small_ is None and self.n_steps_ is None:
+            batches = len(net.get_iterator(dataset_train, training=True))
+            self.n_steps_ = max(1, batches * net.max_epochs)
+
+    def on_batch_end(self, net: Any, training: bool = False, **_: Any) -> None:
+        """Do the shadow's part after the optimizer's step."""
+        if training and self.small_ is None:
+            assert self.n_steps_ is not None
+            self.step_ += 1
+            was_cut = self.shadow_.is_cut
+            self.shadow_.step(net.optimizer_, progress=min(1.0, self.step_ / self.n_steps_))
+            if self.shadow_.is_cut and not was_cut:
+                forget_best(net)
+
+    def on_epoch_end(self, net: Any, **_: Any) -> None:
+        """Record what is open."""
+        net.history.record("phase", self.shadow_.phase)
+        net.history.record("open_counts", self.shadow_.open_counts)
+
+    def on_train_end(self, net: Any, **_: Any) -> None:
+        """Put the small network in the shadow's place."""
+        if self.small_ is not None:
+            return
+        was_cut = self.shadow_.is_cut
+        self.small_ = net.module_ = self.shadow_.prune(net.optimizer_, full_width=True)
+        if not was_cut:
+            forget_best(net)
+            save_checkpoints(net)
+
+    @property
+    def selected_features_(self) -> npt.NDArray[np.int64]:
+        """Columns of inputs that the trained net reads."""
+        return self.shadow_.selected_features

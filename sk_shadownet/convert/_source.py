@@ -1,0 +1,191 @@
+"""What is converted: the layers of an estimator, pipeline or module, and what goes in and comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
+from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._validation import check_choice
+from sk_shadownet.convert._builder import reading
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
+
+if TYPE_CHECKING:
+    from sk_shadownet.convert._fixed_point import FixedNetwork
+
+__all__ = ["PASSED_OVER", "Network", "check_output", "read_network", "require_plain_softplus"]
+
+IntArray = npt.NDArray[np.int64]
+
+#: Layers that change nothing when a network answers rows that are flat.
+PASSED_OVER = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A chain of layers and its ends.
+
+    Attributes
+    ----------
+    layers : tuple of (str, nn.Module)
+        With their names; nested Sequentials opened.
+    columns : ndarray of int
+        Which of the user's columns the first layer reads.
+    feature_names : tuple of str
+        Of the user's columns.
+    kind : {"classifier", "regressor", "module"}
+    class_labels : ndarray or None
+        Of a classifier.
+    """
+
+    layers: tuple[tuple[str, nn.Module], ...] = field(repr=False)
+    columns: IntArray
+    feature_names: tuple[str, ...]
+    kind: Literal["classifier", "regressor", "module"]
+    class_labels: npt.NDArray[Any] | None = None
+
+    @property
+    def selects(self) -> bool:
+        """Whether it reads less than all columns, or these in another order."""
+        return not np.array_equal(self.columns, np.arange(len(self.feature_names)))
+
+    @property
+    def selected_names(self) -> tuple[str, ...]:
+        """Names of the columns that are read."""
+        return tuple(self.feature_names[c] for c in self.columns)
+
+
+def read_network(model: Any) -> Network:
+    """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If an estimator is not fitted.
+    UnsupportedLayerError
+        If a pipeline step cannot be folded, or the module is no Sequential.
+    ExportError
+        If the estimator answers in fixed point.
+    """
+    model = getattr(model, "best_estimator_", model)
+    if isinstance(model, nn.Module):
+        layers = _layers_of(model)
+        width = _input_width(layers)
+        names = tuple(f"x{j}" for j in range(width))
+        return Network(layers, np.arange(width), names, "module")
+    steps, estimator = split_pipeline(model)
+    require_fitted(estimator)
+    if getattr(estimator, "fixed_point_plan_", None) is not None:
+        raise ExportError(
+            f"this {type(estimator).__name__} was trained with quantization and answers in fixed point, "
+            "which a network of floats cannot do bit for bit; use to_fpga or to_onnx, or convert its module_ "
+            "to have the float network of its rounded weights."
+        )
+    fold, names = fold_steps(steps, estimator)
+    fold = fold.then_select(np.asarray(estimator.support_))
+    layers = _fold_into(_layers_of(estimator.module_), fold)
+    labels = getattr(estimator, "classes_", None)
+    kind: Literal["classifier", "regressor"] = "regressor" if labels is None else "classifier"
+    return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
+
+
+def check_output(output: Any, network: Network | FixedNetwork) -> str:
+    """What a classifier's converted network ends in; others have no choice."""
+    if output is None:
+        return "probability"
+    if network.kind != "classifier":
+        raise InvalidParameterError(
+            f"output={output!r} belongs to classifiers; leave it out for a {network.kind}."
+        )
+    return check_choice("output", output, ("probability", "logits"))
+
+
+def _layers_of(module: nn.Module) -> tuple[tuple[str, nn.Module], ...]:
+    if isinstance(unwrapped(module), ShadowNetwork):
+        raise UnsupportedLayerError("the module is a ShadowNetwork; convert its prune(), the small network.")
+    return tuple(_flat_layers(plain_copy(module, UnsupportedLayerError)))
+
+
+def _flat_layers(module: nn.Module, prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
+    if not isinstance(module, nn.Sequential) or type(module).forward is not nn.Sequential.forward:
+        if not prefix and type(module) is not nn.Linear:
+            raise UnsupportedLayerError(
+                f"a torch.nn.Sequential was expected, got {type(module).__name__}; torch.onnx.export writes "
+                "modules with a forward of their own."
+            )
+        name = prefix.rstrip(".") or "0"
+        with reading(f"layer {name!r} ({type(module).__name__})"):
+            _require_rows_apart(module)
+        yield name, module
+        return
+    for name, child in module._modules.items():  # named_children leaves out a layer that comes twice
+        if child is not None:
+            yield from _flat_layers(child, f"{prefix}{name}.")
+
+
+def _require_rows_apart(layer: Any) -> None:
+    """Refuse what would not answer flat rows one by one, or cannot know their width."""
+    if isinstance(layer, nn.BatchNorm1d) and layer.running_mean is None:
+        raise UnsupportedLayerError("it keeps no running statistics, so a row's outputs depend on its batch")
+    if isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) != 1:
+        raise UnsupportedLayerError("it normalises over several axes; one was expected")
+    if isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) != (1, -1):
+        raise UnsupportedLayerError(
+            f"it flattens axes {layer.start_dim} to {layer.end_dim}; 1 to -1 were expected, which keep rows "
+            "apart"
+        )
+    if isinstance(layer, (nn.LogSoftmax, nn.Softmax)) and layer.dim not in (1, -1, None):
+        raise UnsupportedLayerError(f"dim={layer.dim} mixes rows; dim=1 was expected")
+    if isinstance(layer, SelectFeatures):
+        raise UnsupportedLayerError(
+            "it does not know how many features it selects from; leave it out, and give the converted "
+            "network the selected ones"
+        )
+
+
+def require_plain_softplus(layer: nn.Softplus) -> None:
+    """Refuse a softplus that other frameworks have no parameter for."""
+    if layer.beta != 1 or layer.threshold < 20:
+        raise UnsupportedLayerError("beta and threshold must be those of torch's default, 1 and 20")
+
+
+def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:
+    for _, layer in layers:
+        width = getattr(layer, "in_features", None) or getattr(layer, "num_features", None)
+        if isinstance(layer, nn.LayerNorm):
+            width = layer.normalized_shape[-1]
+        if width is not None:
+            return int(width)
+    raise UnsupportedLayerError("the network has no layer with weights; there is nothing to convert.")
+
+
+def _fold_into(
+    layers: tuple[tuple[str, nn.Module], ...], fold: ColumnMap
+) -> tuple[tuple[str, nn.Module], ...]:
+    """The layers with a scaling of the inputs in the first: ``W (s x + t) + b = (W s) x + (W t + b)``."""
+    if not fold.scales:
+        return layers
+    n, (name, first) = next((n, pair) for n, pair in enumerate(layers) if type(pair[1]) not in PASSED_OVER)
+    if type(first) is not nn.Linear:
+        raise UnsupportedLayerError(
+            "the pipeline scales its columns, which becomes part of a first Linear layer, but the network "
+            f"begins with layer {name!r} ({type(first).__name__}); convert its last step alone, and scale "
+            "outside."
+        )
+    folded = deepcopy(first).double()
+    scale, shift = torch.from_numpy(fold.scale), torch.from_numpy(fold.shift)
+    with torch.no_grad():
+        start = folded.weight @ shift
+        bias = start if folded.bias is None else folded.bias + start
+        folded.bias = nn.Parameter(bias)
+        folded.weight.mul_(scale)
+    return (*layers[:n], (name, folded.to(first.weight.dtype)), *layers[n + 1 :])

@@ -1,0 +1,1 @@
+"""Kinds of hardware projects under one set of verbs."""

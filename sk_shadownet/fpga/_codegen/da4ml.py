@@ -1,0 +1,342 @@
+"""From a fixed-point plan to Verilog or VHDL: the only file that imports da4ml."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from decimal import localcontext
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.exceptions import (
+    ExportError,
+    InvalidParameterError,
+    MissingToolError,
+    ShadowNetError,
+)
+from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord, require_module_name
+from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
+from sk_shadownet.fpga._codegen.ports import PortMap
+from sk_shadownet.fpga._codegen.rtl_design import (
+    Output,
+    RtlCost,
+    RtlDesign,
+    da4ml_name,
+    proof_cuts,
+    proof_rows,
+)
+from sk_shadownet.fpga._codegen.scaling import scales_of, shifted, shifted_fields
+from sk_shadownet.fpga._codegen.testbench import write_testbench
+from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
+from sk_shadownet.fpga._codegen.top_module import Top, top_module
+from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._trigger.cut_port import resolve_cut
+
+__all__ = ["RtlCost", "RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
+
+Language = Literal["verilog", "vhdl"]
+
+#: Significant bits of a weight that da4ml keeps: its matrices are float32.
+MAX_WEIGHT_BITS = 24
+#: Decimal digits in which da4ml's intervals are exact: a number of 53 bits that ends 64 bits below the binary
+#: point has fewer. Its own 28 are too few beyond 40 bits.
+DECIMAL_DIGITS = 128
+
+
+def design_rtl(
+    plan: FixedPointPlan,
+    *,
+    clock_period: float = 5.0,
+    output: Output = "logits",
+    family: str | None = None,
+    adder_levels: int | None = None,
+    latency_cycles: int | None = None,
+    score: Score | None = None,
+    cut: Any = None,
+) -> RtlDesign:
+    """Turn a plan into pipelined shifts and adders and prove them equal to it on random rows.
+
+    Parameters
+    ----------
+    plan : FixedPointPlan
+    clock_period : float, default 5.0
+        Clock asked for, ns. Together with ``family`` it sets ``adder_levels``.
+    output : {"logits", "class", "decision", "trigger"}, default "logits"
+    family : str or None, default None
+        As :func:`family_of` names it; None for a part that is not known.
+    adder_levels : int or None, default None
+        Adders in series between registers, at least 1; None chooses by :func:`adder_levels_for`.
+    latency_cycles : int or None, default None
+        Latency that registers behind the last stage fill up to; None adds none.
+    score : Score or None, default None
+        Needed for "decision" and "trigger".
+    cut : int, object with a ``value``, "port" or None, default None
+        Needed for "trigger".
+
+    Returns
+    -------
+    RtlDesign
+
+    Raises
+    ------
+    MissingToolError
+        If da4ml is not installed.
+    InvalidParameterError
+        If the cut lies outside the score's range, or the latency is shorter than the stages need.
+    ExportError
+        If da4ml cannot express the plan exactly, or gave something that differs from it.
+    """
+    _require_da4ml()
+    _require_expressible(plan)
+    if adder_levels is None:
+        adder_levels = adder_levels_for(clock_period, family)
+    if output not in get_args(Output) or adder_levels < 1:
+        raise InvalidParameterError(
+            f"output must be one of {get_args(Output)} and adder_levels at least 1, got {output!r} and "
+            f"{adder_levels}."
+        )
+    score = (score or Score()) if output in ("decision", "trigger") else None
+    outputs = _port_formats(plan, output, score)
+    inputs, level = plan.inputs, None
+    if output == "trigger" and score is not None:
+        of_score = score.format(plan.outputs)
+        level = resolve_cut(cut, of_score)
+        inputs = joined(plan.inputs, of_score) if level == "port" else plan.inputs
+    stages = _pipeline(plan, inputs, output, score, level, adder_levels)
+    ports = PortMap.from_formats(inputs, outputs)
+    n_waiting = _waiting(latency_cycles, len(stages.solutions) + 1, adder_levels)
+    design = RtlDesign(
+        plan, output, adder_levels, float(clock_period), ports, stages, score, level, n_waiting
+    )
+    _prove(design)
+    return design
+
+
+def _port_formats(plan: FixedPointPlan, output: Output, score: Score | None) -> FixedFormat:
+    """Formats of the output port's fields: of the plan alone, so that other weights leave them alone."""
+    if output == "logits":
+        return plan.outputs
+    if output == "decision" and score is not None:
+        return score.format(plan.outputs)
+    bits = 1 if output == "trigger" else max(plan.widths[-1] - 1, 1).bit_length()
+    return FixedFormat([0], [bits], [0])
+
+
+def _waiting(asked: int | None, needed: int, adder_levels: int) -> int:
+    """Registers that fill the latency up."""
+    if asked is None:
+        return 0
+    if isinstance(asked, bool) or not hasattr(asked, "__index__") or int(asked) < needed:
+        raise InvalidParameterError(
+            f"latency_cycles={asked!r} is too short: these stages of {adder_levels} adders need {needed} "
+            "cycles. Ask for at least as many, or put more adders between registers (adder_levels=), which a "
+            "slower clock has time for."
+        )
+    return int(asked) - needed
+
+
+def write_rtl(
+    design: RtlDesign,
+    folder: Path,
+    *,
+    language: Language = "verilog",
+    name: str = "shadownet",
+    part: str = "xcvu13p-flga2577-2-e",
+    rows: npt.ArrayLike | None = None,
+) -> DesignRecord:
+    """Write sources, constraints, vendor scripts and a self-checking testbench into a folder.
+
+    Parameters
+    ----------
+    design : RtlDesign
+    folder : Path
+        An existing folder; making it, and putting it in place as a whole, is the caller's.
+    language : {"verilog", "vhdl"}, default "verilog"
+    name : str, default "shadownet"
+        Name of the top module, a plain identifier.
+    part : str, default "xcvu13p-flga2577-2-e"
+        FPGA part for the vendor scripts.
+    rows : array-like of shape (n_rows, n_inputs) or None, default None
+        Stimulus of the testbench; None takes the random rows the design was proven on.
+
+    Returns
+    -------
+    DesignRecord
+        What was written, as it also stands in ``design.json``.
+    """
+    if language not in ("verilog", "vhdl"):
+        raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")
+    require_module_name(name)
+    from da4ml.codegen import RTLModel
+
+    model = RTLModel(
+        design.stages,
+        name,
+        folder,
+        flavor=language,
+        part_name=part,
+        clock_period=design.clock_period,
+        print_latency=False,
+    )
+    model.write()
+    _tidy(folder, name)
+    suffix = "v" if language == "verilog" else "vhd"
+    (folder / "src" / f"{name}.{suffix}").write_text(top_module(_top(design), name, language))
+    record = DesignRecord(
+        name=name,
+        language=language,
+        output=design.output,
+        adder_levels=design.adder_levels,
+        n_stages=design.n_stages,
+        latency_cycles=design.latency_cycles,
+        initiation_interval=1,
+        clock_period=design.clock_period,
+        part=part,
+        ports=design.ports,
+        generator=da4ml_name(),
+        cut=design.cut,
+    )
+    stimulus = proof_rows(design.plan) if rows is None else np.asarray(rows, dtype=np.float64)
+    cuts = proof_cuts(design, stimulus)
+    write_testbench(record, folder, design.port_values(stimulus, cuts), design.reference(stimulus, cuts))
+    (folder / DESIGN_FILE).write_text(record.to_json())
+    return record
+
+
+def _pipeline(
+    plan: FixedPointPlan,
+    inputs: FixedFormat,
+    output: Output,
+    score: Score | None,
+    cut: int | str | None,
+    adder_levels: int,
+) -> Any:
+    from da4ml.trace import to_pipeline
+
+    try:
+        with localcontext() as context:
+            context.prec = DECIMAL_DIGITS
+            return to_pipeline(_trace(plan, inputs, output, score, cut), adder_levels, verbose=False)
+    except ShadowNetError:
+        raise
+    except Exception as error:
+        raise ExportError(
+            f"{da4ml_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, or "
+            "export to hls4ml with backend='Vitis'."
+        ) from error
+
+
+def _trace(
+    plan: FixedPointPlan, inputs: FixedFormat, output: Output, score: Score | None, cut: int | str | None
+) -> Any:
+    from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
+    from da4ml.trace.ops import quantize
+
+    scales = scales_of(plan)
+    coming_in = scales.inputs
+    given = shifted(inputs, np.append(coming_in, [scales.outputs] * (len(inputs.width) - len(coming_in))))
+    # Only with an adder size of 1 is da4ml's cost in LUTs; a level is one adder, however wide.
+    x = FixedVariableArray.from_kif(*_kif(given), HWConfig(1, -1, -1), 0.0, None)
+    signals = x[: plan.widths[0]]
+    for layer, own in zip(plan.layers, scales.layers, strict=True):
+        weight = np.ldexp(layer.weight, own[:, None] - coming_in)
+        signals = signals @ weight.T + np.ldexp(layer.bias, own)
+        if layer.relu:
+            signals = signals.relu()
+        if layer.activation is not None:
+            signals = quantize(signals, *_kif(shifted(layer.activation, own)), "SAT", "RND")
+        coming_in = own
+    result = list(signals._vars.ravel())
+    if output == "class":
+        result = [argmax(result)]
+    elif score is not None:
+        result = [score_of(result, score.signal)]
+        if output == "trigger":
+            step = scales.outputs - int(score.format(plan.outputs).fraction[0])
+            level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
+            result = [passes(result[0], level)]
+    if not any(variable.opr != "const" for variable in result):
+        raise ExportError(
+            "every output of this plan is a constant, 0 or at the end of its format, so there is no "
+            "hardware; use more bits, or leave plan= out if the old formats are too narrow."
+        )
+    return comb_trace(x, result)
+
+
+def _top(design: RtlDesign) -> Top:
+    """What the top module joins: our ports, and da4ml's layout of the same signals at its stages."""
+    stages = design.stages.solutions
+    laid_out = PortMap.from_formats(_formats(stages[0].inp_qint), _formats(stages[-1].out_qint))
+    widths = [int(_formats(stage.inp_qint).width.sum()) for stage in stages]
+    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
+    outputs = design.ports.outputs
+    return Top(
+        inputs=shifted_fields(design.ports.inputs, design.input_shift),
+        outputs=shifted_fields(outputs, np.full(len(outputs), shift)),
+        taken=laid_out.inputs,
+        given=laid_out.outputs,
+        stage_widths=(*widths, laid_out.output_width),
+        n_waiting=design.n_waiting,
+    )
+
+
+def _kif(formats: FixedFormat) -> tuple[Any, Any, Any]:
+    """da4ml's sign, integer and fraction bits; 0, 0, 0 for a signal without bits."""
+    live = formats.width > 0
+    return tuple(np.where(live, part, 0) for part in (formats.signed, formats.integer, formats.fraction))  # type: ignore[return-value]
+
+
+def _formats(intervals: Sequence[Any]) -> FixedFormat:
+    from da4ml.types import minimal_kif
+
+    return FixedFormat(*np.array([minimal_kif(interval) for interval in intervals], dtype=np.int64).T)
+
+
+def _require_da4ml() -> None:
+    try:
+        import da4ml  # noqa: F401
+    except ImportError as error:
+        raise MissingToolError(
+            "Verilog and VHDL are written by da4ml, which could not be imported; "
+            'pip install "sk-shadownet[rtl]".'
+        ) from error
+
+
+def _require_expressible(plan: FixedPointPlan) -> None:
+    for number, layer in enumerate(plan.layers, start=1):
+        lossy = layer.weight != layer.weight.astype(np.float32)
+        if lossy.any():
+            raise ExportError(
+                f"{int(lossy.sum())} weights of layer {number} have more than the {MAX_WEIGHT_BITS} "
+                f"significant bits that da4ml keeps; give the weights at most {MAX_WEIGHT_BITS} bits."
+            )
+
+
+def _prove(design: RtlDesign) -> None:
+    rows = proof_rows(design.plan)
+    cuts = proof_cuts(design, rows)
+    expected, got = design.reference(rows, cuts), design.predict(rows, cuts)
+    wrong = int((expected != got).any(axis=1).sum())
+    if wrong:
+        raise ExportError(
+            f"{da4ml_name()} built hardware that differs from the plan in {wrong} of {len(rows)} random "
+            "rows, so it was not handed out. Use fewer bits, and please report the plan."
+        )
+
+
+def _tidy(folder: Path, name: str) -> None:
+    """Leave only what is used: da4ml's own simulator and its wrapper fit neither Debian's tools nor yosys."""
+    shutil.rmtree(folder / "sim")
+    shutil.rmtree(folder / "src" / "memfiles")
+    (folder / "metadata.json").unlink()
+    for suffix in ("v", "vhd"):
+        (folder / "src" / f"{name}_wrapper.{suffix}").unlink(missing_ok=True)
+        (folder / "src" / "static" / f"lookup_table.{suffix}").unlink(missing_ok=True)
+    for path in (folder / "src").rglob("*.v"):
+        # Verilator before 5.008 stops at the newer names of this warning; all versions know the old one.
+        path.write_text(path.read_text().replace("WIDTHTRUNC", "WIDTH").replace("WIDTHEXPAND", "WIDTH"))

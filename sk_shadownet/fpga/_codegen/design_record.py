@@ -1,0 +1,141 @@
+"""What a folder of hardware sources says about itself: its record, its files, and a hash of its netlist."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sk_shadownet.exceptions import ExportError
+from sk_shadownet.fpga._codegen.ports import PortMap
+from sk_shadownet.fpga._identifiers import require_top_name
+
+__all__ = [
+    "DESIGN_FILE",
+    "DesignRecord",
+    "netlist_hash",
+    "read_design",
+    "require_module_name",
+    "source_files",
+]
+
+#: Name of the record in the folder.
+DESIGN_FILE = "design.json"
+#: Files that describe hardware, of RTL and of HLS projects.
+SOURCE_SUFFIXES = (".v", ".sv", ".vhd", ".cpp", ".h", ".hpp")
+#: Folders under which sources lie: ours and da4ml's, hls4ml's.
+SOURCE_FOLDERS = ("src", "firmware")
+
+
+@dataclass(frozen=True)
+class DesignRecord:
+    """Facts about a written design that simulation, synthesis and the README need.
+
+    Parameters
+    ----------
+    name : str
+        Top module.
+    language : str
+        ``"verilog"`` or ``"vhdl"``.
+    output : str
+        ``"logits"``, ``"class"``, ``"decision"`` or ``"trigger"``.
+    adder_levels : int
+        Adders in series between two registers.
+    n_stages : int
+        Stages of logic.
+    latency_cycles : int
+        Clock edges from an input on the port to its result on the port.
+    initiation_interval : int
+        Cycles between inputs.
+    clock_period : float
+        The clock asked for, ns; a constraint, not a result.
+    part : str
+        FPGA part of the vendor scripts.
+    ports : PortMap
+        Bits of ``model_inp`` and ``model_out``.
+    generator : str
+        What wrote the sources, with its version.
+    cut : int, str or None
+        Of a trigger, what the score is compared with, in units of its step; ``"port"`` where it is the last
+        input.
+    """
+
+    name: str
+    language: str
+    output: str
+    adder_levels: int
+    n_stages: int
+    latency_cycles: int
+    initiation_interval: int
+    clock_period: float
+    part: str
+    ports: PortMap
+    generator: str
+    cut: int | str | None = None
+
+    def to_json(self) -> str:
+        """The record as text, the inverse of :func:`read_design`."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def read_design(folder: Path) -> DesignRecord:
+    """Read the record of a folder that ``write_rtl`` filled.
+
+    Raises
+    ------
+    ExportError
+        If there is none, or it cannot be read.
+    """
+    path = Path(folder) / DESIGN_FILE
+    try:
+        data: dict[str, Any] = json.loads(path.read_text())
+        return DesignRecord(**{**data, "ports": PortMap.from_dict(data["ports"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ExportError(
+            f"{folder} holds no readable {DESIGN_FILE} ({error}); write the design with to_fpga(..., "
+            "backend='verilog') or 'vhdl' first."
+        ) from error
+
+
+def require_module_name(name: str) -> None:
+    """Refuse a name that no module can have in Verilog and in VHDL.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    require_top_name(name, is_rtl=True)
+
+
+def source_files(folder: Path) -> tuple[Path, ...]:
+    """Sources of the hardware itself, sorted, relative to the folder.
+
+    da4ml's ``*_wrapper`` is a second top for its simulator, and its ``lookup_table`` is unused and unreadable
+    to yosys; both are left out.
+    """
+    folder = Path(folder)
+    found = [
+        path.relative_to(folder)
+        for part in SOURCE_FOLDERS
+        for path in (folder / part).rglob("*")
+        if path.suffix in SOURCE_SUFFIXES
+        and not path.stem.endswith("_wrapper")
+        and path.stem != "lookup_table"
+    ]
+    if not found:
+        raise ExportError(
+            f"{folder} holds no hardware sources in {' or '.join(SOURCE_FOLDERS)}; export again."
+        )
+    return tuple(sorted(found, key=lambda path: path.as_posix()))
+
+
+def netlist_hash(folder: Path) -> str:
+    """SHA-256 over names and contents of the sources: two folders with one hash hold the same hardware."""
+    digest = hashlib.sha256()
+    for path in source_files(folder):
+        content = (Path(folder) / path).read_bytes()
+        digest.update(f"{path.as_posix()}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()

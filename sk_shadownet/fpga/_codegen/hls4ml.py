@@ -1,0 +1,303 @@
+"""The door to hls4ml: a lowered plan becomes a project, and the project an emulation."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._system.files import is_of_the_disk
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
+from sk_shadownet.fpga._codegen.lowering import LoweredPlan, exact_name
+from sk_shadownet.fpga._config import FPGAConfig
+
+__all__ = [
+    "COMPILE_LOG",
+    "VENDOR_TOOL",
+    "build_graph",
+    "by_hand",
+    "compile_graph",
+    "default_hls_config",
+    "dense_layers",
+    "emulate",
+    "move_graph",
+    "run_vendor_build",
+    "write_graph",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+#: Where the compiler's words go, inside the project folder.
+COMPILE_LOG = "compile.log"
+#: Name that hls4ml gives the inputs of a torch module.
+INPUT_LAYER = "input_1"
+#: hls4ml's strategy that writes out every multiplication.
+UNROLLED = "resource_unrolled"
+#: Name of the layer behind the logits, where there is one.
+OUTPUT_LAYER = "answer"
+
+#: The program that each backend's emulation, and each backend's vendor flow, needs on PATH.
+EMULATION_COMPILER = {"oneAPI": "icpx"}
+VENDOR_TOOL = {
+    "Vitis": ("vitis-run", "AMD Vitis (2024.1 or newer), then source its settings64.sh"),
+    "Vivado": (
+        "vivado_hls",
+        "AMD Vivado HLS (2020.1 or older; backend='Vitis' for newer), then source its settings64.sh",
+    ),
+    "VivadoAccelerator": ("vivado_hls", "AMD Vivado HLS (2020.1 or older), then source its settings64.sh"),
+    "Quartus": ("i++", "Intel HLS compiler (in Quartus Prime up to 22.4), then source its init_hls.sh"),
+    "Catapult": ("catapult", "Siemens Catapult HLS, then set MGC_HOME"),
+    "oneAPI": ("icpx", "Intel oneAPI Base Toolkit with the FPGA add-on, then source setvars.sh"),
+}
+
+
+def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
+    """hls4ml's configuration of a plan, every precision stated, the user's ``hls_config`` merged in."""
+    model = {
+        "Precision": {"default": "fixed<32,16,RND,SAT>"},
+        "ReuseFactor": config.reuse_factor,
+        "Strategy": config.strategy,
+        "BramFactor": 1_000_000_000,
+        "TraceOutput": False,
+        # Without it hls4ml would not turn torch's (n_outputs, n_inputs) weights round.
+        "ChannelsLastConversion": "full",
+        "TransposeOutputs": False,
+    }
+    layers: dict[str, Any] = {INPUT_LAYER: {"Precision": {"result": plan.inputs.hls_name()}, "Trace": False}}
+    for n, layer in enumerate(plan.layers, start=1):
+        sums = exact_name(layer.accumulator)
+        last = n == len(plan.layers)
+        result = layer.activation.hls_name() if last and layer.activation is not None else sums
+        layers[f"dense_{n}"] = {
+            "Precision": {
+                "weight": exact_name(layer.weight_format),
+                "bias": exact_name(layer.bias_format),
+                "accum": sums,
+                "result": result,
+            },
+            "ReuseFactor": config.reuse_factor,
+            "Strategy": config.strategy,
+            "Trace": False,
+        }
+        if not last:
+            result = sums if layer.activation is None else layer.activation.hls_name()
+            layers[f"relu_{n}"] = {
+                "Precision": {"result": result, "table": result},
+                "ReuseFactor": config.reuse_factor,
+                "Trace": False,
+            }
+    layers |= _output_layer(plan, config)
+    own: dict[str, Any] = {"Model": model, "LayerName": layers}
+    return _merge(own, config.hls_config or {}, "hls_config")
+
+
+def _output_layer(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
+    if not _has_output_layer(config):
+        return {}
+    if config.output == "class":
+        return {OUTPUT_LAYER: {"Precision": {"result": "ufixed<1,1,TRN,WRAP,0>"}, "Implementation": "argmax"}}
+    return {
+        OUTPUT_LAYER: {"Precision": {"result": "ufixed<16,0,RND,SAT>"}, "Implementation": "stable"},
+    }
+
+
+def _has_output_layer(config: FPGAConfig) -> bool:
+    """Whether anything stands behind the sums of the last layer."""
+    return config.output in ("class", "probability")
+
+
+def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
+    """hls4ml's ModelGraph of a plan, its project not yet written.
+
+    Raises
+    ------
+    ExportError
+        If hls4ml refuses the configuration; its message is quoted.
+    """
+    import torch
+    from torch import nn
+
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for n, layer in enumerate(plan.layers, start=1):
+        dense = nn.Linear(layer.weight.shape[1], layer.weight.shape[0]).double()
+        with torch.no_grad():
+            dense.weight.copy_(torch.from_numpy(layer.weight))
+            dense.bias.copy_(torch.from_numpy(layer.bias))
+        parts[f"dense_{n}"] = dense
+        if layer.relu:
+            parts[f"relu_{n}"] = nn.ReLU()
+    if _has_output_layer(config):
+        parts[OUTPUT_LAYER] = nn.Softmax(dim=1)
+    options = dict(config.options)
+    if config.resolved_part is not None:
+        options.setdefault("part", config.resolved_part)
+    hls_config = dict(default_hls_config(plan, config))
+    hls_config["InputShape"] = (plan.layers[0].weight.shape[1],)
+
+    def convert() -> Any:
+        from hls4ml.converters import convert_from_pytorch_model
+
+        return convert_from_pytorch_model(
+            nn.Sequential(parts),
+            output_dir=str(output_dir),
+            project_name=config.project_name,
+            backend=config.backend,
+            hls_config=hls_config,
+            clock_period=config.clock_period,
+            io_type=config.io_type,
+            **options,
+        )
+
+    with _quoting("hls4ml could not convert the network"):
+        graph = convert()
+        # hls4ml writes C++ that does not compile for an unrolled layer too small to share multipliers.
+        alone = [name for name, (reuse, how) in dense_layers(graph).items() if (reuse, how) == (1, UNROLLED)]
+        for name in alone:
+            hls_config["LayerName"][name]["Strategy"] = "resource"
+        return convert() if alone else graph
+
+
+def dense_layers(graph: Any) -> dict[str, tuple[int, str]]:
+    """Reuse factor and strategy that hls4ml chose for each fully connected layer."""
+    return {
+        layer.name: (int(layer.get_attr("reuse_factor")), str(layer.get_attr("strategy")).lower())
+        for layer in graph.get_layers()
+        if layer.class_name == "Dense"
+    }
+
+
+def write_graph(graph: Any) -> None:
+    """Write the project's files into its folder."""
+    with _quoting("hls4ml could not write the project"):
+        graph.write()
+
+
+def move_graph(graph: Any, old: Path, new: Path) -> None:
+    """Tell a graph, and the files it wrote, that its folder is about to move."""
+    graph.config.config["OutputDir"] = str(new)
+    for path in old.glob("*.yml"):
+        path.write_text(path.read_text().replace(str(old), str(new)))
+
+
+def compile_graph(graph: Any, backend: str) -> None:
+    """Compile the project into a library that this process can call.
+
+    Raises
+    ------
+    MissingToolError
+        If the compiler is not on PATH.
+    ExportError
+        If it fails; its first error and the place of its log are in the message.
+    """
+    compiler = EMULATION_COMPILER.get(backend, "g++")
+    folder = Path(graph.config.get_output_dir())
+    if shutil.which(compiler) is None:
+        raise MissingToolError(
+            f"the emulation of backend {backend!r} needs {compiler}, which is not on PATH; "
+            f"{_bring(compiler)}. "
+            "Without it, fpga.plan.forward(X) gives the logits of the Python reference, bit for bit the same."
+        )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph.compile()
+    except Exception as error:
+        log = folder / COMPILE_LOG
+        log.write_text(said.getvalue() + f"\n{error}\n")
+        for leftover in folder.glob("*.o"):
+            leftover.unlink()
+        raise ExportError(
+            f"{compiler} could not compile the project: {_first_error(said.getvalue()) or error}. Its "
+            f"log: {log}"
+        ) from error
+
+
+def emulate(graph: Any, ports: FloatArray) -> FloatArray:
+    """Run the compiled library on rows as the input ports carry them, shape (n_rows, n_inputs)."""
+    if len(ports) == 0:
+        n_outputs = int(np.prod(graph.get_output_variables()[0].shape))
+        return np.zeros((0, n_outputs))
+    result = np.asarray(graph.predict(np.ascontiguousarray(ports, dtype=np.float64)), dtype=np.float64)
+    return result.reshape(len(ports), -1)
+
+
+def run_vendor_build(graph: Any, backend: str, **options: Any) -> Any:
+    """Run the vendor's flow on the project; hls4ml's report is returned.
+
+    Raises
+    ------
+    MissingToolError
+        If the vendor's program is not on PATH; what to install and to run is said.
+    """
+    tool, install = VENDOR_TOOL[backend]
+    if shutil.which(tool) is None:
+        raise MissingToolError(
+            f"building for backend {backend!r} needs {tool}, which is not on PATH. Install {install}, "
+            "and call "
+            f"fpga.build() again, or run it by hand in {graph.config.get_output_dir()}: {by_hand(backend)}."
+        )
+    try:
+        return graph.build(**options)
+    except Exception as error:
+        raise ExportError(
+            f"{tool} failed: {error}. Its logs are in {graph.config.get_output_dir()}."
+        ) from error
+
+
+def by_hand(backend: str) -> str:
+    return {
+        "Vitis": "vitis-run --mode hls --tcl build_prj.tcl",
+        "Vivado": "vivado_hls -f build_prj.tcl",
+        "VivadoAccelerator": "vivado_hls -f build_prj.tcl",
+        "Quartus": "make myproject-fpga",
+        "Catapult": "catapult -shell -f build_prj.tcl",
+        "oneAPI": "mkdir -p build && cd build && cmake .. && make report",
+    }[backend]
+
+
+def _bring(compiler: str) -> str:
+    if compiler == "icpx":
+        return "install the Intel oneAPI Base Toolkit and source its setvars.sh"
+    return "install it, such as with 'apt-get install g++' or 'conda install gxx'"
+
+
+def _first_error(log: str) -> str:
+    lines = [line.strip() for line in log.splitlines() if "error" in line.lower()]
+    return lines[0] if lines else ""
+
+
+@contextlib.contextmanager
+def _quoting(what: str) -> Iterator[None]:
+    """Turn hls4ml's bare exceptions and prints into one of our errors."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    except Exception as error:
+        if is_of_the_disk(error):
+            raise
+        words = str(error) or type(error).__name__
+        raise ExportError(f"{what}: {words}. Check hls_config and the backend's options.") from error
+
+
+def _merge(own: dict[str, Any], theirs: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """``own`` with the values of ``theirs`` in place; a layer that does not exist is an error."""
+    merged = dict(own)
+    for key, value in theirs.items():
+        if where.endswith("LayerName']") and key not in own:
+            raise InvalidParameterError(f"{where} names {key!r}; the layers are {', '.join(own)}.")
+        if isinstance(value, Mapping) and isinstance(own.get(key), dict):
+            merged[key] = _merge(own[key], value, f"{where}[{key!r}]")
+        else:
+            merged[key] = value
+    return merged

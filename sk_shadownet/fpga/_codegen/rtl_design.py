@@ -1,0 +1,216 @@
+"""A pipelined network of shifts and adders: its ports, its emulation, and what it must give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.fpga._codegen.interpreter import INTERPRETER_BITS, run_stage, widest_signal
+from sk_shadownet.fpga._codegen.ports import PortMap
+from sk_shadownet.fpga._codegen.scaling import scales_of
+from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._trigger.cut_port import cut_column
+
+__all__ = ["Output", "RtlCost", "RtlDesign", "da4ml_name", "proof_cuts", "proof_rows"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+Output = Literal["logits", "class", "decision", "trigger"]
+
+#: Rows on which a new design is compared with the reference before it is handed out.
+N_PROOF_ROWS = 256
+
+
+@dataclass(frozen=True)
+class RtlCost:
+    """What da4ml's own arithmetic says a design costs: an estimate, no tool has seen it.
+
+    Parameters
+    ----------
+    lut, ff, dsp, bram : int
+        6-input look-up tables, flip-flops, DSP blocks, block RAMs; the last two are 0 by construction.
+    latency_cycles : int
+        Clock edges from an input on the port to its result on the port.
+    initiation_interval : int
+        Cycles between inputs, 1 always.
+    source : str
+        Where the numbers come from.
+    """
+
+    lut: int
+    ff: int
+    dsp: int
+    bram: int
+    latency_cycles: int
+    initiation_interval: int
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class RtlDesign:
+    """A pipelined network of shifts and adders, equal bit for bit to its plan.
+
+    Parameters
+    ----------
+    plan : FixedPointPlan
+    output : {"logits", "class", "decision", "trigger"}
+        Whether ``model_out`` carries the logits; the index of the largest, the first of equals (of a single
+        logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut.
+    adder_levels : int
+        Adders in series between two registers.
+    clock_period : float
+        The clock asked for, ns. A constraint: nothing says that the hardware reaches it.
+    ports : PortMap
+        Bits of the inputs and outputs; they follow from the plan's formats, not from its weights.
+    stages : object
+        da4ml's pipeline.
+    score : Score or None
+        How the score comes of the plan's outputs; None where there is none.
+    cut : int, "port" or None
+        What the score is compared with, in units of its step; "port" where it is a last input.
+    n_waiting : int
+        Registers behind the last stage that only delay.
+    """
+
+    plan: FixedPointPlan
+    output: Output
+    adder_levels: int
+    clock_period: float
+    ports: PortMap
+    stages: Any = field(repr=False)
+    score: Score | None = None
+    cut: int | str | None = None
+    n_waiting: int = 0
+
+    @property
+    def score_format(self) -> FixedFormat | None:
+        """Format of the score, of shape (1,); None where there is none."""
+        return None if self.score is None else self.score.format(self.plan.outputs)
+
+    @property
+    def input_shift(self) -> IntArray:
+        """Powers of two by which the graph's inputs differ from the port's, shape (n_ports,)."""
+        scales = scales_of(self.plan)
+        return np.append(scales.inputs, [scales.outputs] if self.cut == "port" else []).astype(np.int64)
+
+    @property
+    def emulator(self) -> str:
+        """What :meth:`predict` runs."""
+        where = "" if self._compiled else " in numpy"
+        return f"DAIS{where} ({da4ml_name()})"
+
+    @cached_property
+    def _compiled(self) -> bool:
+        """Whether da4ml's compiled interpreter is exact here."""
+        return widest_signal(self.stages.solutions) <= INTERPRETER_BITS
+
+    @property
+    def n_stages(self) -> int:
+        """Stages of logic between registers."""
+        return len(self.stages.solutions)
+
+    @property
+    def latency_cycles(self) -> int:
+        """Clock edges from an input on the port to its result: the stages, the input register, delays."""
+        return self.n_stages + 1 + self.n_waiting
+
+    @property
+    def cost(self) -> RtlCost:
+        """da4ml's estimate of the resources."""
+        return RtlCost(
+            lut=round(self.stages.cost),
+            ff=int(self.stages.reg_bits) + self.n_waiting * self.ports.output_width,
+            dsp=0,
+            bram=0,
+            latency_cycles=self.latency_cycles,
+            initiation_interval=1,
+            source=f"estimate by {da4ml_name()}",
+        )
+
+    def port_values(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
+        """Rows as the input port carries them, the cut behind the features where it is an input.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_inputs)
+            Raw rows; they are rounded to the input formats.
+        cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
+            In units of the score's step; needed where the cut is an input, and refused elsewhere.
+        """
+        rows = self.plan.quantize_inputs(X)
+        column = cut_column(cut, self.cut, self.score_format, len(rows))
+        return rows if column is None else np.column_stack([rows, column])
+
+    def predict(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
+        """Emulate the stages bit for bit: in da4ml's interpreter (DAIS), beyond 31 bits in numpy.
+
+        Parameters
+        ----------
+        X, cut
+            As :meth:`port_values` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_rows, n_outputs), or (n_rows, 1) for any output but logits
+        """
+        signals, scales = self.port_values(X, cut), scales_of(self.plan)
+        if len(signals) == 0:
+            return np.zeros((0, len(self.ports.outputs)))
+        signals = np.ldexp(signals, self.input_shift)
+        for stage in self.stages.solutions:
+            given = stage.predict(signals, n_threads=1) if self._compiled else run_stage(stage, signals)
+            signals = np.asarray(given, dtype=np.float64).reshape(len(signals), -1)
+        return signals if self.output in ("class", "trigger") else np.ldexp(signals, -scales.outputs)
+
+    def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
+        """What the plan says the hardware gives, in the shape of :meth:`predict`."""
+        logits = self.plan.forward(X)
+        if self.output == "logits":
+            return logits
+        if self.output == "class" or self.score is None:
+            winner = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
+            return winner[:, None].astype(np.float64)
+        score = self.score.of(logits)
+        if self.output == "decision":
+            return score
+        fmt = self.score.format(self.plan.outputs)
+        level = cut_column(cut, self.cut, fmt, len(score))
+        if level is None:
+            level = np.ldexp(float(self.cut or 0), -fmt.fraction)
+        return (score >= level.reshape(-1, 1)).astype(np.float64)
+
+
+def da4ml_name() -> str:
+    """The library and its version, such as ``"da4ml 0.6.0"``."""
+    return f"da4ml {version('da4ml')}"
+
+
+def proof_rows(plan: FixedPointPlan, n_rows: int = N_PROOF_ROWS) -> FloatArray:
+    """Random rows over the whole range of every input and beyond it, the extremes among them."""
+    random = np.random.default_rng(0)
+    low, high = plan.inputs.lowest, plan.inputs.highest
+    span = high - low
+    rows = random.uniform(low - 0.25 * span, high + 0.25 * span, size=(n_rows, len(low)))
+    rows[0], rows[1], rows[2] = low, high, 0.0
+    return rows
+
+
+def proof_cuts(design: RtlDesign, rows: FloatArray) -> IntArray | None:
+    """Cuts for random rows, where they are an input: near the scores, the ends of the range among them."""
+    fmt = design.score_format
+    if design.cut != "port" or design.score is None or fmt is None:
+        return None
+    fraction, random = int(fmt.fraction[0]), np.random.default_rng(1)
+    cuts = np.ldexp(design.score.of(design.plan.forward(rows))[:, 0], fraction).astype(np.int64)
+    cuts += random.integers(-2, 3, size=len(rows))
+    low, high = (int(np.ldexp(end[0], fraction)) for end in (fmt.lowest, fmt.highest))
+    if len(cuts) > 1:
+        cuts[:2] = low, high
+    return np.clip(cuts, low, high)

@@ -1,0 +1,235 @@
+"""What the emulators handed over in C++ and numpy are written from: a plan in integers, and its names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet.exceptions import ExportError
+from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan
+
+__all__ = [
+    "Ending",
+    "Handover",
+    "IntegerLayer",
+    "IntegerNetwork",
+    "Limits",
+    "ScoreStep",
+    "integer_network",
+    "score_step",
+]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: What comes after the last layer: nothing but the outputs' own steps, the index of the first largest, one
+#: score, or whether that score reaches a cut.
+Ending = Literal["logits", "class", "decision", "trigger"]
+
+#: Bits up to which an integer is cut off at its format's ends in 64 bits, with room for a carry.
+MAX_BITS = 60
+
+
+@dataclass(frozen=True, eq=False)
+class Limits:
+    """Integers that signals carry: each counts steps of ``2**-fraction``, all arrays of one shape."""
+
+    fraction: IntArray
+    lowest: IntArray
+    highest: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerLayer:
+    """``z = weight a + bias`` in integers, a ReLU, and ``z`` rounded to ``2**shift`` and cut off.
+
+    Attributes
+    ----------
+    weight : ndarray of int64 of shape (n_outputs, n_inputs)
+        In steps of the sum over steps of the input, so that sums need no shifts.
+    bias : ndarray of int64 of shape (n_outputs,)
+    relu : bool
+    shift : ndarray of int64 of shape (n_outputs,) or None
+        Bits that rounding drops, negative where the result's steps are finer than the sum's; None where
+        sums are handed on as they are.
+    results : Limits
+        Of what the layer hands on; the ends of a sum are never reached.
+    """
+
+    weight: IntArray = field(repr=False)
+    bias: IntArray = field(repr=False)
+    relu: bool
+    shift: IntArray | None
+    results: Limits
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerNetwork:
+    """A plan in integers of 64 bits, equal to its ``forward`` bit for bit."""
+
+    inputs: Limits
+    layers: tuple[IntegerLayer, ...]
+
+    @property
+    def output_fraction(self) -> IntArray:
+        """Bits right of the binary point of each output of the last layer."""
+        return self.layers[-1].results.fraction
+
+
+@dataclass(frozen=True)
+class ScoreStep:
+    """The score in integers, and the cut on it.
+
+    Attributes
+    ----------
+    signal : int or None
+        Position among the outputs, as in :class:`Score`.
+    fraction : int
+        The score counts steps of ``2**-fraction``.
+    shift : tuple of int
+        Bits by which each output of the network goes to the left, negative to the right, to count in these.
+    lowest, highest : int
+        Ends of the score's port, and of the cut's.
+    cut : int or None
+        A cut that is built in; None where it is an input, or there is none.
+    """
+
+    signal: int | None
+    fraction: int
+    shift: tuple[int, ...]
+    lowest: int
+    highest: int
+    cut: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Handover:
+    """All that the files of one export say.
+
+    Attributes
+    ----------
+    name : str
+        The project's.
+    title : str
+        What is computed, in one line.
+    network : IntegerNetwork
+    ending : {"logits", "class", "decision", "trigger"}
+    output_fraction : tuple of int
+        Bits right of the binary point of each output; of a class or a bit (0,).
+    feature_names : tuple of str
+        Of the inputs, in the order of the ports.
+    columns : tuple of int
+        Which columns of the model's ``X`` they are.
+    class_labels : tuple of str
+        () where the outputs are numbers.
+    scale, shift : tuple of float
+        Scaling that stays outside of the hardware; () where there is none.
+    remark : str
+        What the hardware does behind these files' outputs; "" where there is nothing.
+    score : ScoreStep or None
+        Of "decision" and "trigger".
+    signal_label : str
+        The class that the score speaks for; "" without a score.
+    """
+
+    name: str
+    title: str
+    network: IntegerNetwork
+    ending: Ending
+    output_fraction: tuple[int, ...]
+    feature_names: tuple[str, ...]
+    columns: tuple[int, ...]
+    class_labels: tuple[str, ...] = ()
+    scale: tuple[float, ...] = ()
+    shift: tuple[float, ...] = ()
+    remark: str = ""
+    score: ScoreStep | None = None
+    signal_label: str = ""
+
+    @property
+    def namespace(self) -> str:
+        """Of the C++. Never the project's own name, which is the top function's in hls4ml's C++."""
+        return f"{self.name}_emulator"
+
+
+def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
+    """Write every number of a plan as an integer of 64 bits.
+
+    Notes
+    -----
+    Unit i counts its sum in ``2**-f_i``, ``f_i`` the fraction of its accumulator, which is the finest of its
+    terms' steps. So the integer ``W_ij * 2**(f_i - g_j)``, ``g_j`` the fraction of input j, is whole; and as
+    the accumulator holds ``W_ij a_j`` for every ``a_j``, of which ``2**-g_j`` or its negative is one, it has
+    no more bits than the accumulator, 53. Inputs of 0 bits are always 0 and get weights of 0.
+    """
+    inputs = _limits(plan.inputs, plan.inputs.fraction)
+    # An input of more bits than sums may have is one that no unit reads: 0 does as well.
+    held = plan.inputs.width <= MAX_BITS
+    inputs = Limits(inputs.fraction, inputs.lowest * held, inputs.highest * held)
+    coming_in, live, layers = inputs, plan.inputs.width > 0, []
+    for layer in plan.layers:
+        layers.append(_integer_layer(layer, coming_in, live))
+        coming_in, live = layers[-1].results, layer.output_format.width > 0
+    return IntegerNetwork(inputs, tuple(layers))
+
+
+def score_step(
+    plan: FixedPointPlan, network: IntegerNetwork, score: Score, fraction: int, cut: int | None = None
+) -> ScoreStep:
+    """Write a score of the plan's outputs in steps of ``2**-fraction``.
+
+    Raises
+    ------
+    ExportError
+        If the outputs' binary points are so far apart that one of these steps needs more than 60 bits.
+    """
+    live, own = plan.outputs.width > 0, network.output_fraction
+    bits = (plan.outputs.signed + plan.outputs.integer + fraction)[live]
+    if bits.max(initial=0) > MAX_BITS:
+        raise ExportError(
+            f"the outputs have binary points so far apart that their difference needs {bits.max()} bits, and "
+            f"an emulator has {MAX_BITS}; give the outputs one format with precision={{'output': ...}}."
+        )
+    # An output without bits is 0 in all steps.
+    shift = np.where(live, fraction - own, 0)
+    fmt = score.format(plan.outputs)
+    low, high = (int(np.ldexp(end[0], fraction)) for end in (fmt.lowest, fmt.highest))
+    return ScoreStep(score.signal, fraction, tuple(shift.tolist()), low, high, cut)
+
+
+def _integer_layer(layer: FixedLayer, coming_in: Limits, live: npt.NDArray[np.bool_]) -> IntegerLayer:
+    steps = layer.accumulator.fraction
+    weight = _whole(np.ldexp(layer.weight * live, steps[:, None] - coming_in.fraction))
+    bias = _whole(np.ldexp(layer.bias, steps))
+    if layer.activation is None:
+        return IntegerLayer(weight, bias, layer.relu, None, _limits(layer.accumulator, steps))
+    # Where 64 bits are too few for a result, no unit reads it, or it is an output whose low bits are all 0.
+    wide = layer.activation.width > MAX_BITS
+    fraction = np.where(wide, np.minimum(layer.activation.fraction, steps), layer.activation.fraction)
+    # Sums have 53 bits at most: beyond these shifts all of them give 0, or are cut off but for 0.
+    shift = np.clip(steps - fraction, -MAX_BITS - 1, MAX_BITS)
+    return IntegerLayer(weight, bias, layer.relu, shift, _limits(layer.activation, fraction))
+
+
+def _limits(formats: FixedFormat, fraction: IntArray) -> Limits:
+    most = 2.0**MAX_BITS
+    lowest, highest = (
+        np.clip(np.ldexp(end, fraction), -most, most).astype(np.int64)
+        for end in (formats.lowest, formats.highest)
+    )
+    return Limits(np.asarray(fraction), lowest, highest)
+
+
+def _whole(values: FloatArray) -> IntArray:
+    integers = values.astype(np.int64)
+    if not np.array_equal(integers, values):
+        raise ExportError(
+            "the plan's accumulators are coarser than the terms they sum, so no integer emulator equals it; "
+            "make its layers with formats that hold every partial sum."
+        )
+    return integers

@@ -1,0 +1,315 @@
+"""The emulator handed over as a C++ header without dependencies, an example and a check of it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+from sk_shadownet.fpga._emulator.content import Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._emulator.output_stage import EndingText, cpp_ending
+
+__all__ = ["cpp_check", "cpp_emulator", "cpp_example"]
+
+_HEAD = """// {title}: the bits of the hardware in this folder, for one event's raw features.
+//
+{about}
+//
+// An integer counts steps of 2^-F. Sums have at most 53 bits, so 64 hold each exactly. NaN, which no
+// fixed-point number can say, throws std::invalid_argument; -ffast-math would hide it: compile without.
+
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace {namespace} {{
+
+inline constexpr std::size_t n_inputs = {n_inputs};
+inline constexpr std::size_t n_network_outputs = {n_network_outputs};
+inline constexpr std::size_t n_outputs = {n_outputs};
+
+using Features = std::array<double, n_inputs>;
+using Ports = std::array<std::int64_t, n_inputs>;
+using NetworkOutputs = std::array<std::int64_t, n_network_outputs>;
+using Outputs = std::array<std::int64_t, n_outputs>;
+
+template <typename T, std::size_t rows, std::size_t columns>
+using Table = std::array<std::array<T, columns>, rows>;
+
+"""
+
+_FUNCTIONS = """
+static_assert((std::int64_t{{-3}} >> 1) == -2, "shifts of negative numbers must round down");
+
+{scaled}// Integers at the input ports, halves rounded upwards; what is out of range, infinity too, saturates.
+inline Ports to_ports(const Features& {value}) {{
+    Ports ports{{}};
+    for (std::size_t j = 0; j < n_inputs; ++j) {{
+        if (std::isnan({value}[j])) {{
+            throw std::invalid_argument(std::string(feature_names[j]) + " is NaN, which no port can carry");
+        }}
+        const double low = static_cast<double>(input_lowest[j]);
+        const double high = static_cast<double>(input_highest[j]);
+        const double steps = std::clamp(std::ldexp({value}[j], input_fraction[j]), low - 1.0, high + 1.0);
+        // floor(steps + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
+        double nearest = std::floor(steps);
+        nearest += steps - nearest >= 0.5 ? 1.0 : 0.0;
+        ports[j] = static_cast<std::int64_t>(std::clamp(nearest, low, high));
+    }}
+    return ports;
+}}
+
+// weight a + bias, exactly.
+template <std::size_t n, std::size_t m>
+constexpr std::array<std::int64_t, n> sums(const std::array<std::int64_t, m>& a,
+                                           const Table<std::int64_t, n, m>& weight,
+                                           const std::array<std::int64_t, n>& bias) {{
+    std::array<std::int64_t, n> z = bias;
+    for (std::size_t i = 0; i < n; ++i) {{
+        for (std::size_t j = 0; j < m; ++j) z[i] += weight[i][j] * a[j];
+    }}
+    return z;
+}}
+
+template <std::size_t n>
+constexpr std::array<std::int64_t, n> relu(std::array<std::int64_t, n> z) {{
+    for (std::size_t i = 0; i < n; ++i) z[i] = std::max(z[i], std::int64_t{{0}});
+    return z;
+}}
+
+// Sums in steps of 2^shift, halves upwards, cut off at both ends.
+template <std::size_t n>
+constexpr std::array<std::int64_t, n> rounded(std::array<std::int64_t, n> z, const std::array<int, n>& shift,
+                                              const std::array<std::int64_t, n>& lowest,
+                                              const std::array<std::int64_t, n>& highest) {{
+    for (std::size_t i = 0; i < n; ++i) {{
+        if (shift[i] > 0) z[i] = (z[i] + (std::int64_t{{1}} << (shift[i] - 1))) >> shift[i];
+        if (shift[i] < 0) {{
+            // The ends are cut off first: a large sum must not run out of 64 bits.
+            z[i] = std::clamp(z[i], lowest[i] >> -shift[i], (highest[i] >> -shift[i]) + 1);
+            z[i] *= std::int64_t{{1}} << -shift[i];
+        }}
+        z[i] = std::clamp(z[i], lowest[i], highest[i]);
+    }}
+    return z;
+}}
+
+// Integers that the last layer gives.
+inline NetworkOutputs network_outputs(const Ports& ports) {{
+{steps}
+}}
+
+{ending}
+
+}}  // namespace {namespace}
+"""
+
+_SCALED = """// What the hardware takes for raw features: this scaling stays outside of it.
+inline Features scaled(const Features& raw) {
+    Features x{};
+    for (std::size_t j = 0; j < n_inputs; ++j) {
+        // volatile: rounded by itself, not fused with the sum into one instruction of other bits.
+        const volatile double product = raw[j] * input_scale[j];
+        x[j] = product + input_shift[j];
+    }
+    return x;
+}
+
+"""
+
+_EXAMPLE = """// Prints {what} of test_vectors.csv.
+#include <iostream>
+
+#include "{name}.hpp"
+
+int main() {{
+    const {namespace}::Features raw = {{{{{values}}}}};
+    {print}
+}}
+"""
+
+_CHECK = """// Compares {name}.hpp with test_vectors.csv, or with a file named; ends in 1 where bits differ.
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "{name}.hpp"
+
+int main(int argc, char** argv) {{
+    using namespace {namespace};
+    std::ifstream file(argc > 1 ? argv[1] : "test_vectors.csv");
+    std::string line, cell;
+    int rows = 0, wrong = 0;
+    std::getline(file, line);  // the columns' names
+    while (std::getline(file, line)) {{
+        std::istringstream cells(line);
+        const auto next = [&] {{ return std::getline(cells, cell, ',') ? cell.c_str() : ""; }};
+        Features raw{{}};
+        Ports ports{{}};
+        Outputs outputs{{}};
+        for (double& value : raw) value = std::strtod(next(), nullptr);
+        for (std::int64_t& value : ports) value = std::strtoll(next(), nullptr, 10);
+{read_cut}        for (std::int64_t& value : outputs) value = std::strtoll(next(), nullptr, 10);
+        const bool same = to_ports({ports_of_raw}) == ports && emulate(raw{cut}) == {expected};
+        if (!same || emulate_ports(ports{cut}) != {expected}) ++wrong;
+        ++rows;
+    }}
+    const bool passed = rows > 0 && wrong == 0;
+    std::cout << (passed ? "PASS: " : "FAIL: ") << wrong << " of " << rows << " rows differ\\n";
+    return passed ? 0 : 1;
+}}
+"""
+
+
+def cpp_emulator(content: Handover) -> str:
+    """The text of ``<name>.hpp``."""
+    ending = cpp_ending(content, _ports_of_raw(content))
+    head = _HEAD.format(
+        title=content.title,
+        about=_about(content, ending),
+        namespace=content.namespace,
+        n_inputs=len(content.feature_names),
+        n_network_outputs=len(content.network.output_fraction),
+        n_outputs=len(content.output_fraction),
+    )
+    functions = _FUNCTIONS.format(
+        namespace=content.namespace,
+        value="x" if content.scale else "raw",
+        scaled=_SCALED if content.scale else "",
+        steps="\n".join(_steps(content.network.layers)),
+        ending=ending.code,
+    )
+    return head + "\n".join(_constants(content, ending)) + "\n" + functions
+
+
+def cpp_example(content: Handover, raw: Iterable[float], cut: int | None = None) -> str:
+    """The text of ``example.cpp``, which asks for one row, with its cut where that is an input."""
+    values = ", ".join(repr(float(value)) for value in raw)
+    space = content.namespace
+    if content.ending == "trigger":
+        what = "whether the hardware passes the first row"
+        call = f"{space}::emulate(raw{'' if cut is None else f', {cut}'})"
+        show = f'std::cout << std::boolalpha << {call} << "\\n";'
+    else:
+        what = "the outputs of the first row"
+        show = (
+            f'for (double output : {space}::to_doubles({space}::emulate(raw))) std::cout << output << "\\n";'
+        )
+    return _EXAMPLE.format(name=content.name, namespace=space, values=values, what=what, print=show)
+
+
+def cpp_check(content: Handover) -> str:
+    """The text of ``check.cpp``."""
+    cut = cpp_ending(content, _ports_of_raw(content)).cut_argument
+    return _CHECK.format(
+        name=content.name,
+        namespace=content.namespace,
+        ports_of_raw=_ports_of_raw(content),
+        cut=cut,
+        read_cut="        const std::int64_t cut = std::strtoll(next(), nullptr, 10);\n" if cut else "",
+        expected="(outputs[0] == 1)" if content.ending == "trigger" else "outputs",
+    )
+
+
+def _about(content: Handover, ending: EndingText) -> str:
+    """What the entry points take and give, as a comment."""
+    text = (
+        "Written by sk_shadownet; needs C++17 alone. emulate(raw) takes raw features in the order of "
+        "feature_names, emulate_ports(ports) the integers at the hardware's input ports; "
+    )
+    parts = [text + ending.gives, *([content.remark] if content.remark else [])]
+    return "\n".join(
+        textwrap.fill(part, 105, initial_indent="// ", subsequent_indent="// ", break_on_hyphens=False)
+        for part in parts
+    )
+
+
+def _ports_of_raw(content: Handover) -> str:
+    return "scaled(raw)" if content.scale else "raw"
+
+
+def _constants(content: Handover, ending: EndingText) -> list[str]:
+    inputs = content.network.inputs
+    lines = [
+        _strings("feature_names", content.feature_names),
+        "// Columns of the table that the model was fitted on.",
+        _array("int", "feature_columns", content.columns),
+    ]
+    if content.class_labels:
+        lines.append(_strings("class_labels", content.class_labels))
+    if content.score is not None:
+        lines.append(f"inline constexpr const char* signal_label = {_literal(content.signal_label)};")
+    if content.scale:
+        lines += [
+            _array("double", "input_scale", content.scale),
+            _array("double", "input_shift", content.shift),
+        ]
+    lines += [
+        _array("int", "input_fraction", inputs.fraction.tolist()),
+        _array("std::int64_t", "input_lowest", inputs.lowest.tolist()),
+        _array("std::int64_t", "input_highest", inputs.highest.tolist()),
+        _array("int", "network_fraction", content.network.output_fraction.tolist()),
+        _array("int", "output_fraction", content.output_fraction),
+        *ending.constants,
+    ]
+    for n, layer in enumerate(content.network.layers, start=1):
+        lines.append(f"\n// Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")
+        lines.append(_table(f"weight_{n}", layer.weight))
+        lines.append(_array("std::int64_t", f"bias_{n}", layer.bias.tolist()))
+        if layer.shift is not None:
+            lines.append(_array("int", f"shift_{n}", layer.shift.tolist()))
+            lines.append(_array("std::int64_t", f"lowest_{n}", layer.results.lowest.tolist()))
+            lines.append(_array("std::int64_t", f"highest_{n}", layer.results.highest.tolist()))
+    return lines
+
+
+def _steps(layers: tuple[IntegerLayer, ...]) -> list[str]:
+    lines, value = [], "ports"
+    for n, layer in enumerate(layers, start=1):
+        step = f"sums({value}, weight_{n}, bias_{n})"
+        if layer.relu:
+            step = f"relu({step})"
+        if layer.shift is not None:
+            step = f"rounded({step}, shift_{n}, lowest_{n}, highest_{n})"
+        value = f"a_{n}"
+        lines.append(f"    const auto {value} = {step};" if n < len(layers) else f"    return {step};")
+    return lines
+
+
+def _array(kind: str, name: str, values: Iterable[int | float]) -> str:
+    numbers = [repr(value) for value in values]
+    return _wrapped(
+        f"inline constexpr std::array<{kind}, {len(numbers)}> {name} = {{{{{', '.join(numbers)}}}}};"
+    )
+
+
+def _table(name: str, weight: IntArray) -> str:
+    n, m = weight.shape
+    rows = [_wrapped(f"    {{{{{', '.join(map(str, row))}}}}},") for row in weight.tolist()]
+    return "\n".join([f"inline constexpr Table<std::int64_t, {n}, {m}> {name} = {{{{", *rows, "}};"])
+
+
+def _strings(name: str, values: tuple[str, ...]) -> str:
+    # One a line: a name may hold blanks, which wrapping would move.
+    head = f"inline constexpr std::array<const char*, {len(values)}> {name} = {{{{"
+    return "\n".join([head, *(f"    {_literal(value)}," for value in values), "}};"])
+
+
+def _literal(text: str) -> str:
+    """A string of C++ in letters that every compiler reads alike, all others as octal bytes of UTF-8."""
+    plain = (
+        chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
+        for byte in text.encode("utf-8", "surrogatepass")
+    )
+    return f'"{"".join(plain)}"'
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, 105, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False)

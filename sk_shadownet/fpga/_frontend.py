@@ -1,0 +1,208 @@
+"""From an estimator, pipeline or module to one network on raw inputs, scaling steps folded into it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._validation import check_sequence
+from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, InvalidParameterError
+from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+
+__all__ = ["ExportedModel", "export_model"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+#: Calibration rows below which the range of a value is a guess: the largest of 100 rows is passed by one new
+#: row in 101.
+FEW_ROWS = 100
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedModel:
+    """A float network on raw selected inputs, and all that is needed to speak with it in the user's terms.
+
+    Attributes
+    ----------
+    network : FloatNetwork
+        Takes the raw values of the selected inputs.
+    rows : ndarray of shape (n_rows, n_selected)
+        Raw calibration rows.
+    columns : ndarray of int of shape (n_selected,)
+        Which of the user's columns the inputs are.
+    feature_names : tuple of str
+        Of the columns of the user's ``X``; x0, x1, … where they have none.
+    class_labels : ndarray or None
+        None where the outputs are numbers, not classes.
+    title : str
+        What is exported, in one line.
+    plan : FixedPointPlan or None
+        Where the network was trained in fixed point, the formats it was trained with.
+    scaling : ColumnMap or None
+        Scaling that stays outside the hardware, since such a network's weights cannot be folded into others
+        without rounding them again. None where all scaling is folded, which is the rule.
+    targets : ndarray of int of shape (n_rows,) or None
+        Classes of the calibration rows, where they are known.
+    scoring : object or None
+        What the estimator is judged by, where it says so.
+    """
+
+    network: FloatNetwork
+    rows: FloatArray = field(repr=False)
+    columns: IntArray = field(repr=False)
+    feature_names: tuple[str, ...]
+    class_labels: npt.NDArray[Any] | None
+    title: str
+    plan: FixedPointPlan | None = None
+    scaling: ColumnMap | None = None
+    targets: IntArray | None = None
+    scoring: Any = None
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the selected columns, in the order of the ports."""
+        return tuple(self.feature_names[c] for c in self.columns)
+
+    def select(self, X: Any) -> FloatArray:
+        """What the input ports are given for the user's rows, shape (n_rows, n_selected).
+
+        ``X`` has all columns that the model was fitted on, or the selected ones alone.
+        """
+        return self._scaled(_pick(X, self.feature_names, self.columns))
+
+    def _scaled(self, rows: FloatArray) -> FloatArray:
+        return rows if self.scaling is None else rows * self.scaling.scale + self.scaling.shift
+
+
+def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None) -> ExportedModel:
+    """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        If an estimator is not fitted.
+    UnsupportedLayerError
+        If a pipeline step or a layer has no exact form in hardware.
+    """
+    model = getattr(model, "best_estimator_", model)
+    if hasattr(model, "state_dict") and hasattr(model, "children"):
+        return _export_module(model, X_calibration, class_labels)
+    if class_labels is not None:
+        raise InvalidParameterError("class_labels belong to a torch module; an estimator brings its own.")
+    steps, estimator = split_pipeline(model)
+    require_fitted(estimator)
+    fold, names = fold_steps(steps, estimator)
+    fold = fold.then_select(np.asarray(estimator.support_))
+    network = FloatNetwork.from_module(estimator.module_, merge=True)
+    plan = getattr(estimator, "fixed_point_plan_", None)
+    outside = fold if fold.scales and plan is not None else None
+    if X_calibration is None:
+        rows = np.asarray(estimator.calibration_rows_, dtype=np.float64)
+        rows = rows if outside is not None else fold.invert(rows)
+    else:
+        rows = _pick(X_calibration, names, fold.columns)
+        rows = rows if outside is None else rows * fold.scale + fold.shift
+    return ExportedModel(
+        network=network.fold_inputs(fold.scale, fold.shift) if fold.scales and outside is None else network,
+        rows=_checked_rows(rows, len(fold.columns)),
+        columns=fold.columns,
+        feature_names=names,
+        class_labels=_labels_of(estimator),
+        title=_title(model, estimator),
+        plan=plan,
+        scaling=outside,
+        targets=None if X_calibration is not None else getattr(estimator, "calibration_targets_", None),
+        scoring=getattr(estimator, "scoring", None),
+    )
+
+
+def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> ExportedModel:
+    network = FloatNetwork.from_module(module, merge=True)
+    n_inputs, n_outputs = network.widths[0], network.widths[-1]
+    if X_calibration is None:
+        raise InvalidParameterError(
+            "a torch module does not know its inputs' ranges; pass X_calibration, best all training rows."
+        )
+    labels = np.arange(n_outputs) if class_labels is None and n_outputs > 1 else class_labels
+    if labels is not None:
+        labels = _checked_labels(labels, n_outputs)
+    return ExportedModel(
+        network=network,
+        rows=_checked_rows(X_calibration, n_inputs),
+        columns=np.arange(n_inputs),
+        feature_names=tuple(f"x{j}" for j in range(n_inputs)),
+        class_labels=None if labels is None else np.asarray(labels),
+        title="torch.nn.Sequential " + "-".join(map(str, network.widths)),
+    )
+
+
+def _checked_labels(labels: Any, n_outputs: int) -> npt.NDArray[Any]:
+    known = check_sequence("class_labels", labels, "a list of labels, one for each class, or None")
+    if len(known) != max(n_outputs, 2):
+        raise InvalidParameterError(
+            f"class_labels has {len(known)} labels, but the network {n_outputs} outputs."
+        )
+    distinct = np.asarray(labels)
+    if distinct.ndim != 1 or len(np.unique(distinct.astype(str))) < len(known):
+        raise InvalidParameterError(f"class_labels must be distinct, got {labels!r}.")
+    return distinct
+
+
+def _checked_rows(rows: Any, n_inputs: int) -> FloatArray:
+    checked = check_calibration(rows, n_inputs)
+    if len(checked) < FEW_ROWS:
+        warnings.warn(
+            f"only {len(checked)} calibration rows: the ranges of inputs and units are guesses, and "
+            "rows outside "
+            f"them will saturate; pass X_calibration with at least {FEW_ROWS} rows.",
+            CalibrationWarning,
+            stacklevel=4,
+        )
+    return checked
+
+
+def _labels_of(estimator: Any) -> npt.NDArray[Any] | None:
+    labels = getattr(estimator, "classes_", None)
+    return None if labels is None else np.asarray(labels)
+
+
+def _pick(X: Any, names: Sequence[str], columns: IntArray) -> FloatArray:
+    """The selected columns of rows that have all features, or these alone."""
+    n_features_in, wanted = len(names), [names[c] for c in columns]
+    try:
+        rows = _from_frame(X, wanted) if hasattr(X, "columns") else np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"X must hold numbers only: {error}") from error
+    if rows.ndim == 2 and rows.shape[1] == len(columns):
+        return rows
+    if rows.ndim == 2 and rows.shape[1] == n_features_in:
+        return np.asarray(rows[:, columns])
+    or_selected = f" (or the {len(columns)} selected ones)" if n_features_in != len(columns) else ""
+    raise InvalidDataError(
+        f"X of shape (n, {n_features_in} features{or_selected}) was expected, in the units that the "
+        "model takes, "
+        f"got {rows.shape}."
+    )
+
+
+def _from_frame(X: Any, wanted: list[str]) -> FloatArray:
+    """The wanted columns of a table by their names; the whole table where it has other names."""
+    names = [str(name) for name in X.columns]
+    if set(wanted) <= set(names):
+        return np.asarray(X[[X.columns[names.index(name)] for name in wanted]], dtype=np.float64)
+    return np.asarray(X, dtype=np.float64)
+
+
+def _title(model: Any, estimator: Any) -> str:
+    name = type(estimator).__name__
+    shape = str(getattr(estimator, "architecture_", "")) or ""
+    whole = f"{type(model).__name__} ending in {name}" if hasattr(model, "steps") else name
+    return f"{whole} {shape}".strip()

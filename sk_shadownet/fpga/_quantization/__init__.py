@@ -1,0 +1,1 @@
+"""Fixed-point numbers: formats, plans, the search for formats, training through rounding."""

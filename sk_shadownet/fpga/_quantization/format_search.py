@@ -1,0 +1,259 @@
+"""The smallest formats that leave the network's answers as they are: what precision="auto" means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._metrics.scoring import RowScoring
+from sk_shadownet.fpga._quantization.fidelity import ClassFidelity
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._quantization.planner import Planner
+from sk_shadownet.fpga._quantization.precision import Precision, Slot
+
+__all__ = ["RegressionFidelity", "SearchResult", "Task", "judge_of", "search_precision"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+#: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
+Task = Literal["classification", "regression"]
+Cost = Callable[[FixedPointPlan], float]
+
+#: Widths tried for all signals at once, from which the search goes down.
+FIRST_WIDTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20)
+#: Bits above the smallest sufficient common width from which the descent starts.
+HEADROOM = 2
+#: Fewest bits of a signal or weight.
+FEWEST_BITS = 2
+#: Rows on which the next step is chosen; whether it is allowed is decided on all rows.
+RANKING_ROWS = 1024
+
+
+class Loss(Protocol):
+    """What rounding has cost."""
+
+    @property
+    def changed(self) -> float:
+        """The figure that is told."""
+
+    def within(self, tolerance: float, changed: float | None = None) -> bool:
+        """Whether that is allowed; of decisions `changed` may be, where it is given."""
+
+
+class Judge(Protocol):
+    """Compares rounded outputs with the float network's."""
+
+    def of(self, outputs: FloatArray) -> Loss:
+        """What these outputs have lost."""
+
+    def divergence(self, outputs: FloatArray) -> float:
+        """The same as one smooth figure, by which steps of a search are ranked."""
+
+
+@dataclass(frozen=True)
+class _Error:
+    """Squared error over the variance of the float outputs, averaged over outputs."""
+
+    changed: float
+
+    def within(self, tolerance: float, changed: float | None = None) -> bool:
+        return self.changed <= tolerance
+
+    def __str__(self) -> str:
+        return f"a squared error of {self.changed:.3g} of the variance"
+
+
+class RegressionFidelity:
+    """Compares rounded numbers with those of a float network, of shape (n_rows, n_outputs)."""
+
+    def __init__(self, outputs: FloatArray) -> None:
+        self.outputs = outputs
+
+    def of(self, outputs: FloatArray) -> _Error:
+        """What these outputs have lost."""
+        return _Error(self.divergence(outputs))
+
+    def divergence(self, outputs: FloatArray) -> float:
+        """Squared error over variance, averaged over outputs; of a constant one, over its square."""
+        square, variance = self.outputs.mean(axis=0) ** 2, self.outputs.var(axis=0)
+        spread = np.where(variance > SMALLEST_SPREAD * square, variance, square)
+        error = ((outputs - self.outputs) ** 2).mean(axis=0)
+        return float((error / np.maximum(spread, 1e-300)).mean())
+
+
+def judge_of(
+    task: Task, outputs: FloatArray, targets: IntArray | None, scoring: RowScoring | None = None
+) -> Judge:
+    """What compares rounded outputs with these of the float network; see `ClassFidelity`."""
+    return RegressionFidelity(outputs) if task == "regression" else ClassFidelity(outputs, targets, scoring)
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Attributes
+    ----------
+    precision : Precision
+    plan : FixedPointPlan
+    loss : Fidelity, or error of a regression
+        On the calibration rows.
+    within_tolerance : bool
+        False where even the widest formats tried lose more than the tolerance.
+    n_plans : int
+        Plans made on all calibration rows.
+    """
+
+    precision: Precision
+    plan: FixedPointPlan
+    loss: Loss
+    within_tolerance: bool
+    n_plans: int
+
+
+def search_precision(
+    planner: Planner,
+    precision: Precision,
+    *,
+    tolerance: float,
+    task: Task,
+    cost: Cost,
+    targets: IntArray | None = None,
+    changed: float | None = None,
+    scoring: RowScoring | None = None,
+) -> SearchResult:
+    """Fill the free slots of ``precision`` with the widths of least cost within the tolerance.
+
+    Parameters
+    ----------
+    planner : Planner
+    precision : Precision
+    tolerance : float
+        Of a classifier see `Fidelity`; of a regression squared error over variance.
+    task : {"classification", "regression"}
+    cost : callable on a FixedPointPlan
+    targets : ndarray of int of shape (n_rows,) or None, default=None
+        Classes of the planner's rows, where they are known.
+    changed : float or None, default=None
+        Share of rows that may get another class, where that is not the tolerance.
+    scoring : callable or None, default=None
+        See `ClassFidelity`.
+
+    Notes
+    -----
+    1. The smallest common width of all free slots within the tolerance is found.
+    2. From two bits above it, one slot after the other gives up a bit: the one with the largest ratio of
+       cost saved to divergence added. A slot whose next bit would break the tolerance is left alone.
+    3. Pairs of slots exchange a bit as long as that lowers the cost.
+    """
+    search = _Search(planner, precision.free, tolerance, task, cost, targets, changed, scoring)
+    widest = precision.fill(FIRST_WIDTHS[-1])
+    start = next((p for p in map(precision.fill, FIRST_WIDTHS) if search.allows(p)), widest)
+    best = start
+    if precision.free and search.allows(start):
+        raised = start
+        for slot in precision.free:
+            raised = _add_bits(raised, slot, HEADROOM)
+        best = search.exchange(min(start, search.descend(raised), key=search.cost_of))
+    plan, loss = search.planner.plan(best), search.loss(best)
+    return SearchResult(best, plan, loss, search.allows(best), len(search.losses))
+
+
+def _add_bits(precision: Precision, slot: Slot, bits: int) -> Precision:
+    return precision.with_spec(slot, int(precision[slot]) + bits)  # type: ignore[arg-type]
+
+
+class _Search:
+    """One search: its rules, and the losses and costs it has seen."""
+
+    def __init__(
+        self,
+        planner: Planner,
+        free: tuple[Slot, ...],
+        tolerance: float,
+        task: Task,
+        cost: Cost,
+        targets: IntArray | None,
+        changed: float | None,
+        scoring: RowScoring | None,
+    ) -> None:
+        self.planner, self.free, self.cost = planner, free, cost
+        self.tolerance, self.changed = tolerance, changed
+        self.judge = judge_of(task, planner.outputs, targets, scoring)
+        stride = -(-len(planner.rows) // RANKING_ROWS)
+        self.ranker = Planner(
+            planner.network,
+            planner.rows[::stride],
+            rounding=planner.rounding,
+            separate_outputs=planner.separate_outputs,
+        )
+        some = None if targets is None else targets[::stride]
+        self.ranking_judge = judge_of(task, self.ranker.outputs, some)
+        self.losses: dict[Precision, Loss] = {}
+        self.ranks: dict[Precision, tuple[float, float]] = {}
+
+    def loss(self, precision: Precision) -> Loss:
+        """Loss on all calibration rows."""
+        if precision not in self.losses:
+            self.losses[precision] = self.judge.of(self.planner.outputs_at(precision)[1])
+        return self.losses[precision]
+
+    def allows(self, precision: Precision) -> bool:
+        return self.loss(precision).within(self.tolerance, self.changed)
+
+    def rank(self, precision: Precision) -> tuple[float, float]:
+        """Cost and divergence, on the ranking rows."""
+        if precision not in self.ranks:
+            plan, outputs = self.ranker.outputs_at(precision)
+            self.ranks[precision] = (self.cost(plan), self.ranking_judge.divergence(outputs))
+        return self.ranks[precision]
+
+    def cost_of(self, precision: Precision) -> float:
+        return self.rank(precision)[0]
+
+    def worth(self, current: Precision, smaller: Precision) -> float:
+        """Cost saved for each unit of divergence added."""
+        (cost, divergence), (less_cost, more_divergence) = self.rank(current), self.rank(smaller)
+        return (cost - less_cost) / max(more_divergence - divergence, SMALLEST_STEP * divergence, 1e-15)
+
+    def smaller(self, current: Precision, slots: tuple[Slot, ...]) -> list[tuple[Slot, Precision]]:
+        return [(s, _add_bits(current, s, -1)) for s in slots if int(current[s]) > FEWEST_BITS]  # type: ignore[arg-type]
+
+    def descend(self, current: Precision) -> Precision:
+        left = self.free
+        while steps := self.smaller(current, left):
+            slot, lower = max(steps, key=lambda step: self.worth(current, step[1]))
+            if self.allows(lower):
+                current = lower
+            else:
+                left = tuple(s for s in left if s != slot)
+        return current
+
+    def exchange(self, current: Precision) -> Precision:
+        for _ in range(MOST_EXCHANGES):
+            pairs = [
+                (self.cost_of(swapped), self.rank(swapped)[1], swapped)
+                for giver, lower in self.smaller(current, self.free)
+                for taker in self.free
+                if taker != giver
+                for swapped in [_add_bits(lower, taker, 1)]
+                if self.cost_of(swapped) < self.cost_of(current)
+            ]
+            pairs.sort(key=lambda pair: pair[1])
+            best = next((swapped for _, _, swapped in pairs[:TRIED_EXCHANGES] if self.allows(swapped)), None)
+            if best is None:
+                return current
+            current = self.descend(best)
+        return current
+
+
+#: Divergences that grow by less than this share count as equal.
+SMALLEST_STEP = 0.01
+#: A variance below this share of the squared mean is rounding.
+SMALLEST_SPREAD = 1e-24
+#: Exchanges made at most, and pairs tried on all rows for each.
+MOST_EXCHANGES, TRIED_EXCHANGES = 10, 5

@@ -1,0 +1,1 @@
+"""What an export says of itself: README, notebook view, comparison with the float network."""

@@ -1,0 +1,1 @@
+"""Programs that simulate and synthesise, and their reports."""

@@ -1,0 +1,248 @@
+"""Reading the reports of Vivado, Vitis HLS (and Vivado HLS) and Quartus."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree as ET
+
+from sk_shadownet.exceptions import ExportError
+from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
+
+__all__ = ["parse_quartus", "parse_vitis_hls", "parse_vivado"]
+
+#: Rows of Vivado's utilisation tables: UltraScale's names, then those of 7 series.
+_VIVADO_ROWS = {
+    "lut": r"(?:CLB|Slice) LUTs\*?",
+    "ff": r"(?:CLB|Slice) Registers",
+    "carry": r"CARRY[48]",
+    "bram": r"Block RAM Tile",
+    "uram": r"URAM",
+    "dsp": r"DSPs(?: \(DSP48\w*\))?",
+}
+#: Columns of Vivado's table of instances (``-hierarchical``), and what one of a column counts for.
+_VIVADO_COLUMNS = {
+    "Total LUTs": ("lut", 1.0),
+    "FFs": ("ff", 1.0),
+    "RAMB36": ("bram", 1.0),
+    "RAMB18": ("bram", 0.5),
+    "URAM": ("uram", 1.0),
+    "DSP Blocks": ("dsp", 1.0),
+    "DSP48 Blocks": ("dsp", 1.0),
+}
+#: Design states of Vivado in which wires have their true delays.
+_ROUTED_STATES = ("routed", "physopt postroute")
+#: Elements of the area estimate in csynth.xml; older versions write DSP48E.
+_HLS_RESOURCES = {
+    "lut": ("LUT",),
+    "ff": ("FF",),
+    "dsp": ("DSP", "DSP48E"),
+    "bram": ("BRAM_18K",),
+    "uram": ("URAM",),
+}
+#: Lines of Quartus's fit.summary.
+_QUARTUS_LINES = {
+    "alm": r"Logic utilization \(in ALMs\)",
+    "ff": r"Total registers",
+    "bram": r"Total RAM Blocks",
+    "dsp": r"Total DSP Blocks",
+}
+
+
+def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -> SynthesisReport:
+    """Read Vivado's ``report_utilization`` and ``report_timing_summary``.
+
+    Parameters
+    ----------
+    utilization : str
+    timing : str or None, default None
+    netlist : str
+        Hash of the sources that were built.
+
+    Returns
+    -------
+    SynthesisReport
+        ``lut``, ``ff``, ``bram``, ``uram``, ``dsp`` and, if listed, ``carry``. With ``timing`` also
+        ``fmax_mhz = 1000 / (period - WNS)`` if it was taken after routing, else ``estimated_clock_ns``.
+
+    Raises
+    ------
+    ExportError
+        If the texts are no such reports, or of different devices.
+    """
+    source = _vivado_source(utilization, netlist, "report_utilization")
+    used = _vivado_top_instance(utilization) or _vivado_site_types(utilization)
+    if "lut" not in used:
+        raise ExportError(
+            "Vivado's utilisation report has no row 'CLB LUTs' or 'Slice LUTs'; pass the whole report."
+        )
+    figures = {name: Figure(value, source) for name, value in used.items()}
+    if timing is not None:
+        timed = _vivado_source(timing, netlist, "report_timing_summary")
+        if _compact(timed.target) not in _compact(source.target) and _compact(source.target) not in _compact(
+            timed.target
+        ):
+            raise ExportError(f"the reports are of different devices, {source.target} and {timed.target}.")
+        figures.update(_vivado_timing(timing, timed))
+    return SynthesisReport(figures)
+
+
+def parse_vitis_hls(text: str, *, netlist: str) -> SynthesisReport:
+    """Read ``csynth.xml`` of Vitis HLS or Vivado HLS.
+
+    Parameters
+    ----------
+    text : str
+    netlist : str
+        Hash of the C++ sources.
+
+    Returns
+    -------
+    SynthesisReport
+        What the HLS compiler estimates before any synthesis: the step of its sources says so.
+    """
+    try:
+        root = ET.fromstring(text)
+    except ET.ParseError as error:
+        raise ExportError(
+            f"this is no csynth.xml of Vitis HLS ({error}); pass the file of that name."
+        ) from error
+    version, part = root.findtext("ReportVersion/Version"), root.findtext("UserAssignments/Part")
+    resources = root.find("AreaEstimates/Resources")
+    if resources is None:
+        raise ExportError("this csynth.xml has no AreaEstimates/Resources; was csynth_design run to its end?")
+    source = Source("Vitis HLS", version or "unknown", part or "unknown", "HLS estimate", netlist)
+    found = {name: _first(resources, tags) for name, tags in _HLS_RESOURCES.items()}
+    if found["bram"] is not None:
+        # The element counts halves: BRAM_18K, where Vivado's tiles have 36 kbit.
+        found["bram"] /= 2
+    overall = "PerformanceEstimates/SummaryOfOverallLatency"
+    found["latency_cycles"] = _number(root.findtext(f"{overall}/Worst-caseLatency"))
+    found["initiation_interval"] = _number(root.findtext(f"{overall}/Interval-max"))
+    clock = root.findtext("PerformanceEstimates/SummaryOfTimingAnalysis/EstimatedClockPeriod")
+    found["estimated_clock_ns"] = _number(clock)
+    return SynthesisReport(
+        {name: Figure(value, source) for name, value in found.items() if value is not None}
+    )
+
+
+def parse_quartus(fit_summary: str, sta_report: str | None = None, *, netlist: str) -> SynthesisReport:
+    """Read Quartus's ``*.fit.summary`` and ``*.sta.rpt``.
+
+    Parameters
+    ----------
+    fit_summary : str
+    sta_report : str or None, default None
+    netlist : str
+        Hash of the sources that were built.
+
+    Returns
+    -------
+    SynthesisReport
+        ``alm``, ``ff``, ``bram``, ``dsp`` and, with ``sta_report``, ``fmax_mhz``: the lowest restricted Fmax
+        of all corners and clocks.
+    """
+    status = re.search(r"^Fitter Status : (\w+)", fit_summary, re.MULTILINE)
+    if status is None or status.group(1) != "Successful":
+        what = "is no fit.summary of Quartus" if status is None else f"says the fitter was {status.group(1)}"
+        raise ExportError(f"the file {what}; run the fitter to its end and pass its fit.summary.")
+    version = re.search(r"^Quartus Prime Version : (\S+)", fit_summary, re.MULTILINE)
+    device = re.search(r"^Device : (\S+)", fit_summary, re.MULTILINE)
+    source = Source(
+        "Quartus",
+        version.group(1) if version else "unknown",
+        device.group(1) if device else "unknown",
+        "place and route",
+        netlist,
+    )
+    figures = {}
+    for name, label in _QUARTUS_LINES.items():
+        match = re.search(rf"^{label} : ([\d,]+)", fit_summary, re.MULTILINE)
+        if match:
+            figures[name] = Figure(float(match.group(1).replace(",", "")), source)
+    if sta_report is not None:
+        figures["fmax_mhz"] = Figure(_quartus_fmax(sta_report), source)
+    return SynthesisReport(figures)
+
+
+def _vivado_source(text: str, netlist: str, command: str) -> Source:
+    header = {
+        key: match.group(1).strip()
+        for key in ("Tool Version", "Command", "Device", "Design State")
+        if (match := re.search(rf"^\| {key}\s*:\s*(.+)$", text, re.MULTILINE))
+    }
+    if command not in header.get("Command", ""):
+        raise ExportError(f"this is no output of Vivado's {command}; pass the file it wrote, header and all.")
+    version = re.search(r"v\.(\S+)", header.get("Tool Version", ""))
+    state = header.get("Design State", "unknown state")
+    step = "place and route" if state.lower() in _ROUTED_STATES else f"{state.lower()} design"
+    return Source(
+        "Vivado", version.group(1) if version else "unknown", header.get("Device", "unknown"), step, netlist
+    )
+
+
+def _vivado_site_types(text: str) -> dict[str, float]:
+    used = {}
+    for name, row in _VIVADO_ROWS.items():
+        match = re.search(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
+        if match:
+            used[name] = float(match.group(1))
+    return used
+
+
+def _vivado_top_instance(text: str) -> dict[str, float]:
+    """The first row of a hierarchical report, which is the whole design; {} for any other report."""
+    table = re.search(r"^\|\s*Instance\s*\|.*\n[+-]+\n\|.*$", text, re.MULTILINE)
+    if table is None:
+        return {}
+    names, _, values = table.group(0).splitlines()
+    used: dict[str, float] = {}
+    for column, value in zip(names.split("|"), values.split("|"), strict=False):
+        if column.strip() in _VIVADO_COLUMNS:
+            figure, worth = _VIVADO_COLUMNS[column.strip()]
+            used[figure] = used.get(figure, 0.0) + worth * float(value)
+    return used
+
+
+def _vivado_timing(text: str, source: Source) -> dict[str, Figure]:
+    slack = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(-?[\d.]+)\s", text, re.MULTILINE)
+    clock = re.search(
+        r"^Clock\s+Waveform\(ns\).*\n[\s-]*\n\s*\S+\s+\{[^}]*\}\s+([\d.]+)\s", text, re.MULTILINE
+    )
+    if slack is None or clock is None:
+        raise ExportError(
+            "Vivado's timing summary states no WNS or no clock; constrain the clock and build again."
+        )
+    shortest = float(clock.group(1)) - float(slack.group(1))
+    if source.step == "place and route":
+        return {"fmax_mhz": Figure(1000.0 / shortest, source)}
+    return {"estimated_clock_ns": Figure(shortest, source)}
+
+
+def _quartus_fmax(text: str) -> float:
+    values = []
+    for table in re.split(r"^; [^;\n]*Fmax Summary\s*;$", text, flags=re.MULTILINE)[1:]:
+        # A table ends where the lines of ; and + do.
+        rows = re.match(r"(?:\n[;+].*)+", table)
+        values += re.findall(r"^; [\d.]+ MHz\s*; ([\d.]+) MHz", rows.group(0) if rows else "", re.MULTILINE)
+    if not values:
+        raise ExportError(
+            "Quartus's timing report has no Fmax Summary; constrain the clock and pass the sta.rpt."
+        )
+    return min(map(float, values))
+
+
+def _compact(device: str) -> str:
+    # The utilisation report writes xcvu13p-flga2577-2-e, the timing report vu13p-flga2577, the speed apart.
+    return re.sub(r"^xc|[^a-z0-9]", "", device.lower())
+
+
+def _first(parent: ET.Element, tags: tuple[str, ...]) -> float | None:
+    texts = (parent.findtext(tag) for tag in tags)
+    return next((_number(text) for text in texts if text is not None), None)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
