@@ -408,9 +408,9 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP):  # ty
         kind = LOSSES[check_choice("loss", self.loss, tuple(sorted(LOSSES)))]
         return kind(torch.from_numpy(self.target_mean_), torch.from_numpy(self.target_scale_))
 
-    def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
+    def _finetune_quantized(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         # The fixed-point network has the targets' units in its last layer.
-        super()._quantize(replace(run, loss=run.loss.of_units()), rows, checks)
+        super()._finetune_quantized(replace(run, loss=run.loss.of_units()), rows, checks)
 
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Outputs of the small network, in the units of ``y``.

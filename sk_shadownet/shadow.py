@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from sk_shadownet._gating.controller import Driver
+from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._graph.budget import free_layers
 from sk_shadownet._graph.cut import check_optimizer, cut_module
@@ -23,7 +23,7 @@ from sk_shadownet._graph.dependencies import describe
 from sk_shadownet._graph.description import Description, UnitLayer
 from sk_shadownet._graph.hooks import remove_gates
 from sk_shadownet._graph.sequential import ChainLink, chain_links, to_sequential
-from sk_shadownet._graph.targets import Wish, resolve_targets
+from sk_shadownet._graph.targets import PruningRequest, resolve_targets
 from sk_shadownet._graph.trace import trace
 from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
 from sk_shadownet._system.threads import thread_limit
@@ -210,7 +210,7 @@ class ShadowNetwork(nn.Module):
         _check_columns(protected_features, feature_groups)
         own = _copy_of(module)
         self._links, self._description = _read(own, n_features)
-        wish = Wish(
+        wish = PruningRequest(
             n_features_to_select,
             target_hidden_layer_sizes,
             layers,
@@ -229,8 +229,8 @@ class ShadowNetwork(nn.Module):
         self.progress = 0.0
         self._select: SelectFeatures | None = None
         self._freeze_weights(frozen)
-        self._driver = Driver(own, self._description, targets, rule, budgeted)
-        self._driver.move(own)
+        self._controller = GateController(own, self._description, targets, rule, budgeted)
+        self._controller.move(own)
         self._step = 0
         self._checked: tuple[int, int] | None = None
         self.train(module.training)
@@ -267,7 +267,7 @@ class ShadowNetwork(nn.Module):
             raise InvalidDataError(
                 f"the network expects a table of shape (n_rows, n_features), got shape {tuple(x.shape)}."
             )
-        self._driver.watch(self.training)
+        self._controller.watch(self.training)
         outputs: Tensor = self.module(x)
         return outputs
 
@@ -285,12 +285,12 @@ class ShadowNetwork(nn.Module):
             How much of the run is done, 0 to 1; None counts calls against `n_steps`.
         """
         _check_optimizer(optimizer)
-        if optimizer is not None and self._driver.is_gated:
+        if optimizer is not None and self._controller.is_gated:
             self._check(optimizer)
         torch.clear_autocast_cache()  # where the loop is within autocast: of the weights before this step
         self.progress = self._next_progress(progress)
-        self._driver.advance(self.module, self.progress)
-        if optimizer is not None and self.finished and self._driver.is_gated:
+        self._controller.advance(self.module, self.progress)
+        if optimizer is not None and self.finished and self._controller.is_gated:
             self._cut(optimizer)
 
     @thread_limit()
@@ -314,23 +314,23 @@ class ShadowNetwork(nn.Module):
         """
         _check_optimizer(optimizer)
         check_flag("full_width", full_width)
-        self._driver.freeze(self.module)
-        if optimizer is not None and self._driver.is_gated:
+        self._controller.freeze(self.module)
+        if optimizer is not None and self._controller.is_gated:
             self._cut(optimizer)
         small = self.module if optimizer is not None else copy.deepcopy(self.module)
-        if self._driver.is_gated or not self._driver.shadows:
+        if self._controller.is_gated or not self._controller.shadows:
             small = self._small(small, None)
         return self._of_full_rows(small) if full_width else small
 
     @property
     def finished(self) -> bool:
         """Whether every layer has its final width."""
-        return self._driver.finished
+        return self._controller.finished
 
     @property
     def phase(self) -> str:
         """open, closing or finishing."""
-        return self._driver.phase
+        return self._controller.phase
 
     @property
     def layer_names(self) -> tuple[tuple[str, ...], ...]:
@@ -340,12 +340,12 @@ class ShadowNetwork(nn.Module):
     @property
     def open_counts(self) -> tuple[float, ...]:
         """Open units: the sums of the gates of the inputs and of each hidden layer."""
-        return tuple(self._driver.n_open(layer) for layer in self._inner_layers())
+        return tuple(self._controller.n_open(layer) for layer in self._inner_layers())
 
     @property
     def masks(self) -> tuple[BoolArray, ...]:
         """What is kept of the inputs and of each hidden layer; everything, until gates have closed."""
-        return tuple(self._driver.mask(layer) for layer in self._inner_layers())
+        return tuple(self._controller.mask(layer) for layer in self._inner_layers())
 
     @property
     def selected_features(self) -> npt.NDArray[np.int64]:
@@ -358,7 +358,7 @@ class ShadowNetwork(nn.Module):
     @property
     def feature_scores(self) -> npt.NDArray[np.float64] | None:
         """Score of each input (of its group, where it has one); None where inputs are not pruned."""
-        shadow = self._driver.shadows.get(self._description.inputs)
+        shadow = self._controller.shadows.get(self._description.inputs)
         return None if shadow is None else shadow.unit_scores()
 
     def train(self, mode: bool = True) -> ShadowNetwork:
@@ -370,7 +370,9 @@ class ShadowNetwork(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """What a ``state_dict`` says of the run besides weights: its progress, and which units are kept."""
-        return torch.cat([torch.tensor([self.progress], dtype=torch.float64), self._driver.keep().double()])
+        return torch.cat(
+            [torch.tensor([self.progress], dtype=torch.float64), self._controller.keep().double()]
+        )
 
     def set_extra_state(self, state: Tensor) -> None:
         """Nothing: gates and scores are not in a ``state_dict``; whether it fits is checked before."""
@@ -408,7 +410,7 @@ class ShadowNetwork(nn.Module):
                 f"the state_dict is of {progress:.0%} of a run and this shadow at {self.progress:.0%} of its "
                 f"own; it holds the weights alone, so gates and scores would start again: {_WHOLE}."
             )
-        own = self._driver.keep()
+        own = self._controller.keep()
         if not keep.all() and not torch.equal(keep, own):
             raise InvalidParameterError(
                 f"the state_dict is of a network that kept other units than this shadow; {_WHOLE}."
@@ -419,7 +421,9 @@ class ShadowNetwork(nn.Module):
         outputs = "+".join(str(layer.n_units) for layer in self._description.outputs) or "?"
         before = "-".join(str(layer.n_units) for layer in self._inner_layers())
         after = "-".join(
-            str(self._driver.shadows[layer].target if layer in self._driver.shadows else layer.n_units)
+            str(
+                self._controller.shadows[layer].target if layer in self._controller.shadows else layer.n_units
+            )
             for layer in self._inner_layers()
         )
         return f"{before}-{outputs} -> {after}-{outputs}, {self.phase}"
@@ -427,7 +431,7 @@ class ShadowNetwork(nn.Module):
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move to another device, gates included."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._driver.move(self.module)
+        self._controller.move(self.module)
         return self
 
     def _inner_layers(self) -> tuple[UnitLayer, ...]:
@@ -475,7 +479,7 @@ class ShadowNetwork(nn.Module):
         """Cut the copy itself, with the optimizer's state."""
         self._require(optimizer)  # whatever was checked before: an id is given anew to later objects
         self.module = self._small(self.module, optimizer)
-        self._driver.release()
+        self._controller.release()
         self._select = self._selection()
 
     def _of_full_rows(self, small: nn.Module) -> nn.Module:
@@ -497,7 +501,7 @@ class ShadowNetwork(nn.Module):
 
     def _small(self, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Module:
         """`module`, cut in place, as a chain where it is one."""
-        cut_module(remove_gates(module), self._description, self._driver.keep(), optimizer)
+        cut_module(remove_gates(module), self._description, self._controller.keep(), optimizer)
         return module if self._links is None else to_sequential(module, self._links)
 
 

@@ -28,13 +28,13 @@ def multiplications(widths):
 COSTS = [units, depth, multiplications]
 
 
-def kept(worth, widths):
-    return fsum(unit for units, n in zip(worth, widths, strict=True) for unit in sorted(units)[::-1][:n])
+def kept(importance, widths):
+    return fsum(unit for units, n in zip(importance, widths, strict=True) for unit in sorted(units)[::-1][:n])
 
 
-def best_of_all(worth, lowest, highest, load):
+def best_of_all(importance, lowest, highest, load):
     ranges = (range(low, high + 1) for low, high in zip(lowest, highest, strict=True))
-    return max(kept(worth, widths) for widths in product(*ranges) if load(widths) <= 1)
+    return max(kept(importance, widths) for widths in product(*ranges) if load(widths) <= 1)
 
 
 @st.composite
@@ -44,12 +44,12 @@ def problems(draw, largest=40, costs=COSTS):
     lowest = tuple(draw(st.integers(1, high)) for high in highest)
     rng = np.random.default_rng(draw(st.integers(0, 2**31)))
     # Layers differ in scale; some units are worth nothing, some worth the same.
-    worth = [rng.integers(0, 5, high) ** 2 * 10.0 ** rng.integers(-3, 3) for high in highest]
+    importance = [rng.integers(0, 5, high) ** 2 * 10.0 ** rng.integers(-3, 3) for high in highest]
     limits = []
     for cost in draw(st.lists(st.sampled_from(costs), min_size=1, max_size=3, unique=True)):
         least, most = cost(lowest), cost(highest)
         limits.append(Limit(cost.__name__, least + draw(st.floats(0, 1.2)) * (most - least), cost))
-    return worth, lowest, highest, Budget(tuple(limits)).load
+    return importance, lowest, highest, Budget(tuple(limits)).load
 
 
 # ------------------------------------------------------------------ laws
@@ -58,28 +58,28 @@ def problems(draw, largest=40, costs=COSTS):
 @settings(max_examples=300, deadline=None)
 @given(problems())
 def test_widths_fit_within_their_bounds_and_nothing_of_worth_can_be_added(problem):
-    worth, lowest, highest, load = problem
-    widths = allocate(worth, lowest, highest, load)
+    importance, lowest, highest, load = problem
+    widths = allocate(importance, lowest, highest, load)
     assert load(widths) <= 1
     assert all(low <= n <= high for low, n, high in zip(lowest, widths, highest, strict=True))
     for layer, width in enumerate(widths):
         more = (*widths[:layer], width + 1, *widths[layer + 1 :])
         if width < highest[layer] and load(more) <= 1:
-            assert kept(worth, more) == kept(worth, widths)
+            assert kept(importance, more) == kept(importance, widths)
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems(largest=6, costs=[units]))
 def test_where_all_units_cost_the_same_no_widths_keep_more(problem):
-    worth, lowest, highest, load = problem
-    best = best_of_all(worth, lowest, highest, load)
-    assert kept(worth, allocate(worth, lowest, highest, load)) == pytest.approx(best)
+    importance, lowest, highest, load = problem
+    best = best_of_all(importance, lowest, highest, load)
+    assert kept(importance, allocate(importance, lowest, highest, load)) == pytest.approx(best)
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems(largest=6), st.data())
 def test_where_layers_have_prices_of_their_own_less_than_one_unit_is_lost(problem, data):
-    worth, lowest, highest, _ = problem
+    importance, lowest, highest, _ = problem
     prices = [data.draw(st.integers(1, 9)) for _ in highest]
     least, most = (sum(p * n for p, n in zip(prices, widths, strict=True)) for widths in (lowest, highest))
     limit = least + data.draw(st.floats(0, 1)) * (most - least)
@@ -88,40 +88,43 @@ def test_where_layers_have_prices_of_their_own_less_than_one_unit_is_lost(proble
         return sum(p * n for p, n in zip(prices, widths, strict=True)) / limit
 
     # The bound of the knapsack's greedy solution: only the unit that did not fit in whole is missing.
-    best = best_of_all(worth, lowest, highest, load)
-    assert kept(worth, allocate(worth, lowest, highest, load)) >= best - max(map(np.max, worth)) - 1e-9
+    best = best_of_all(importance, lowest, highest, load)
+    assert (
+        kept(importance, allocate(importance, lowest, highest, load))
+        >= best - max(map(np.max, importance)) - 1e-9
+    )
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems())
 def test_what_fits_as_it_is_stays_as_it_is(problem):
-    worth, lowest, highest, load = problem
+    importance, lowest, highest, load = problem
     top = load(highest)
-    assert allocate(worth, lowest, highest, lambda widths: load(widths) / top if top else 0.0) == highest
+    assert allocate(importance, lowest, highest, lambda widths: load(widths) / top if top else 0.0) == highest
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems(), st.floats(1e-6, 1e6))
 def test_the_unit_of_worth_does_not_matter(problem, factor):
-    worth, lowest, highest, load = problem
+    importance, lowest, highest, load = problem
     factor = 2.0 ** round(np.log2(factor))  # exact in floating point, so that ties stay ties
-    scaled = [factor * of_layer for of_layer in worth]
-    assert allocate(scaled, lowest, highest, load) == allocate(worth, lowest, highest, load)
+    scaled = [factor * of_layer for of_layer in importance]
+    assert allocate(scaled, lowest, highest, load) == allocate(importance, lowest, highest, load)
 
 
 @settings(max_examples=200, deadline=None)
 @given(problems(), st.randoms(use_true_random=False))
 def test_the_order_of_a_layers_units_does_not_matter(problem, random):
-    worth, lowest, highest, load = problem
-    shuffled = [random.sample(list(of_layer), len(of_layer)) for of_layer in worth]
-    assert allocate(shuffled, lowest, highest, load) == allocate(worth, lowest, highest, load)
+    importance, lowest, highest, load = problem
+    shuffled = [random.sample(list(of_layer), len(of_layer)) for of_layer in importance]
+    assert allocate(shuffled, lowest, highest, load) == allocate(importance, lowest, highest, load)
 
 
 @given(problems())
 def test_where_not_even_the_lowest_fit_they_are_the_answer(problem):
-    worth, lowest, highest, load = problem
+    importance, lowest, highest, load = problem
     too_much = load(lowest) + 1e-3
-    assert allocate(worth, lowest, highest, lambda widths: 1 + load(widths) / too_much) == lowest
+    assert allocate(importance, lowest, highest, lambda widths: 1 + load(widths) / too_much) == lowest
 
 
 # ------------------------------------------------------------------ against rivals, for the cost that counts
@@ -130,19 +133,19 @@ def test_where_not_even_the_lowest_fit_they_are_the_answer(problem):
 def random_case(rng, largest):
     highest = tuple(int(n) for n in rng.integers(2, largest + 1, rng.integers(1, 5)))
     lowest = (1,) * len(highest)
-    worth = [rng.pareto(1.0, n) * 10 ** rng.uniform(-1, 1) for n in highest]
+    importance = [rng.pareto(1.0, n) * 10 ** rng.uniform(-1, 1) for n in highest]
     span = np.log([multiplications(lowest), multiplications(highest)])
     limit = np.exp(rng.uniform(*span))
-    return worth, lowest, highest, lambda widths: multiplications(widths) / limit
+    return importance, lowest, highest, lambda widths: multiplications(widths) / limit
 
 
 def test_of_products_of_widths_the_best_is_missed_by_little():
     rng = np.random.default_rng(0)
     shares = []
     for _ in range(100):
-        worth, lowest, highest, load = random_case(rng, largest=7)
-        mine = kept(worth, allocate(worth, lowest, highest, load))
-        shares.append(mine / best_of_all(worth, lowest, highest, load))
+        importance, lowest, highest, load = random_case(rng, largest=7)
+        mine = kept(importance, allocate(importance, lowest, highest, load))
+        shares.append(mine / best_of_all(importance, lowest, highest, load))
     assert min(shares) > 0.9
     assert np.mean(shares) > 0.995
 
@@ -160,9 +163,9 @@ def test_it_keeps_more_than_scaling_all_layers_alike():
     rng = np.random.default_rng(1)
     ratios = []
     for _ in range(100):
-        worth, lowest, highest, load = random_case(rng, largest=40)
-        rival = kept(worth, uniformly_scaled(lowest, highest, load))
-        ratios.append(kept(worth, allocate(worth, lowest, highest, load)) / rival)
+        importance, lowest, highest, load = random_case(rng, largest=40)
+        rival = kept(importance, uniformly_scaled(lowest, highest, load))
+        ratios.append(kept(importance, allocate(importance, lowest, highest, load)) / rival)
     assert min(ratios) > 0.9
     assert np.mean(ratios) > 1.05
 
@@ -172,42 +175,42 @@ def test_it_keeps_more_than_scaling_all_layers_alike():
 
 def test_a_dearer_unit_must_be_worth_more():
     # 9 of budget; units of the second layer cost 3 each: 5 / 3 and 4 / 3 beat 1 / 1, but not 2 / 1.
-    worth = [[2, 2, 1, 1], [5, 4, 2]]
+    importance = [[2, 2, 1, 1], [5, 4, 2]]
 
     def load(widths):
         return (widths[0] + 3 * widths[1]) / 9
 
-    assert allocate(worth, (1, 1), (4, 3), load) == (3, 2)
+    assert allocate(importance, (1, 1), (4, 3), load) == (3, 2)
 
 
 def test_units_without_worth_go_before_any_that_has_some():
     # Four inputs into four units: the two inputs that know nothing are the cheapest loss, whatever they save.
-    worth = [[3, 2, 0, 0], [0.1, 0.1, 0.1, 0.1]]
-    assert allocate(worth, (1, 1), (4, 4), lambda widths: multiplications(widths) / 20) == (2, 4)
+    importance = [[3, 2, 0, 0], [0.1, 0.1, 0.1, 0.1]]
+    assert allocate(importance, (1, 1), (4, 4), lambda widths: multiplications(widths) / 20) == (2, 4)
 
 
 def test_exact_counts_stay_whatever_they_cost():
-    worth = [[1] * 8, [1] * 8]
-    assert allocate(worth, (5, 1), (5, 8), lambda widths: multiplications(widths) / 24) == (5, 3)
+    importance = [[1] * 8, [1] * 8]
+    assert allocate(importance, (5, 1), (5, 8), lambda widths: multiplications(widths) / 24) == (5, 3)
 
 
 def test_ties_are_decided_the_same_way_every_time():
-    worth = [np.ones(6), np.ones(6)]
-    answers = {allocate(worth, (1, 1), (6, 6), lambda widths: sum(widths) / 7) for _ in range(5)}
+    importance = [np.ones(6), np.ones(6)]
+    answers = {allocate(importance, (1, 1), (6, 6), lambda widths: sum(widths) / 7) for _ in range(5)}
     assert len(answers) == 1
     assert sum(*answers) == 7
 
 
 def test_a_staircase_is_climbed_to_the_edge_of_its_step():
     # The four units have a tree of two steps; to the inputs three are left: 8 of them, 9 would take a fourth.
-    worth = [np.ones(30), np.ones(4)]
-    assert allocate(worth, (1, 4), (30, 4), lambda widths: depth(widths) / 5) == (8, 4)
+    importance = [np.ones(30), np.ones(4)]
+    assert allocate(importance, (1, 4), (30, 4), lambda widths: depth(widths) / 5) == (8, 4)
 
 
 def test_a_cost_that_only_all_layers_together_lower_is_lowered():
     # The widest layer alone decides.
-    worth = [np.ones(16), np.ones(16), np.ones(16)]
-    assert allocate(worth, (1, 1, 1), (16, 16, 16), lambda widths: max(widths) / 5) == (5, 5, 5)
+    importance = [np.ones(16), np.ones(16), np.ones(16)]
+    assert allocate(importance, (1, 1, 1), (16, 16, 16), lambda widths: max(widths) / 5) == (5, 5, 5)
 
 
 # ------------------------------------------------------------------ limits

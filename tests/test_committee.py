@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._gating.importance import LogFisher
-from sk_shadownet._gating.schedule import Closing
-from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 from sk_shadownet._pruning.run import Run, train
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.losses import CrossEntropy
@@ -22,7 +22,7 @@ def split(network):
     """Each member as a network of its own."""
     members = []
     for m in range(network.n_members):
-        alone = ShadowedMLP(network.widths, 1, network.activation, network.shift, network.scale)
+        alone = GatedMLP(network.widths, 1, network.activation, network.shift, network.scale)
         for mine, theirs in zip(alone.parameters(), network.parameters(), strict=True):
             mine.data = theirs.data.reshape(network.n_members, *mine.shape)[m].clone()
         members.append(alone)
@@ -31,7 +31,7 @@ def split(network):
 
 def random_network(seed, n_members, hidden=(6, 5), activation="relu"):
     torch.manual_seed(seed)
-    return ShadowedMLP((4, *hidden, 3), n_members, activation, torch.randn(4), torch.rand(4) + 0.5)
+    return GatedMLP((4, *hidden, 3), n_members, activation, torch.randn(4), torch.rand(4) + 0.5)
 
 
 @settings(max_examples=60, deadline=None)
@@ -72,8 +72,8 @@ def run_of(start, **parameters):
         targets=start.widths[:-1],
         loss=CrossEntropy(),
         rule=LogFisher,
-        input_closing=Closing(0.2, 0.5),
-        hidden_closing=Closing(0.2, 0.5),
+        input_schedule=PruningSchedule(0.2, 0.5),
+        hidden_schedule=PruningSchedule(0.2, 0.5),
         n_shadows=start.n_members,
         max_epochs=8,
         batch_size=20,

@@ -9,9 +9,9 @@ from skorch.callbacks import Callback
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._gating.importance import LogFisher
-from sk_shadownet._gating.layer import N_PROBES, LayerShadow
-from sk_shadownet._gating.schedule import Closing
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._gating.layer import N_PROBES, LayerGates
+from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._training.dataset import Probes, Rows
 
 RNG = np.random.default_rng(0)
@@ -77,9 +77,11 @@ def test_where_no_input_knows_anything_no_hidden_unit_makes_room_for_one(seed):
 
 def shadow_of(n_units, seen, probed):
     """A layer of inputs after one look at known saliencies, and none before it."""
-    shadow = LayerShadow(n_units, 1, Closing(0.1, 0.5), LogFisher(1, n_units), True, LogFisher(1, N_PROBES))
+    shadow = LayerGates(
+        n_units, 1, PruningSchedule(0.1, 0.5), LogFisher(1, n_units), True, LogFisher(1, N_PROBES)
+    )
     shadow.start(1)
-    shadow.see(torch.tensor([[[*seen, *probed]]], dtype=torch.float32))
+    shadow.update(torch.tensor([[[*seen, *probed]]], dtype=torch.float32))
     return shadow
 
 
@@ -87,20 +89,20 @@ def test_what_is_worth_no_more_than_the_best_probe_is_worth_nothing():
     probed = [0.3] * (N_PROBES - 1) + [0.5]
     shadow = shadow_of(4, [0.4, 0.5, 0.6, -2.0], probed)
     # Squares times 1 - beta = 0.01, of which those up to 0.5 squared count as nothing.
-    np.testing.assert_allclose(shadow.worth(), [[0, 0, 0.0036, 0.04]], rtol=1e-5)
+    np.testing.assert_allclose(shadow.importance(), [[0, 0, 0.0036, 0.04]], rtol=1e-5)
 
 
 def test_a_probe_that_one_row_made_worth_a_lot_counts_for_four_of_the_others():
     # The bar is four times 0.2 squared: 0.4 squared, not 9 squared.
     shadow = shadow_of(4, [0.3, 0.4, 0.5, -2.0], [0.2] * (N_PROBES - 1) + [9.0])
-    np.testing.assert_allclose(shadow.worth(), [[0, 0, 0.0025, 0.04]], rtol=1e-5)
+    np.testing.assert_allclose(shadow.importance(), [[0, 0, 0.0025, 0.04]], rtol=1e-5)
 
 
 def test_scores_and_gates_are_of_the_real_inputs_only():
     shadow = shadow_of(4, [0.4, 0.5, 0.6, -2.0], [9.0] * N_PROBES)
     assert shadow.scores().shape == shadow.gates.shape == (1, 4)
     assert shadow.scores()[0].argmax() == 3
-    assert shadow.worth().tolist() == [[0, 0, 0, 0]]
+    assert shadow.importance().tolist() == [[0, 0, 0, 0]]
     shadow.close(0.3, 2)
     assert shadow.gates.sum() == pytest.approx(2)
 
@@ -141,7 +143,7 @@ def test_rows_of_an_index_take_their_own_probes():
 @pytest.mark.parametrize("n_members", [1, 2])
 def test_a_network_takes_missing_probes_at_their_mean(n_members):
     torch.manual_seed(0)
-    network = ShadowedMLP((5, 4, 3), n_members, "relu", torch.randn(5), torch.rand(5) + 0.5)
+    network = GatedMLP((5, 4, 3), n_members, "relu", torch.randn(5), torch.rand(5) + 0.5)
     x = torch.randn(8, 3)
     whole = torch.cat([x, network.shift[3:].expand(8, 2)], dim=1)
     with torch.no_grad():

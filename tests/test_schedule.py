@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_shadownet._gating.schedule import Closing, LearningRate
+from sk_shadownet._gating.schedule import LearningRate, PruningSchedule
 
 progress = st.floats(0, 1)
 
@@ -14,7 +14,7 @@ def closings(draw):
     start = draw(st.floats(0, 0.9))
     end = draw(st.floats(start + 0.01, 1))
     cold = draw(st.floats(0.001, 0.5))
-    return Closing(start, end, hot=draw(st.floats(cold, 5)), cold=cold)
+    return PruningSchedule(start, end, hot=draw(st.floats(cold, 5)), cold=cold)
 
 
 @given(closing=closings(), p=progress, q=progress, target=st.integers(1, 40), more=st.integers(0, 40))
@@ -48,7 +48,7 @@ def test_the_temperature_runs_from_hot_to_cold(closing):
 
 
 def test_half_way_by_hand():
-    closing = Closing(start=0.2, end=0.6, hot=2.0, cold=0.02)
+    closing = PruningSchedule(start=0.2, end=0.6, hot=2.0, cold=0.02)
     # f = 1/2: 4 + 16 / 8 units; the temperature is the geometric mean.
     assert closing.open_count(0.4, n_units=20, target=4) == pytest.approx(6)
     assert closing.temperature(0.4) == pytest.approx(0.2)

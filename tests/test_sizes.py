@@ -15,9 +15,9 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._estimator.model_selection import settle
+from sk_shadownet._estimator.model_selection import select_model
 from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
-from sk_shadownet._gating.schedule import BUDGET_CLOSING, SPREAD_CLOSING
+from sk_shadownet._gating.schedule import BUDGET_WINDOW, FRONTIER_WINDOW
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
@@ -188,9 +188,9 @@ def test_a_second_run_counts_its_own_networks_and_not_the_first_ones_plan(monkey
         counted.append(plan is None or plan.widths == model.architecture_.widths)
         return hardware_costs(model, config)
 
-    def twice(estimator, allotment, *rest):
-        done = settle(estimator, allotment, *rest)
-        return allotment if not runs.append(done) and len(runs) == 1 else done
+    def twice(estimator, budget_schedule, *rest):
+        done = select_model(estimator, budget_schedule, *rest)
+        return budget_schedule if not runs.append(done) and len(runs) == 1 else done
 
     runs = []
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
@@ -340,7 +340,7 @@ def plan(exact, budget=None, is_auto=False, may_lose_layers=False):
 def test_without_budget_or_auto_there_is_one_network_of_the_asked_widths():
     sizes = plan((3, 5, 4))
     assert sizes.targets == (3, 5, 4)
-    assert sizes.allotment is None
+    assert sizes.budget_schedule is None
     assert sizes.loads == ()
 
 
@@ -349,19 +349,19 @@ def test_without_budget_or_auto_there_is_one_network_of_the_asked_widths():
 def test_a_frontier_closes_from_the_budget_or_the_wide_network_downwards(limit, exact):
     least = count_multiplications((*(n or 1 for n in exact), 3))
     sizes = plan(exact, {"multiplications": max(limit, least)}, is_auto=True)
-    full = sizes.allotment.load(tuple(n or wide for n, wide in zip(exact, (6, 8, 4), strict=True)))
+    full = sizes.budget_schedule.load(tuple(n or wide for n, wide in zip(exact, (6, 8, 4), strict=True)))
     assert list(sizes.loads) == sorted(sizes.loads, reverse=True)
     assert sizes.loads[0] == pytest.approx(min(1.0, full))
-    assert sizes.loads[-1] >= sizes.allotment.load(tuple(n or 1 for n in exact)) * (1 - 1e-9)
+    assert sizes.loads[-1] >= sizes.budget_schedule.load(tuple(n or 1 for n in exact)) * (1 - 1e-9)
 
 
 def test_only_one_network_alone_counts_on_stand_ins_and_closes_early():
-    alone = plan((None,) * 3, {"multiplications": 40}).allotment
-    many = plan((None,) * 3, {"multiplications": 40}, is_auto=True).allotment
+    alone = plan((None,) * 3, {"multiplications": 40}).budget_schedule
+    many = plan((None,) * 3, {"multiplications": 40}, is_auto=True).budget_schedule
     # Networks of a frontier choose their hidden units themselves.
     assert alone.has_stand_ins
     assert not many.has_stand_ins
-    assert (alone.closing, many.closing) == (BUDGET_CLOSING, SPREAD_CLOSING)
+    assert (alone.closing, many.closing) == (BUDGET_WINDOW, FRONTIER_WINDOW)
 
 
 # ------------------------------------------------------------------ in scikit-learn's hands
@@ -512,12 +512,14 @@ def test_an_error_in_a_users_cost_comes_through():
     "parameters", [{"budget": {"multiplications": 40}}, {"n_features_to_select": "auto"}]
 )
 def test_a_rule_that_knows_no_worth_is_refused(parameters):
-    with pytest.raises(InvalidParameterError, match=r"update and scores, and worth where a budget or 'auto'"):
+    with pytest.raises(
+        InvalidParameterError, match=r"update and scores, and importance where a budget or 'auto'"
+    ):
         small(score_rule="gradient", **parameters).fit(X, Y)
 
 
-@pytest.mark.parametrize("worth", [np.full((1, 6), -1.0), np.full((1, 6), np.nan), np.ones((1, 5))])
-def test_worth_must_be_of_every_unit_and_at_least_nothing(worth):
+@pytest.mark.parametrize("importance", [np.full((1, 6), -1.0), np.full((1, 6), np.nan), np.ones((1, 5))])
+def test_worth_must_be_of_every_unit_and_at_least_nothing(importance):
     class Mine:
         def __init__(self, n_members, n_units):
             self.shape = (n_members, n_units)
@@ -528,8 +530,8 @@ def test_worth_must_be_of_every_unit_and_at_least_nothing(worth):
         def scores(self):
             return np.zeros(self.shape)
 
-        def worth(self):
-            return worth if self.shape[1] == 6 else np.ones(self.shape)
+        def importance(self):
+            return importance if self.shape[1] == 6 else np.ones(self.shape)
 
     with pytest.raises(
         InvalidParameterError, match=r"worth\(\) must give finite numbers of at least 0 of shape"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.datasets import make_classification
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._system.random import normal, own_generators
 
 X, Y = make_classification(400, 10, n_informative=4, random_state=0)
@@ -65,10 +65,10 @@ def test_own_generators_give_the_numbers_of_torchs_after_the_same_seed(seed, sha
 def test_outside_of_a_run_torchs_own_generator_is_drawn_from():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(5)
-        first = ShadowedMLP((3, 4, 2)).weights[0]
+        first = GatedMLP((3, 4, 2)).weights[0]
         torch.manual_seed(5)
-        assert torch.equal(ShadowedMLP((3, 4, 2)).weights[0], first)
-        assert not torch.equal(ShadowedMLP((3, 4, 2)).weights[0], first)
+        assert torch.equal(GatedMLP((3, 4, 2)).weights[0], first)
+        assert not torch.equal(GatedMLP((3, 4, 2)).weights[0], first)
 
 
 def test_runs_within_runs_give_back_the_outer_generator():

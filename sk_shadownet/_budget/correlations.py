@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._budget.redundancy import overlap
+from sk_shadownet._budget.redundancy import correlations
 from sk_shadownet._budget.schedule import NEW_ENOUGH
 from sk_shadownet._training.dataset import Rows, some_rows
 
-__all__ = ["input_overlap"]
+__all__ = ["input_correlations"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -19,7 +19,7 @@ ROWS_PER_INPUT = 16
 MOST_CORRELATED = 2000
 
 
-def input_overlap(rows: Rows, noise: float) -> FloatArray | None:
+def input_correlations(rows: Rows, noise: float) -> FloatArray | None:
     """Correlations of the inputs; None where they are too many, or the noise leaves all of them new enough.
 
     Few rows make inputs look alike: of each, n inputs explain n / n_rows by chance. That counts as noise.
@@ -43,4 +43,4 @@ def input_overlap(rows: Rows, noise: float) -> FloatArray | None:
     if noise**2 / (1 + noise**2) >= NEW_ENOUGH:
         return None
     x, _, weight = rows.take(chosen)
-    return overlap(x.cpu().numpy(), None if weight is None else weight.cpu().numpy(), noise)
+    return correlations(x.cpu().numpy(), None if weight is None else weight.cpu().numpy(), noise)

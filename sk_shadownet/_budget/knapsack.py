@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_worth", "share"]
+__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_importance", "share"]
 
 FloatArray = npt.NDArray[np.float64]
 Widths = tuple[int, ...]
@@ -96,13 +96,13 @@ def share(cost: float, limit: float) -> float:
 
 
 def allocate(
-    worth: Sequence[npt.ArrayLike], lowest: Widths, highest: Widths, load: Callable[[Widths], float]
+    importance: Sequence[npt.ArrayLike], lowest: Widths, highest: Widths, load: Callable[[Widths], float]
 ) -> Widths:
     """Widths that fit the budget and keep the most worth for it, equation (4).
 
     Parameters
     ----------
-    worth : sequence of array-like of shape (n_units,)
+    importance : sequence of array-like of shape (n_units,)
         Worth of each layer's units, at least 0, in any order, on one scale.
     lowest, highest : tuple of int
         Bounds of each layer's width. Where even the lowest do not fit, they are the answer.
@@ -122,7 +122,7 @@ def allocate(
     (4, 1)
     """
     # Lists: numbers are taken one by one, many thousands of times in a run.
-    kept = [[0.0, *np.cumsum(np.sort(np.asarray(w))[::-1]).tolist()] for w in worth]
+    kept = [[0.0, *np.cumsum(np.sort(np.asarray(w))[::-1]).tolist()] for w in importance]
     widths = tuple(highest)
     now = load(widths)
     while now > 1.0 and widths != lowest:
@@ -134,9 +134,9 @@ def allocate(
     return widths
 
 
-def kept_worth(worth: Sequence[FloatArray], widths: Widths) -> float:
+def kept_importance(importance: Sequence[FloatArray], widths: Widths) -> float:
     """Worth of the first units of every layer, which are ranked, the best first."""
-    return float(sum(ranked[:width].sum() for ranked, width in zip(worth, widths, strict=True)))
+    return float(sum(ranked[:width].sum() for ranked, width in zip(importance, widths, strict=True)))
 
 
 def _cheapest_loss(

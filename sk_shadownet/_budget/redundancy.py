@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["novelty", "overlap"]
+__all__ = ["correlations", "unexplained_variance"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,7 +24,7 @@ FloatArray = npt.NDArray[np.float64]
 _JITTER = 1e-9
 
 
-def overlap(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:
+def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:
     """Correlations of inputs to which noise of their own is added.
 
     Parameters
@@ -60,7 +60,7 @@ def overlap(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float 
     return correlation
 
 
-def novelty(correlation: FloatArray) -> FloatArray:
+def unexplained_variance(correlation: FloatArray) -> FloatArray:
     """Share of each input that the ones before it do not explain, equation (5).
 
     Parameters

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._budget.knapsack import Budget, Widths, allocate, kept_worth, share
-from sk_shadownet._gating.layer import LayerShadow
-from sk_shadownet._gating.schedule import Closing
+from sk_shadownet._budget.knapsack import Budget, Widths, allocate, kept_importance, share
+from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._gating.schedule import PruningSchedule
 
-__all__ = ["Allotment"]
+__all__ = ["BudgetSchedule"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,7 +44,7 @@ DEEPER = 0.6
 
 
 @dataclass(frozen=True)
-class Allotment:
+class BudgetSchedule:
     """Which widths a budget allows at any moment of the run, and which it buys in the end.
 
     Parameters
@@ -55,7 +55,7 @@ class Allotment:
     n_outputs : int
     final_load : float
         Share of the budget at which the closing ends.
-    closing : Closing
+    closing : PruningSchedule
     may_lose_layers : bool
         Whether a hidden layer may go as a whole.
     has_stand_ins : bool
@@ -76,7 +76,7 @@ class Allotment:
     exact: tuple[int | None, ...]
     n_outputs: int
     final_load: float
-    closing: Closing
+    closing: PruningSchedule
     may_lose_layers: bool = False
     has_stand_ins: bool = True
     _loads: dict[Widths, float] = field(init=False, repr=False, compare=False, default_factory=dict)
@@ -94,7 +94,7 @@ class Allotment:
             self._loads[widths] = known
         return known
 
-    def load_at(self, progress: float, layers: Sequence[LayerShadow]) -> float:
+    def load_at(self, progress: float, layers: Sequence[LayerGates]) -> float:
         """B(t), the share of the budget that may be open at `progress`."""
         full = self.load(tuple(layer.n_units for layer in layers))
         if full <= self.final_load:
@@ -102,74 +102,79 @@ class Allotment:
         left = (1.0 - self.closing.fraction(progress)) ** 3
         return float((self.final_load**0.5 + (full**0.5 - self.final_load**0.5) * left) ** 2)
 
-    def open_widths(self, progress: float, layers: Sequence[LayerShadow]) -> Widths:
+    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> Widths:
         """Units of each layer to leave open at `progress`."""
         load = self.load_at(progress, layers)
         fixed = [
             None if width is None else self._on_the_way(width, layer, progress)
             for width, layer in zip(self.exact, layers, strict=True)
         ]
-        worth = _ranked(layers)
-        widths = self._allocate(worth, fixed, load)
+        importance = _ranked(layers)
+        widths = self._allocate(importance, fixed, load)
         n_inputs = self._on_the_way(widths[0], layers[0], progress)
         if fixed[0] is None and n_inputs > widths[0]:
-            widths = self._allocate(worth, [n_inputs, *fixed[1:]], load)
+            widths = self._allocate(importance, [n_inputs, *fixed[1:]], load)
         return widths
 
     def final_widths(
-        self, layers: Sequence[LayerShadow], load: float, bends: Sequence[float] | None = None
+        self, layers: Sequence[LayerGates], load: float, nonlinearities: Sequence[float] | None = None
     ) -> Widths:
         """Widths that a share `load` of the budget buys by what is known now.
 
         Parameters
         ----------
-        layers : sequence of LayerShadow
+        layers : sequence of LayerGates
         load : float
         bends : sequence of float or None
             What the bend of each hidden layer is worth. A layer whose bend is worth less than what its
             going allows elsewhere gets the width 0. None keeps every layer.
         """
-        worth = _ranked(layers)
-        widths = self._allocate(worth, self.exact, load)
-        if bends is None or not self.may_lose_layers:
+        importance = _ranked(layers)
+        widths = self._allocate(importance, self.exact, load)
+        if nonlinearities is None or not self.may_lose_layers:
             return widths
         free = [n for n, width in enumerate(self.exact) if n and width is None]
-        best = kept_worth(worth, widths)
+        best = kept_importance(importance, widths)
         most = min(len(free), MOST_LAYERS_GONE)
         for gone in chain.from_iterable(combinations(free, k) for k in range(1, most + 1)):
             fixed = [0 if n in gone else width for n, width in enumerate(self.exact)]
-            shorter = self._allocate(worth, fixed, load)
+            shorter = self._allocate(importance, fixed, load)
             # What the layer's units carry stays, straight; only their bend is lost.
-            value = kept_worth(worth, shorter) + sum(worth[n].sum() - bends[n - 1] for n in gone)
+            value = kept_importance(importance, shorter) + sum(
+                importance[n].sum() - nonlinearities[n - 1] for n in gone
+            )
             if value > best and self.load(shorter) <= load:
                 best, widths = value, shorter
         return widths
 
-    def _on_the_way(self, width: int, layer: LayerShadow, progress: float) -> int:
+    def _on_the_way(self, width: int, layer: LayerGates, progress: float) -> int:
         return round(self.closing.open_count(progress, layer.n_units, width))
 
-    def _allocate(self, worth: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
+    def _allocate(self, importance: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
         if self.has_stand_ins:
             if not self.may_lose_layers:
-                worth = _level_first(worth, [n for n, width in enumerate(fixed) if width is None])
-            worth = [worth[0], *(_beside_others(of_layer, n) for n, of_layer in enumerate(worth[1:]))]
+                importance = _level_first(importance, [n for n, width in enumerate(fixed) if width is None])
+            importance = [
+                importance[0],
+                *(_beside_others(of_layer, n) for n, of_layer in enumerate(importance[1:])),
+            ]
         there = [n for n, width in enumerate(fixed) if width != 0]
         lowest = tuple(fixed[n] or 1 for n in there)
-        highest = tuple(fixed[n] or len(worth[n]) for n in there)
+        highest = tuple(fixed[n] or len(importance[n]) for n in there)
         own = iter(
             allocate(
-                [worth[n] for n in there], lowest, highest, lambda widths: share(self.load(widths), load)
+                [importance[n] for n in there], lowest, highest, lambda widths: share(self.load(widths), load)
             )
         )
         return tuple(0 if width == 0 else next(own) for width in fixed)
 
 
-def _level_first(worth: Sequence[FloatArray], free: Sequence[int]) -> list[FloatArray]:
+def _level_first(importance: Sequence[FloatArray], free: Sequence[int]) -> list[FloatArray]:
     """Worth where the first units of the `free` layers count as in the layer where they are worth most.
 
     What is worth nothing stays worth nothing.
     """
-    levelled = [np.array(of_layer) for of_layer in worth]
+    levelled = [np.array(of_layer) for of_layer in importance]
     for k in range(IRREPLACEABLE):
         there = [levelled[n] for n in free if len(levelled[n]) > k and levelled[n][k] > 0]
         most = max((of_layer[k] for of_layer in there), default=0.0)
@@ -178,31 +183,33 @@ def _level_first(worth: Sequence[FloatArray], free: Sequence[int]) -> list[Float
     return levelled
 
 
-def _beside_others(worth: FloatArray, n_before: int) -> FloatArray:
+def _beside_others(importance: FloatArray, n_before: int) -> FloatArray:
     """Worth of a hidden layer's units, the best first, where those beyond the first have stand-ins.
 
     Before it there are `n_before` hidden layers.
     """
-    return np.where(np.arange(len(worth)) < IRREPLACEABLE, 1.0, STAND_IN * DEEPER**n_before) * worth
+    return np.where(np.arange(len(importance)) < IRREPLACEABLE, 1.0, STAND_IN * DEEPER**n_before) * importance
 
 
-def _ranked(layers: Sequence[LayerShadow]) -> list[FloatArray]:
+def _ranked(layers: Sequence[LayerGates]) -> list[FloatArray]:
     """Worth of each layer's units, the best first.
 
     Members keep units of their own, but as many: the best of each stand for one another. Inputs are the same
     for all members.
     """
     return [
-        np.sort(layer.worth(), axis=1)[:, ::-1].mean(axis=0) if layer.novelty is None else _new(layer)
+        np.sort(layer.importance(), axis=1)[:, ::-1].mean(axis=0)
+        if layer.unexplained_variance is None
+        else _new(layer)
         for layer in layers
     ]
 
 
-def _new(layer: LayerShadow) -> FloatArray:
+def _new(layer: LayerGates) -> FloatArray:
     """Worth of inputs, the best first, where most of what others tell already is left out."""
-    assert layer.novelty is not None
-    worth = layer.worth()[0]
-    order = np.argsort(-worth, kind="stable")
-    share = layer.novelty[order]
+    assert layer.unexplained_variance is not None
+    importance = layer.importance()[0]
+    order = np.argsort(-importance, kind="stable")
+    share = layer.unexplained_variance[order]
     share[(share >= NEW_ENOUGH) | (np.arange(len(order)) < IRREPLACEABLE)] = 1.0
-    return np.asarray(share * worth[order])
+    return np.asarray(share * importance[order])

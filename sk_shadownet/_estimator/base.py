@@ -19,22 +19,22 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
 from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
-from sk_shadownet._estimator.frontier import Fitted, Frontier
+from sk_shadownet._estimator.frontier import Candidate, Frontier
 from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._estimator.model_selection import (
     export_options,
     other_point,
     rounded_module,
-    settle,
+    select_model,
     warn_of_few_rows,
 )
 from sk_shadownet._estimator.parameters import plan_run
 from sk_shadownet._estimator.prediction import predict_in_blocks
 from sk_shadownet._estimator.table import Table, dense_numbers, split_rows, standardisation
 from sk_shadownet._gating.importance import LOG_RULES, shares
-from sk_shadownet._pruning.feature_elimination import thin
-from sk_shadownet._pruning.quantized_finetuning import finish
-from sk_shadownet._pruning.results import Comparison, Trained, compare
+from sk_shadownet._pruning.feature_elimination import eliminate_features
+from sk_shadownet._pruning.quantized_finetuning import finetune
+from sk_shadownet._pruning.results import Comparison, RunResult, compare
 from sk_shadownet._pruning.run import Run, train
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
@@ -134,14 +134,14 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             weight=table.weight if table.weight is None or train_rows is None else table.weight[train_rows],
         )
 
-        def describe(trained: Trained, n: int) -> Fitted:
+        def describe(trained: RunResult, n: int) -> Candidate:
             point = trained.points[n]
             shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
             columns = np.flatnonzero(shape.masks[0])
             known, where = calibration_rows(point.module, table.X, train_rows, columns, sample)
             classes = table.y[where] if self._stratify else None
             history = trained.history_of(n)
-            return Fitted(shape, point.module, point.network, known, classes, point.best_epoch, history)
+            return Candidate(shape, point.module, point.network, known, classes, point.best_epoch, history)
 
         for _ in range(ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
@@ -150,16 +150,18 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
             if before is None:
                 self._scores_are_logs = run.rule in LOG_RULES
-            fitted = [describe(trained, n) for n in range(len(trained.points))]
-            quantize = partial(self._quantize, run, rows, checks)
+            candidates = [describe(trained, n) for n in range(len(trained.points))]
+            quantize = partial(self._finetune_quantized, run, rows, checks)
             thinning = partial(self._thin, run, rows, checks, describe)
             judge = partial(_judged, run, checks or rows, checks is not None)
-            tighter = settle(self, run.allotment, trained.comparison, fitted, quantize, thinning, judge)
+            tighter = select_model(
+                self, run.budget_schedule, trained.comparison, candidates, quantize, thinning, judge
+            )
             if tighter is None:
                 if trained.comparison is not None and held_out is not None:
                     warn_of_few_rows(self.classes_, np.bincount(held_out, minlength=len(self.classes_)))
                 return
-            run = replace(run, allotment=tighter)
+            run = replace(run, budget_schedule=tighter)
         raise InvalidParameterError(
             f"budget={self.budget} was kept by no network that training gave; the smallest, "
             f"{self.architecture_}, needs more. Raise the budget, or lower the precision in fpga."
@@ -182,20 +184,20 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             return str(self.net_.scoring.name)
         return "accuracy" if self._task == "classification" else "R²"
 
-    def _adopt(self, fitted: Fitted) -> None:
+    def _adopt(self, candidates: Candidate) -> None:
         """Be this network; what another one became in fixed point goes."""
         for name in ("fixed_point_plan_", "quantization_history_"):
             self.__dict__.pop(name, None)
-        self.module_ = fitted.module
-        self.architecture_ = fitted.architecture
-        self.support_ = fitted.architecture.masks[0]
-        self.calibration_rows_ = fitted.calibration_rows
-        if fitted.calibration_targets is not None:
-            self.calibration_targets_ = fitted.calibration_targets
-        self.history_ = fitted.history
-        self.n_iter_ = len(fitted.history["epoch"])
-        self.best_epoch_ = fitted.best_epoch
-        self.net_ = self.net_.holding(fitted.network)
+        self.module_ = candidates.module
+        self.architecture_ = candidates.architecture
+        self.support_ = candidates.architecture.masks[0]
+        self.calibration_rows_ = candidates.calibration_rows
+        if candidates.calibration_targets is not None:
+            self.calibration_targets_ = candidates.calibration_targets
+        self.history_ = candidates.history
+        self.n_iter_ = len(candidates.history["epoch"])
+        self.best_epoch_ = candidates.best_epoch
+        self.net_ = self.net_.holding(candidates.network)
         columns = np.flatnonzero(self.support_)
         names = getattr(self, "feature_names_in_", None)
         self.selected_features_ = columns if names is None else names[columns]
@@ -205,29 +207,29 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         run: Run,
         rows: Rows,
         checks: Rows | None,
-        describe: Callable[[Trained, int], Fitted],
-        before: Fitted,
-        others: Sequence[Fitted],
-    ) -> tuple[list[Fitted], Comparison] | None:
+        describe: Callable[[RunResult, int], Candidate],
+        before: Candidate,
+        others: Sequence[Candidate],
+    ) -> tuple[list[Candidate], Comparison] | None:
         """Networks with fewer inputs than `before`, compared with each other and then with `others`."""
         if self.net_.interrupted_:
             return None
         masks, networks = before.architecture.masks, [other.network for other in others]
-        found = thin(run, masks, before.network, networks, rows, checks)
+        found = eliminate_features(run, masks, before.network, networks, rows, checks)
         if found is None:
             return None
         assert found.comparison is not None
         thinned = [describe(found, n) for n in range(len(found.points))]
         return [_after(before, one) for one in thinned], found.comparison
 
-    def _quantize(self, run: Run, rows: Rows, checks: Rows | None) -> None:
+    def _finetune_quantized(self, run: Run, rows: Rows, checks: Rows | None) -> None:
         """Continue the small network's training through the hardware's own arithmetic."""
         columns = np.flatnonzero(self.support_)
         fixed = rounded_module(self)
         epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
         rate = QUANTIZED_RATE * run.learning_rate_init
         finished: Any
-        finished, self.quantization_history_ = finish(run, fixed, columns, rows, checks, epochs, rate)
+        finished, self.quantization_history_ = finetune(run, fixed, columns, rows, checks, epochs, rate)
         self.module_ = finished.to_sequential()
         self.fixed_point_plan_ = finished.plan()
 
@@ -336,7 +338,7 @@ def _is_fitted_name(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def _after(first: Fitted, then: Fitted) -> Fitted:
+def _after(first: Candidate, then: Candidate) -> Candidate:
     """The second network with the history of both; None for what only the first one's training recorded."""
     n_before, n_after = len(first.history["epoch"]), len(then.history["epoch"])
     history = {key: past + then.history.get(key, [None] * n_after) for key, past in first.history.items()}

@@ -15,13 +15,13 @@ from sk_shadownet._validation import check_real
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["Fitted", "Frontier", "FrontierPoint", "choose"]
+__all__ = ["Candidate", "Frontier", "FrontierPoint", "choose"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Fitted:
+class Candidate:
     """All that a fitted estimator is, besides what it knows of its data.
 
     Attributes
@@ -53,7 +53,7 @@ class FrontierPoint:
 
     Attributes
     ----------
-    fitted : Fitted
+    fitted : Candidate
         The network, and what training it told.
     costs : dict of str to float
         "parameters", "multiplications", and every resource that the budget names.
@@ -77,7 +77,7 @@ class FrontierPoint:
     True
     """
 
-    fitted: Fitted = field(repr=False)
+    candidates: Candidate = field(repr=False)
     costs: dict[str, float]
     loss: float
     loss_std_error: float
@@ -87,12 +87,12 @@ class FrontierPoint:
     @property
     def architecture(self) -> Architecture:
         """Widths before and after, and the masks between them."""
-        return self.fitted.architecture
+        return self.candidates.architecture
 
     @property
     def module(self) -> nn.Sequential:
         """The network itself; it takes the selected features."""
-        return self.fitted.module
+        return self.candidates.module
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -319,15 +319,15 @@ def choose(
     [1, 1, 0, 2, 2]
     """
     order, allowed = list(order), sorted(allowed)
-    worth, covariance = comparison.worth[order], comparison.worth_covariance[np.ix_(order, order)]
-    best = max(allowed, key=lambda n: (worth[n], -comparison.loss[order[n]]))
+    merit, covariance = comparison.merit[order], comparison.merit_covariance[np.ix_(order, order)]
+    best = max(allowed, key=lambda n: (merit[n], -comparison.loss[order[n]]))
     by_loss = comparison.chosen_by is None
     name = "loss" if by_loss else str(comparison.chosen_by)
-    shown = -worth if by_loss else worth
+    shown = -merit if by_loss else merit
     if tolerance is None:
         return best, f"{'least' if by_loss else 'best'} {name}, {shown[best]:.4f}"
-    within, words = _allowance(comparison, worth, covariance, best, tolerance)
-    good = [n for n in allowed if worth[n] >= worth[best] - share * within[n]]
+    within, words = _allowance(comparison, merit, covariance, best, tolerance)
+    good = [n for n in allowed if merit[n] >= merit[best] - share * within[n]]
     if tolerance == "auto" and not by_loss:
         # The loss is known better than a score of few rows: what it tells to be worse is not as good.
         bound = _loss_bound(comparison, order, good, share)
@@ -346,9 +346,9 @@ def _loss_bound(
 ) -> FloatArray:
     """What the loss of each network may be, for it to count as good as the least among `good`."""
     by_loss = replace(comparison, chosen_by=None)
-    worth, covariance = by_loss.worth[order], by_loss.worth_covariance[np.ix_(order, order)]
-    least = max(good, key=lambda n: worth[n])
-    return np.asarray(share * _allowance(by_loss, worth, covariance, least, "auto")[0] - worth[least])
+    merit, covariance = by_loss.merit[order], by_loss.merit_covariance[np.ix_(order, order)]
+    least = max(good, key=lambda n: merit[n])
+    return np.asarray(share * _allowance(by_loss, merit, covariance, least, "auto")[0] - merit[least])
 
 
 #: What "auto" calls equal in any case, as a share.
@@ -356,24 +356,24 @@ EQUAL = 0.01
 
 
 def _allowance(
-    comparison: Comparison, worth: FloatArray, covariance: FloatArray, best: int, tolerance: str | float
+    comparison: Comparison, merit: FloatArray, covariance: FloatArray, best: int, tolerance: str | float
 ) -> tuple[FloatArray, str]:
     """What each network may be behind the best by, and that in words."""
     by_loss = comparison.chosen_by is None
     if not isinstance(tolerance, str):
         scale = comparison.loss_of_constant if by_loss else 1.0
         words = f"{tolerance:g} of the loss of a constant" if by_loss else "the tolerance"
-        return np.full(len(worth), tolerance * scale), words
+        return np.full(len(merit), tolerance * scale), words
     if tolerance == "1-se":
         # Where every row is right the error comes out 0, but no score is known better than to one row.
         one_row = 0.0 if by_loss or not comparison.n_rows else 1.0 / comparison.n_rows
-        error = np.full(len(worth), max(float(covariance[best, best]) ** 0.5, one_row))
+        error = np.full(len(merit), max(float(covariance[best, best]) ** 0.5, one_row))
         return error, "one standard error"
     error = _error_of_difference(covariance, best)
     words = "the standard error of the difference"
     if tolerance == "1-se-paired":
         return error, words
-    equal = EQUAL * (comparison.loss_of_constant if by_loss else abs(float(worth[best])))
+    equal = EQUAL * (comparison.loss_of_constant if by_loss else abs(float(merit[best])))
     of = "of the loss of a constant" if by_loss else "of the score"
     return np.maximum(error, equal), f"{words}, or {EQUAL:g} {of}"
 

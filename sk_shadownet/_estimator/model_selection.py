@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._budget.knapsack import Budget
-from sk_shadownet._budget.schedule import Allotment
-from sk_shadownet._estimator.frontier import Fitted, Frontier, FrontierPoint, choose
+from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._estimator.frontier import Candidate, Frontier, FrontierPoint, choose
 from sk_shadownet._estimator.hardware_budget import hardware_names, scaled
 from sk_shadownet._estimator.sizes import asks_for_auto
 from sk_shadownet._metrics.scoring import row_scoring
@@ -27,10 +27,18 @@ from sk_shadownet.exceptions import ExportError, FewRowsWarning, InvalidParamete
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan, FixedPointSequential, FPGAConfig
 
-__all__ = ["Judge", "Thin", "export_options", "other_point", "rounded_module", "settle", "warn_of_few_rows"]
+__all__ = [
+    "EliminateFeatures",
+    "Judge",
+    "export_options",
+    "other_point",
+    "rounded_module",
+    "select_model",
+    "warn_of_few_rows",
+]
 
 # Trains networks with fewer inputs than the first, fewest first; compares them and then all of the sequence.
-Thin = Callable[[Fitted, Sequence[Fitted]], tuple[list[Fitted], Comparison] | None]
+EliminateFeatures = Callable[[Candidate, Sequence[Candidate]], tuple[list[Candidate], Comparison] | None]
 # Compares networks that take all features.
 Judge = Callable[[Sequence[nn.Module]], Comparison]
 
@@ -41,25 +49,25 @@ ENOUGH_ROWS, RARE_SHARE = 100, 0.5
 WIDTHS_SHARE = 0.5
 
 
-def settle(
+def select_model(
     estimator: Any,
-    allotment: Allotment | None,
+    budget_schedule: BudgetSchedule | None,
     comparison: Comparison | None,
-    fitted: list[Fitted],
+    candidates: list[Candidate],
     quantize: Callable[[], None],
-    thin: Thin,
+    eliminate_features: EliminateFeatures,
     judge: Judge,
-) -> Allotment | None:
+) -> BudgetSchedule | None:
     """Make the estimator the network that sizes, budget and tolerance ask for.
 
     Parameters
     ----------
     estimator : BaseShadowMLP
-    allotment : Allotment or None
+    budget_schedule : BudgetSchedule or None
         Of the run.
     comparison : Comparison or None
         None where the run gave one network.
-    fitted : list of Fitted
+    fitted : list of Candidate
         Networks of the run.
     quantize : callable
         Finishes in fixed point what the estimator is.
@@ -70,34 +78,36 @@ def settle(
 
     Returns
     -------
-    allotment : Allotment or None
+    budget_schedule : BudgetSchedule or None
         None where it is done; where no network keeps the budget, an allotment that foretells more.
     """
     quantized = estimator.quantization is not None
     if comparison is None:
-        estimator._adopt(fitted[0])
+        estimator._adopt(candidates[0])
         if quantized:
             quantize()
         return None
-    assert allotment is not None
-    budget = allotment.budget
+    assert budget_schedule is not None
+    budget = budget_schedule.budget
     names = hardware_names(budget)
-    costs, rounded = _counted(estimator, fitted, budget)
+    costs, rounded = _counted(estimator, candidates, budget)
     if all(np.isinf(budget.load_of(counted)) for counted in costs):
         _measure(estimator, names)  # raises, and what ails this one ails all
     if names and not quantized:
         comparison = judge(rounded)
-    frontier, order = _frontier(fitted, costs, comparison, budget, estimator._task)
+    frontier, order = _frontier(candidates, costs, comparison, budget, estimator._task)
     tolerance = estimator.tolerance if asks_for_auto(estimator) else None
     allowed = [n for n, point in enumerate(frontier) if budget.keeps(point.costs)]
-    thins = _thins_inputs(estimator, allotment)
+    thins = _eliminates_features(estimator, budget_schedule)
     while allowed:
         index, reason = choose(comparison, order, allowed, tolerance, share=WIDTHS_SHARE if thins else 1.0)
         chosen = frontier.choosing(index, reason)
         if thins:
-            chosen = _with_fewer_inputs(estimator, chosen, [rounded[n] for n in order], budget, thin, judge)
+            chosen = _with_fewer_inputs(
+                estimator, chosen, [rounded[n] for n in order], budget, eliminate_features, judge
+            )
         point = chosen[chosen.chosen]
-        estimator._adopt(point.fitted)
+        estimator._adopt(point.candidates)
         estimator.frontier_ = chosen
         if not quantized:
             return None
@@ -106,8 +116,8 @@ def settle(
         if budget.keeps(measured):
             return None
         allowed.remove(index)
-    estimator._adopt(frontier[0].fitted)
-    return replace(allotment, budget=_tighter(budget, frontier))
+    estimator._adopt(frontier[0].candidates)
+    return replace(budget_schedule, budget=_tighter(budget, frontier))
 
 
 def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> Any:
@@ -136,7 +146,7 @@ def other_point(estimator: Any, index: int | None, limits: dict[str, float]) -> 
     else:
         index, reason = index % len(frontier), "asked for by position"
     other = copy(estimator)
-    other._adopt(frontier[index].fitted)
+    other._adopt(frontier[index].candidates)
     other.frontier_ = frontier.choosing(index, reason)
     if estimator.quantization is not None:
         _round(other)
@@ -210,22 +220,22 @@ def warn_of_few_rows(classes: npt.NDArray[Any], held_out: npt.NDArray[np.intp]) 
 
 
 def _frontier(
-    fitted: list[Fitted],
+    candidates: list[Candidate],
     costs: list[dict[str, float]],
     comparison: Comparison,
     budget: Budget,
     task: str,
 ) -> tuple[Frontier, list[int]]:
     """The frontier of networks that can be built, cheapest first, and that order."""
-    buildable = [n for n in range(len(fitted)) if np.isfinite(budget.load_of(costs[n]))]
+    buildable = [n for n in range(len(candidates)) if np.isfinite(budget.load_of(costs[n]))]
     order = sorted(buildable, key=lambda n: (budget.load_of(costs[n]), costs[n]["multiplications"], n))
-    points = tuple(_point(fitted[n], costs[n], comparison, n) for n in order)
+    points = tuple(_point(candidates[n], costs[n], comparison, n) for n in order)
     return Frontier(points, 0, "", comparison.held_out, comparison.chosen_by, task), order
 
 
-def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:
+def _point(candidates: Candidate, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:
     return FrontierPoint(
-        fitted=fitted,
+        candidates=candidates,
         costs=costs,
         loss=float(comparison.loss[n]),
         loss_std_error=float(comparison.loss_covariance[n, n] ** 0.5),
@@ -234,10 +244,10 @@ def _point(fitted: Fitted, costs: dict[str, float], comparison: Comparison, n: i
     )
 
 
-def _thins_inputs(estimator: Any, allotment: Allotment) -> bool:
+def _eliminates_features(estimator: Any, budget_schedule: BudgetSchedule) -> bool:
     """Whether the chosen network's inputs are asked about once more: cheap ones may be there for little."""
     asked = isinstance(estimator.n_features_to_select, str)
-    return asked and allotment.exact[0] is None and None in allotment.exact[1:]
+    return asked and budget_schedule.exact[0] is None and None in budget_schedule.exact[1:]
 
 
 def _with_fewer_inputs(
@@ -245,7 +255,7 @@ def _with_fewer_inputs(
     frontier: Frontier,
     networks: list[nn.Module],
     budget: Budget,
-    thin: Thin,
+    eliminate_features: EliminateFeatures,
     judge: Judge,
 ) -> Frontier:
     """The frontier with one more network, of the chosen hidden widths and fewer inputs, if that will do.
@@ -253,15 +263,19 @@ def _with_fewer_inputs(
     `networks` are those of the frontier, as counted.
     """
     before = frontier[frontier.chosen]
-    found = thin(before.fitted, [point.fitted for point in frontier]) if before.n_features > 1 else None
+    found = (
+        eliminate_features(before.candidates, [point.candidates for point in frontier])
+        if before.n_features > 1
+        else None
+    )
     if found is None:
         return frontier
-    fitted, comparison = found
-    costs, rounded = _counted(estimator, fitted, budget)
+    candidates, comparison = found
+    costs, rounded = _counted(estimator, candidates, budget)
     costs += [point.costs for point in frontier]
     if hardware_names(budget) and estimator.quantization is None:
         comparison = judge([*rounded, *networks])
-    n = len(fitted)
+    n = len(candidates)
     # The chosen one comes after those with fewer inputs; all others only say what the best is.
     order = [*range(n), n + frontier.chosen, *(n + k for k in range(len(frontier)) if k != frontier.chosen)]
     allowed = [place for place, k in enumerate(order) if budget.keeps(costs[k])]
@@ -270,7 +284,7 @@ def _with_fewer_inputs(
         return frontier
     load = budget.load_of(costs[place])
     position = sum(budget.load_of(point.costs) < load for point in frontier)
-    point = _point(fitted[place], costs[place], comparison, place)
+    point = _point(candidates[place], costs[place], comparison, place)
     return frontier.with_chosen(position, point, f"{frontier.reason}; of its hidden widths {reason}")
 
 
@@ -287,12 +301,12 @@ class _Rounded(nn.Module):
 
 
 def _counted(
-    estimator: Any, fitted: Sequence[Fitted], budget: Budget
+    estimator: Any, candidates: Sequence[Candidate], budget: Budget
 ) -> tuple[list[dict[str, float]], list[nn.Module]]:
     """Costs of networks, those of hardware by counting their own weights; and the networks as counted."""
     names = hardware_names(budget)
     costs, networks = [], list[nn.Module]()
-    for one in fitted:
+    for one in candidates:
         widths = one.architecture.widths
         counted = {
             "parameters": float(count_parameters(widths)),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sk_shadownet._estimator.hardware_budget import HARDWARE
-from sk_shadownet._estimator.pretrained import Chain, pruned_layers, read_chain, with_last_layer
+from sk_shadownet._estimator.pretrained import PretrainedMLP, pruned_layers, read_chain, with_last_layer
 from sk_shadownet._estimator.sizes import (
     Sizes,
     asks_for_auto,
@@ -20,9 +20,9 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
-from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 from sk_shadownet._pruning.run import Run
 from sk_shadownet._system.memory import require_memory
 from sk_shadownet._training.losses import Loss
@@ -80,7 +80,7 @@ def plan_run(
     n_outputs: int,
     seed: int,
     loss: Loss,
-    start: ShadowedMLP | None,
+    start: GatedMLP | None,
 ) -> Run:
     """Turn an estimator's parameters into a training run, refusing what cannot be.
 
@@ -92,7 +92,7 @@ def plan_run(
         Rows and features of the training table.
     n_outputs, seed : int
     loss : Loss
-    start : ShadowedMLP or None
+    start : GatedMLP or None
         Network to continue as it is, without pruning.
     """
     e = estimator
@@ -101,14 +101,14 @@ def plan_run(
     activation = e.activation if chain is None else chain.activation
     widths, targets = sizes.widths, sizes.targets
     if start is not None:
-        if sizes.allotment is None:
+        if sizes.budget_schedule is None:
             _check_same_widths(targets, start.widths[:-1])
         sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
-    closings = (INPUT_CLOSING, HIDDEN_CLOSING)
-    if sizes.allotment is not None:
-        closings = (sizes.allotment.closing, sizes.allotment.closing)
+    closings = (INPUT_SCHEDULE, HIDDEN_SCHEDULE)
+    if sizes.budget_schedule is not None:
+        closings = (sizes.budget_schedule.closing, sizes.budget_schedule.closing)
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
@@ -121,8 +121,8 @@ def plan_run(
         targets=targets,
         loss=loss,
         rule=resolve_rule(e.score_rule),
-        input_closing=closings[0],
-        hidden_closing=closings[1],
+        input_schedule=closings[0],
+        hidden_schedule=closings[1],
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=n_shadows,
         max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
@@ -140,7 +140,7 @@ def plan_run(
         callbacks=check_callbacks(e.callbacks),
         start=start,
         chain=chain,
-        allotment=sizes.allotment,
+        budget_schedule=sizes.budget_schedule,
         loads=sizes.loads,
         scoring=_scoring(e),
     )
@@ -155,7 +155,9 @@ def _scoring(estimator: Any) -> Scoring | None:
     return Scoring(*found, classes, flat=getattr(estimator, "_flat_targets", False))
 
 
-def _plan_network(estimator: Any, n_features: int, n_outputs: int, loss: Loss) -> tuple[Chain | None, Sizes]:
+def _plan_network(
+    estimator: Any, n_features: int, n_outputs: int, loss: Loss
+) -> tuple[PretrainedMLP | None, Sizes]:
     """Where training starts, if from the user's module, and the widths it goes from and to."""
     e = estimator
     chain = None if e.module is None else read_chain(e.module, n_features, n_outputs)

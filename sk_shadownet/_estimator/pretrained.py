@@ -15,10 +15,10 @@ from torch import Tensor, nn
 from sk_shadownet._graph.sequential import chain_links, to_sequential
 from sk_shadownet._graph.trace import trace
 from sk_shadownet._graph.unwrapping import plain_copy
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["Chain", "pruned_layers", "read_chain", "with_last_layer"]
+__all__ = ["PretrainedMLP", "pruned_layers", "read_chain", "with_last_layer"]
 
 FloatArray = npt.NDArray[np.float64]
 LayerChange = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
@@ -29,7 +29,7 @@ _HEADS = (nn.Softmax, nn.LogSoftmax)
 
 
 @dataclass(frozen=True, eq=False)
-class Chain:
+class PretrainedMLP:
     """Linear layers with one activation between them.
 
     Parameters
@@ -52,7 +52,7 @@ class Chain:
         """Inputs, hidden layers, outputs."""
         return (*(weight.shape[0] for weight in self.weights), self.weights[-1].shape[1])
 
-    def network(self, n_members: int, shift: Tensor, scale: Tensor) -> ShadowedMLP:
+    def network(self, n_members: int, shift: Tensor, scale: Tensor) -> GatedMLP:
         """The chain as a network of equal members whose inputs are standardised on entry.
 
         Parameters
@@ -66,7 +66,7 @@ class Chain:
         spread = np.where(scale > 0, 1 / np.where(scale > 0, scale, 1.0), 0.0)
         centre = shift[:n_own].double().numpy()
         standardised = first * spread[:n_own, None]
-        network = ShadowedMLP((len(shift), *self.widths[1:]), n_members, self.activation, shift, scale)
+        network = GatedMLP((len(shift), *self.widths[1:]), n_members, self.activation, shift, scale)
         with torch.no_grad():
             for n, (w, b) in enumerate(zip(self.weights, self.biases, strict=True)):
                 own = standardised if n == 0 else w
@@ -79,7 +79,7 @@ class Chain:
         return network
 
 
-def read_chain(module: Any, n_features: int, n_outputs: int) -> Chain:
+def read_chain(module: Any, n_features: int, n_outputs: int) -> PretrainedMLP:
     """Read a trained network as fully connected layers with one kind of activation.
 
     Batch normalisation becomes part of the layer beside it, as it is in evaluation; dropout goes; so does a
@@ -112,7 +112,7 @@ def read_chain(module: Any, n_features: int, n_outputs: int) -> Chain:
     return _fitting(reader.chain(), n_features, n_outputs)
 
 
-def with_last_layer(chain: Chain, change: LayerChange) -> Chain:
+def with_last_layer(chain: PretrainedMLP, change: LayerChange) -> PretrainedMLP:
     """The chain whose last layer's weights and biases are changed."""
     weight, bias = change(chain.weights[-1], chain.biases[-1])
     return replace(chain, weights=(*chain.weights[:-1], weight), biases=(*chain.biases[:-1], bias))
@@ -183,7 +183,7 @@ class _Reader:
         one_output = is_last and bool(self._weights) and self._weights[-1].shape[1] == 1
         return axes == (1, -1) or (axes == (0, -1) and one_output)
 
-    def chain(self) -> Chain:
+    def chain(self) -> PretrainedMLP:
         """What was read."""
         if not self._weights or not self._is_linear:
             raise _unsupported("it does not end in a Linear layer")
@@ -191,7 +191,7 @@ class _Reader:
         if len(kinds) > 1:
             raise _unsupported(f"its layers have different activations, {', '.join(sorted(kinds))}")
         activation = kinds.pop() if kinds else "identity"
-        return Chain(tuple(self._weights), tuple(self._biases), activation, tuple(self._names))
+        return PretrainedMLP(tuple(self._weights), tuple(self._biases), activation, tuple(self._names))
 
     def _linear(self, name: str, layer: nn.Linear) -> None:
         weight = layer.weight.detach().double().numpy().T
@@ -230,7 +230,7 @@ def _of_batch_norm(layer: nn.BatchNorm1d, where: str) -> tuple[FloatArray, Float
     return scale, shift
 
 
-def _fitting(chain: Chain, n_features: int, n_outputs: int) -> Chain:
+def _fitting(chain: PretrainedMLP, n_features: int, n_outputs: int) -> PretrainedMLP:
     """The chain for data of so many features and outputs."""
     if chain.widths[0] != n_features:
         raise InvalidParameterError(

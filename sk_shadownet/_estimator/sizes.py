@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from sk_shadownet._budget.knapsack import Budget, Limit, Widths
-from sk_shadownet._budget.schedule import Allotment
+from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget
-from sk_shadownet._gating.schedule import BUDGET_CLOSING, SPREAD_CLOSING
+from sk_shadownet._gating.schedule import BUDGET_WINDOW, FRONTIER_WINDOW
 from sk_shadownet._validation import check_choice, check_integer, check_real, check_widths, n_selected
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
@@ -45,7 +45,7 @@ class Sizes:
         Inputs, hidden layers and outputs at the start.
     targets : tuple of int
         Widths at the end of inputs and hidden layers; 1 where the data decide.
-    allotment : Allotment or None
+    budget_schedule : BudgetSchedule or None
         None where every width is fixed.
     loads : tuple of float
         Shares of the budget for each of which there shall be a network.
@@ -53,7 +53,7 @@ class Sizes:
 
     widths: Widths
     targets: Widths
-    allotment: Allotment | None = None
+    budget_schedule: BudgetSchedule | None = None
     loads: tuple[float, ...] = ()
 
 
@@ -185,10 +185,12 @@ def plan_sizes(
     elif full_load <= 1.0:
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0
-    closing = SPREAD_CLOSING if loads else BUDGET_CLOSING
+    closing = FRONTIER_WINDOW if loads else BUDGET_WINDOW
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
-    allotment = Allotment(limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads)
-    return Sizes(widths, tuple(1 if width is None else width for width in exact), allotment, loads)
+    budget_schedule = BudgetSchedule(
+        limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads
+    )
+    return Sizes(widths, tuple(1 if width is None else width for width in exact), budget_schedule, loads)
 
 
 def _everything(widths: Widths) -> Budget:

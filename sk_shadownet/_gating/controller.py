@@ -9,16 +9,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._gating.grouped_layer import GroupShadow
+from sk_shadownet._gating.grouped_layer import GroupedLayerGates
 from sk_shadownet._gating.importance import ScoreRule
-from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
+from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._graph.budget import BudgetedWidths
 from sk_shadownet._graph.description import Description, UnitLayer
 from sk_shadownet._graph.hooks import Gates
 from sk_shadownet._graph.targets import Target
 from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
 
-__all__ = ["Driver"]
+__all__ = ["GateController"]
 
 BoolArray = npt.NDArray[np.bool_]
 
@@ -26,7 +26,7 @@ BoolArray = npt.NDArray[np.bool_]
 _REFRESHES = 250
 
 
-class Driver:
+class GateController:
     """The shadows of a network's layers and the gates that they move.
 
     Parameters
@@ -42,7 +42,7 @@ class Driver:
 
     Attributes
     ----------
-    shadows : dict of UnitLayer to GroupShadow
+    shadows : dict of UnitLayer to GroupedLayerGates
         Of the layers that are pruned.
     """
 
@@ -59,7 +59,7 @@ class Driver:
         if budgeted is not None:
             _require_worth(self.shadows)
             for shadow in self.shadows.values():
-                shadow.closing = budgeted.allotment.closing
+                shadow.closing = budgeted.budget_schedule.closing
         self._gates = Gates(description, module) if self.shadows else None
         self._n_units = description.n_units
         self._fingerprint: list[float] | None = _fingerprint(module)
@@ -149,7 +149,7 @@ class Driver:
             self.shadows[layer].freeze()
             self._set_gates(layer)
 
-    def _look(self, waiting: dict[UnitLayer, GroupShadow]) -> None:
+    def _look(self, waiting: dict[UnitLayer, GroupedLayerGates]) -> None:
         """Show score rules what the last backward passes told of the gates."""
         if self._gates is None:
             return
@@ -192,16 +192,16 @@ class Driver:
             )
 
 
-def _require_worth(shadows: dict[UnitLayer, GroupShadow]) -> None:
+def _require_worth(shadows: dict[UnitLayer, GroupedLayerGates]) -> None:
     for shadow in shadows.values():
-        if not hasattr(shadow.rule, "worth"):
+        if not hasattr(shadow.rule, "importance"):
             raise InvalidParameterError(
                 f"a budget sets units of different layers against one another, which {shadow.rule!r} cannot: "
-                "it has no method worth(); take score_rule='taylor' or 'fisher'."
+                "it has no method importance(); take score_rule='taylor' or 'fisher'."
             )
 
 
-def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupShadow:
+def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupedLayerGates:
     n_groups = len(target.always)
     scores = rule(1, n_groups)
     if not (hasattr(scores, "update") and hasattr(scores, "scores")):
@@ -209,10 +209,10 @@ def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupShado
             "score_rule(n_members, n_units) must return an object with the methods update and scores, "
             f"got {scores!r}."
         )
-    shadow = GroupShadow(
+    shadow = GroupedLayerGates(
         n_groups,
         target.count,
-        INPUT_CLOSING if target.layer.is_input else HIDDEN_CLOSING,
+        INPUT_SCHEDULE if target.layer.is_input else HIDDEN_SCHEDULE,
         scores,
         pooled=False,
         group_of=target.group_of,

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
-from sk_shadownet._gating.layer import LayerShadow
+from sk_shadownet._gating.layer import LayerGates
 
-__all__ = ["GroupShadow"]
+__all__ = ["GroupedLayerGates"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -19,8 +19,8 @@ IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
-class GroupShadow(LayerShadow):
-    """A `LayerShadow` of groups, each with one gate; its target still counts units.
+class GroupedLayerGates(LayerGates):
+    """A `LayerGates` of groups, each with one gate; its target still counts units.
 
     ``n_units`` is the number of groups, ``gates`` and ``mask`` have one entry a group.
 

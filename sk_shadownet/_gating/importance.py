@@ -55,7 +55,7 @@ class ScoreRule(Protocol):
 class LayeredScoreRule(ScoreRule, Protocol):
     """What a score rule must offer besides where a budget sets units of different layers against another."""
 
-    def worth(self) -> FloatArray:
+    def importance(self) -> FloatArray:
         """What each unit's removal would cost, at least 0, of shape (n_members, n_units).
 
         On one scale for all layers: the saliencies of hidden units, which are sums over a batch, come
@@ -100,7 +100,7 @@ class LogFisher(_Averaged):
 
     power: Literal[1, 2] = 2
 
-    def worth(self) -> FloatArray:
+    def importance(self) -> FloatArray:
         return self._in_double(self._average)
 
 
@@ -122,8 +122,8 @@ class Taylor(_Averaged):
         super().update(saliency, gates, temperature)
         self._squares.update(saliency, gates, temperature)
 
-    def worth(self) -> FloatArray:
-        return self._squares.worth()
+    def importance(self) -> FloatArray:
+        return self._squares.importance()
 
 
 class GateGradient:

@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from sk_shadownet._budget.redundancy import novelty
+from sk_shadownet._budget.redundancy import unexplained_variance
 from sk_shadownet._gating.gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._gating.importance import LayeredScoreRule, ScoreRule
-from sk_shadownet._gating.schedule import Closing
+from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["N_PROBES", "LayerShadow"]
+__all__ = ["N_PROBES", "LayerGates"]
 
 # Inputs that all stay are scored by one batch in so many: a ranking needs no more, and each costs time.
 RANKING_INTERVAL = 8
@@ -30,14 +30,14 @@ FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(eq=False)
-class LayerShadow:
+class LayerGates:
     """The shadow of one layer: its target, its schedule and what is known about its units.
 
     Parameters
     ----------
     n_units, target : int
         Width before and after.
-    closing : Closing
+    closing : PruningSchedule
     rule : ScoreRule
     pooled : bool
         Whether members share their evidence and keep the same units (the inputs do).
@@ -50,16 +50,16 @@ class LayerShadow:
 
     n_units: int
     target: int
-    closing: Closing
+    closing: PruningSchedule
     rule: ScoreRule
     pooled: bool
     probes: LayeredScoreRule | None = None
-    overlap: FloatArray | None = None
+    correlations: FloatArray | None = None
     gates: FloatArray = field(init=False)
     temperature: float = field(init=False)
     mask: BoolArray | None = field(init=False, default=None)
     frozen_scores: FloatArray | None = field(init=False, default=None)
-    novelty: FloatArray | None = field(init=False, default=None)
+    unexplained_variance: FloatArray | None = field(init=False, default=None)
 
     def start(self, n_members: int) -> None:
         """Open every gate."""
@@ -78,7 +78,7 @@ class LayerShadow:
             )
         return np.broadcast_to(scores.mean(axis=0), scores.shape) if self.pooled else scores
 
-    def see(self, saliency: Tensor) -> None:
+    def update(self, saliency: Tensor) -> None:
         """Show the rule one batch's saliencies, shape (n_members, n_looks, n_units and probes)."""
         if self.probes is not None:
             rest = saliency[:, :, self.n_units :]
@@ -86,32 +86,32 @@ class LayerShadow:
             saliency = saliency[:, :, : self.n_units]
         self.rule.update(saliency, self.gates, self.temperature)
 
-    def worth(self) -> FloatArray:
+    def importance(self) -> FloatArray:
         """Worth of shape (n_members, n_units), at least 0, on the scale that all layers share.
 
         A unit that is worth no more than the best of the probes is worth nothing: what it seems to
         contribute is what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
         """
-        worth = np.asarray(self.rule.worth(), dtype=np.float64)  # type: ignore[attr-defined]
-        if worth.shape != self.gates.shape or not (np.isfinite(worth) & (worth >= 0)).all():
+        importance = np.asarray(self.rule.importance(), dtype=np.float64)  # type: ignore[attr-defined]
+        if importance.shape != self.gates.shape or not (np.isfinite(importance) & (importance >= 0)).all():
             raise InvalidParameterError(
-                f"score_rule.worth() must give finite numbers of at least 0 of shape {self.gates.shape} "
-                f"(members, units), got shape {worth.shape}."
+                f"score_rule.importance() must give finite numbers of at least 0 of shape {self.gates.shape} "
+                f"(members, units), got shape {importance.shape}."
             )
         if self.pooled:
-            worth = np.broadcast_to(worth.mean(axis=0), worth.shape)
+            importance = np.broadcast_to(importance.mean(axis=0), importance.shape)
         if self.probes is None:
-            return worth
-        probes = self.probes.worth().mean(axis=0)
+            return importance
+        probes = self.probes.importance().mean(axis=0)
         bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
-        return np.where(worth > bar, worth, 0.0)
+        return np.where(importance > bar, importance, 0.0)
 
-    def compare(self) -> None:
+    def update_redundancy(self) -> None:
         """Find out how much of each unit is new by the worth of today."""
-        if self.overlap is not None:
-            order = np.argsort(-self.worth()[0], kind="stable")
-            self.novelty = np.empty(self.n_units)
-            self.novelty[order] = novelty(self.overlap[np.ix_(order, order)])
+        if self.correlations is not None:
+            order = np.argsort(-self.importance()[0], kind="stable")
+            self.unexplained_variance = np.empty(self.n_units)
+            self.unexplained_variance[order] = unexplained_variance(self.correlations[np.ix_(order, order)])
 
     def close(self, progress: float, count: float | None = None) -> None:
         """Move the gates to where they should be at `progress`, `count` of them open where that is given."""
@@ -124,7 +124,7 @@ class LayerShadow:
         """Keep the `target` best units for good; the mask also closes the probes."""
         self.frozen_scores = np.array(self.scores())
         self.mask = hard_mask(self.frozen_scores, self.target)
-        self.overlap = None
+        self.correlations = None
         n_probes = 0 if self.probes is None else N_PROBES
         return np.pad(self.mask, ((0, 0), (0, n_probes)))
 
@@ -133,7 +133,7 @@ class LayerShadow:
         self.frozen_scores = np.array(self.scores())
         self.target = int(mask.sum())
         self.mask = mask[None]
-        self.overlap = None
+        self.correlations = None
 
     @property
     def every(self) -> int:

@@ -5,11 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 
-__all__ = ["BUDGET_CLOSING", "HIDDEN_CLOSING", "INPUT_CLOSING", "SPREAD_CLOSING", "Closing", "LearningRate"]
+__all__ = [
+    "BUDGET_WINDOW",
+    "FRONTIER_WINDOW",
+    "HIDDEN_SCHEDULE",
+    "INPUT_SCHEDULE",
+    "LearningRate",
+    "PruningSchedule",
+]
 
 
 @dataclass(frozen=True)
-class Closing:
+class PruningSchedule:
     """How one kind of unit closes while training advances.
 
     Until `start` all gates are open. From there to `end`, with f rising from 0 to 1::
@@ -54,17 +61,17 @@ class Closing:
 
 
 # Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
-INPUT_CLOSING = Closing(start=0.1, end=0.5)
-HIDDEN_CLOSING = Closing(start=0.3, end=0.5)
+INPUT_SCHEDULE = PruningSchedule(start=0.1, end=0.5)
+HIDDEN_SCHEDULE = PruningSchedule(start=0.3, end=0.5)
 # Where a budget closes inputs and hidden layers together, more time is left to what remains. Against an end
 # at .5, mean points over three budgets each: digits +.2, mc100 +.4, madelon +1.2, jets +.0 (5 to 12 seeds,
 # errors .2, .3, .6, .05), at five sixths of the CPU time; an end at .3 costs madelon 1.8. A stranger's loop,
 # whose learning rate does not start anew, gains nothing by it.
-BUDGET_CLOSING = Closing(start=0.1, end=0.4)
+BUDGET_WINDOW = PruningSchedule(start=0.1, end=0.4)
 # Where networks of many sizes are taken on the way, the first of them have to have learnt something: with a
 # start at .1 those of Madelon with 20 to 70 inputs were a point or two worse, at .3 the smallest of jets. One
 # network alone is better off from .1 on.
-SPREAD_CLOSING = Closing(start=0.2, end=0.5)
+FRONTIER_WINDOW = PruningSchedule(start=0.2, end=0.5)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ class LearningRate:
     """Learning rate as a multiple of its initial value: warm-up, cosine to zero, from `restart` on.
 
     Before `restart`, while the shadow looks for the network, the rate is constant after a warm-up;
-    the small network that remains, or a fleet of them, gets a warm-up and a cosine of its own
+    the small network that remains, or a population of them, gets a warm-up and a cosine of its own
     (Loshchilov and Hutter 2017, a warm restart, with linear warm-up).
 
     Parameters

@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from sk_shadownet._budget.costs import COUNTS, count_limit
 from sk_shadownet._budget.knapsack import Budget
-from sk_shadownet._budget.schedule import Allotment
-from sk_shadownet._gating.grouped_layer import GroupShadow
-from sk_shadownet._gating.schedule import INPUT_CLOSING
+from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._gating.grouped_layer import GroupedLayerGates
+from sk_shadownet._gating.schedule import INPUT_SCHEDULE
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
-from sk_shadownet._graph.targets import Target, Wish
+from sk_shadownet._graph.targets import PruningRequest, Target
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
 __all__ = ["BudgetedWidths", "free_layers"]
@@ -28,9 +28,9 @@ class _Whole:
     """A layer that keeps its width."""
 
     n_units: int
-    novelty: None = None
+    unexplained_variance: None = None
 
-    def worth(self) -> FloatArray:
+    def importance(self) -> FloatArray:
         """Nothing that would ever be weighed."""
         return np.zeros((1, self.n_units))
 
@@ -41,38 +41,40 @@ class BudgetedWidths:
 
     Parameters
     ----------
-    allotment : Allotment
+    budget_schedule : BudgetSchedule
     layers : tuple of UnitLayer
         Inputs and hidden layers in order.
     """
 
-    allotment: Allotment
+    budget_schedule: BudgetSchedule
     layers: tuple[UnitLayer, ...]
 
-    def open(self, progress: float, shadows: Mapping[UnitLayer, GroupShadow]) -> dict[UnitLayer, int]:
+    def open(self, progress: float, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> dict[UnitLayer, int]:
         """Units to leave open in each layer whose width the data decide."""
-        return self._free(self.allotment.open_widths(progress, self._shadows(shadows)))
+        return self._free(self.budget_schedule.open_widths(progress, self._shadows(shadows)))
 
-    def final(self, shadows: Mapping[UnitLayer, GroupShadow]) -> dict[UnitLayer, int]:
+    def final(self, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> dict[UnitLayer, int]:
         """Widths that the budget buys in the end."""
-        return self._free(self.allotment.final_widths(self._shadows(shadows), self.allotment.final_load))
+        return self._free(
+            self.budget_schedule.final_widths(self._shadows(shadows), self.budget_schedule.final_load)
+        )
 
-    def _shadows(self, shadows: Mapping[UnitLayer, GroupShadow]) -> Sequence[Any]:
+    def _shadows(self, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> Sequence[Any]:
         return [
             shadows[layer] if width is None else _Whole(layer.n_units)
-            for layer, width in zip(self.layers, self.allotment.exact, strict=True)
+            for layer, width in zip(self.layers, self.budget_schedule.exact, strict=True)
         ]
 
     def _free(self, widths: Sequence[int]) -> dict[UnitLayer, int]:
         return {
             layer: width
-            for layer, width, exact in zip(self.layers, widths, self.allotment.exact, strict=True)
+            for layer, width, exact in zip(self.layers, widths, self.budget_schedule.exact, strict=True)
             if exact is None
         }
 
 
 def free_layers(
-    description: Description, wish: Wish, targets: tuple[Target, ...], budget: Any, is_chain: bool
+    description: Description, wish: PruningRequest, targets: tuple[Target, ...], budget: Any, is_chain: bool
 ) -> tuple[BudgetedWidths, tuple[Target, ...]]:
     """The budget's hand on the layers, and targets with those that it decides among them.
 
@@ -102,16 +104,18 @@ def free_layers(
             f"budget={budget!r} cannot be kept: the smallest network that the other parameters leave open, "
             f"{'-'.join(map(str, smallest))}, needs {costs}."
         )
-    allotment = Allotment(limits, exact, n_outputs, 1.0, INPUT_CLOSING)
+    budget_schedule = BudgetSchedule(limits, exact, n_outputs, 1.0, INPUT_SCHEDULE)
     free = tuple(
         Target(layer, 1, np.arange(layer.n_units), np.zeros(layer.n_units, dtype=bool))
         for layer, width in zip(layers, exact, strict=True)
         if width is None
     )
-    return BudgetedWidths(allotment, layers), (*targets, *free)
+    return BudgetedWidths(budget_schedule, layers), (*targets, *free)
 
 
-def _exact(layer: UnitLayer, targets: tuple[Target, ...], wish: Wish, description: Description) -> int | None:
+def _exact(
+    layer: UnitLayer, targets: tuple[Target, ...], wish: PruningRequest, description: Description
+) -> int | None:
     """Width that is fixed; None where the budget decides."""
     for target in targets:
         if target.layer == layer:
@@ -119,7 +123,7 @@ def _exact(layer: UnitLayer, targets: tuple[Target, ...], wish: Wish, descriptio
     listed = wish.layers is None or any(
         name == INPUTS if layer.is_input else _is(layer, name, description) for name in wish.layers
     )
-    return None if listed and layer.obstacle is None else layer.n_units
+    return None if listed and layer.reason_locked is None else layer.n_units
 
 
 def _is(layer: UnitLayer, name: Any, description: Description) -> bool:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 from sk_shadownet._graph.description import INPUTS
 
-__all__ = ["Ties"]
+__all__ = ["UnionFind"]
 
 Columns = tuple[int, ...]
 
 
 @dataclass
-class Ties:
+class UnionFind:
     """Units made one after another, of which some are found to be the same.
 
     Attributes
@@ -46,10 +46,10 @@ class Ties:
             low, high = sorted((self.find(a), self.find(b)))
             self._parent[high] = low
 
-    def lock(self, units: Iterable[int], obstacle: str) -> None:
+    def lock(self, units: Iterable[int], reason_locked: str) -> None:
         """None of the units can be removed; the first reason given stays."""
         for unit in units:
-            self._obstacles.setdefault(unit, obstacle)
+            self._obstacles.setdefault(unit, reason_locked)
 
     def layers(self) -> list[list[int]]:
         """Units by layer, each given by its representative: those that the same makers make.
@@ -69,12 +69,12 @@ class Ties:
         members = set(layer)
         return tuple(dict.fromkeys(m for unit, m in enumerate(self.makers) if self.find(unit) in members))
 
-    def obstacle(self, layer: Iterable[int]) -> str | None:
+    def reason_locked(self, layer: Iterable[int]) -> str | None:
         """Why the units of a layer cannot be removed."""
         members = set(layer)
-        for unit, obstacle in self._obstacles.items():
+        for unit, reason_locked in self._obstacles.items():
             if self.find(unit) in members:
-                return obstacle
+                return reason_locked
         seen: dict[int, set[str]] = {}
         for unit, maker in enumerate(self.makers):
             representative = self.find(unit)

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._graph.description import Description, Site
+from sk_shadownet._graph.description import Description, ParameterSlice
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["check_optimizer", "cut_module"]
@@ -38,7 +38,7 @@ def cut_module(
                 _cut_site(module, site, columns, optimizer)
 
 
-def _cut_site(module: nn.Module, site: Site, columns: Tensor, optimizer: Optimizer) -> None:
+def _cut_site(module: nn.Module, site: ParameterSlice, columns: Tensor, optimizer: Optimizer) -> None:
     if site.role == "vector":
         owner, _, name = site.path.rpartition(".")
         layer = module.get_submodule(owner)

@@ -14,8 +14,8 @@ from typing import TypeAlias
 from torch import Tensor, fx, nn
 
 from sk_shadownet._graph import operations as ops
-from sk_shadownet._graph.coupling import Columns, Ties
-from sk_shadownet._graph.description import INPUTS, Description, Role, Site, UnitLayer
+from sk_shadownet._graph.coupling import Columns, UnionFind
+from sk_shadownet._graph.description import INPUTS, Description, ParameterSlice, Role, UnitLayer
 from sk_shadownet._graph.elementwise import CASTS, ELEMENTWISE, ELEMENTWISE_MODULES, OF_TWO
 from sk_shadownet._graph.sequential import asks_for_kind
 from sk_shadownet._graph.trace import Trace, describe_node
@@ -74,7 +74,7 @@ class _Follower:
     trace: Trace
     n_features: int | None
     chain: bool
-    ties: Ties = field(default_factory=Ties)
+    ties: UnionFind = field(default_factory=UnionFind)
     sites: dict[tuple[str, Role], Columns] = field(default_factory=dict)
     env: dict[fx.Node, Value] = field(default_factory=dict)
     flattens: bool = False
@@ -368,10 +368,12 @@ class _Follower:
             number.update({unit: start + n for n, unit in enumerate(units)})
             ends_here = not read & set(units) and bool(outputs & set(units))
             layers.append(
-                UnitLayer(self.ties.names(units), start, len(number), self.ties.obstacle(units), ends_here)
+                UnitLayer(
+                    self.ties.names(units), start, len(number), self.ties.reason_locked(units), ends_here
+                )
             )
         sites = [
-            Site(path, role, tuple(number[self.ties.find(unit)] for unit in columns))
+            ParameterSlice(path, role, tuple(number[self.ties.find(unit)] for unit in columns))
             for (path, role), columns in self.sites.items()
         ]
         return Description(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["INPUTS", "Description", "Role", "Site", "UnitLayer"]
+__all__ = ["INPUTS", "Description", "ParameterSlice", "Role", "UnitLayer"]
 
 INPUTS = "inputs"
 
@@ -13,7 +13,7 @@ Role: TypeAlias = Literal["reads", "makes", "batch_norm", "layer_norm", "vector"
 
 
 @dataclass(frozen=True)
-class Site:
+class ParameterSlice:
     """A place whose columns are units.
 
     Parameters
@@ -50,7 +50,7 @@ class UnitLayer:
     names: tuple[str, ...]
     start: int
     stop: int
-    obstacle: str | None
+    reason_locked: str | None
     is_output: bool
 
     @property
@@ -78,7 +78,7 @@ class Description:
     hidden : tuple of UnitLayer
         In the order in which forward makes them.
     outputs : tuple of UnitLayer
-    sites : tuple of Site
+    sites : tuple of ParameterSlice
     n_units : int
         Number of all units.
     flattens : bool
@@ -92,7 +92,7 @@ class Description:
     inputs: UnitLayer
     hidden: tuple[UnitLayer, ...]
     outputs: tuple[UnitLayer, ...]
-    sites: tuple[Site, ...]
+    sites: tuple[ParameterSlice, ...]
     n_units: int
     flattens: bool
     needs_rows: bool

@@ -95,7 +95,7 @@ class Gates:
         """Whether any gate is not fully open."""
         return self._closed
 
-    def look(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
+    def observe(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
         """Remember what a reader of the inputs says, row by row, in forward pass `number`."""
         if number not in self._rows and len(self._rows) >= _MAX_PASSES:
             return
@@ -136,7 +136,9 @@ class _ReadHook:
             return None
         gated = args[0] * g
         if self.inputs and gated.requires_grad:
-            gated.register_hook(partial(self.gates.look, self.gates.pass_number, self.path, gated.detach()))
+            gated.register_hook(
+                partial(self.gates.observe, self.gates.pass_number, self.path, gated.detach())
+            )
         return (gated,)
 
 

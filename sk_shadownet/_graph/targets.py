@@ -15,14 +15,14 @@ from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._validation import check_integer, n_selected
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["Target", "Wish", "layer_table", "resolve_targets"]
+__all__ = ["PruningRequest", "Target", "layer_table", "resolve_targets"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Wish:
+class PruningRequest:
     """Parameters of `ShadowNetwork` that say what to prune, as they came."""
 
     n_features_to_select: Any = None
@@ -54,7 +54,7 @@ class Target:
     always: BoolArray
 
 
-def resolve_targets(description: Description, wish: Wish) -> tuple[Target, ...]:
+def resolve_targets(description: Description, wish: PruningRequest) -> tuple[Target, ...]:
     """The layers to prune, inputs first; those that keep their width are left out.
 
     Raises
@@ -69,7 +69,7 @@ def resolve_targets(description: Description, wish: Wish) -> tuple[Target, ...]:
     for target in asked:
         if target is None or target.count == target.layer.n_units:
             continue
-        if target.layer.obstacle is None:
+        if target.layer.reason_locked is None:
             targets.append(target)
         elif not wish.skip_unsupported:
             raise UnsupportedModuleError(_refusal(description, target.layer))
@@ -87,7 +87,7 @@ def _refusal(description: Description, layer: UnitLayer) -> str:
     place = "The inputs" if layer.is_input else f"Hidden layer {description.hidden.index(layer)}, {layer},"
     keep = "n_features_to_select=None" if layer.is_input else "None in target_hidden_layer_sizes"
     return (
-        f"{place} cannot be pruned: {layer.obstacle}. Keep it whole with {keep}, or pass "
+        f"{place} cannot be pruned: {layer.reason_locked}. Keep it whole with {keep}, or pass "
         "on_unsupported='skip' to leave whatever cannot be pruned untouched."
     )
 
@@ -95,7 +95,7 @@ def _refusal(description: Description, layer: UnitLayer) -> str:
 # Inputs.
 
 
-def _input_target(description: Description, wish: Wish) -> Target | None:
+def _input_target(description: Description, wish: PruningRequest) -> Target | None:
     layer = description.inputs
     listed = wish.layers is None or INPUTS in _names(wish.layers)
     if wish.n_features_to_select is None:
@@ -122,7 +122,7 @@ def _names(layers: Any) -> tuple[Any, ...]:
     return (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
 
 
-def _groups(wish: Wish, n_features: int) -> tuple[IntArray, BoolArray]:
+def _groups(wish: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]:
     group_of = np.full(n_features, -1)
     for n, members in enumerate(wish.feature_groups):
         name = f"feature_groups[{n}]"
@@ -170,7 +170,7 @@ def _check_reachable(count: int, group_of: IntArray, always: BoolArray) -> None:
 # Hidden layers.
 
 
-def _hidden_targets(description: Description, wish: Wish) -> list[Target]:
+def _hidden_targets(description: Description, wish: PruningRequest) -> list[Target]:
     sizes = wish.target_hidden_layer_sizes
     chosen = _chosen(description, wish.layers)
     if sizes is None:

@@ -65,7 +65,7 @@ def plain_copy(
     module = unwrapped(module)
     _refuse_global_hooks(error, constraints != "drop")
     for path, layer in module.named_modules():
-        reason = _obstacle(layer, constraints) if unwrapped(layer) is layer else None
+        reason = _reason_locked(layer, constraints) if unwrapped(layer) is layer else None
         if reason is not None:
             where = f"layer {path!r} ({type(layer).__name__})" if path else f"the {type(layer).__name__}"
             raise error(f"{where} {reason}.")
@@ -130,7 +130,7 @@ def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
 # ---------------------------------------------------------------- refusals
 
 
-def _obstacle(layer: nn.Module, constraints: Constraints) -> str | None:
+def _reason_locked(layer: nn.Module, constraints: Constraints) -> str | None:
     """Why a layer does not compute what its kind and weights say; None where it does."""
     where = type(layer).__module__
     if isinstance(layer, torch.jit.ScriptModule):

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 
 __all__ = ["cut", "member"]
 
 
 def cut(
-    network: ShadowedMLP, masks: Sequence[Tensor | None], optimizer: torch.optim.Optimizer | None = None
+    network: GatedMLP, masks: Sequence[Tensor | None], optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Remove units in place, from the weights and from the optimiser's state alike.
 
@@ -23,7 +23,7 @@ def cut(
 
     Parameters
     ----------
-    network : ShadowedMLP
+    network : GatedMLP
         Changed in place.
     masks : sequence of (Tensor of bool of shape (n_members, widths[l]) or None)
         For each layer's inputs which to keep; as many True in every row. None keeps all. All
@@ -47,9 +47,9 @@ def cut(
             _cut_columns(network, masks[0][0])
 
 
-def member(network: ShadowedMLP, index: int) -> ShadowedMLP:
+def member(network: GatedMLP, index: int) -> GatedMLP:
     """A copy of one member of a committee, its gates multiplied in."""
-    alone = ShadowedMLP(network.widths, 1, network.activation)
+    alone = GatedMLP(network.widths, 1, network.activation)
     alone.to(network.weights[0].device)
     with torch.no_grad():
         for n in range(len(network.weights)):
@@ -62,7 +62,7 @@ def member(network: ShadowedMLP, index: int) -> ShadowedMLP:
     return alone
 
 
-def _cut_columns(network: ShadowedMLP, mask: Tensor) -> None:
+def _cut_columns(network: GatedMLP, mask: Tensor) -> None:
     """Standardise and read only the columns that stay."""
     stay = mask.nonzero().ravel()
     network.columns = stay if network.columns is None else network.columns[stay]

@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 
 from sk_shadownet._system.random import normal
 
-__all__ = ["ACTIVATIONS", "ShadowedMLP"]
+__all__ = ["ACTIVATIONS", "GatedMLP"]
 
 # scikit-learn's names for hidden activations -> (module, gain of He's / Glorot's initialisation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
@@ -33,7 +33,7 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
 }
 
 
-class ShadowedMLP(nn.Module):
+class GatedMLP(nn.Module):
     """M multilayer perceptrons of equal widths with gates on inputs and hidden units.
 
     Parameters

@@ -19,21 +19,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 
-__all__ = ["bend_worth", "without_layer"]
+__all__ = ["nonlinearity_importance", "without_layer"]
 
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 
-def bend_worth(
-    network: ShadowedMLP, x: Tensor, y: Tensor, weight: Tensor | None, loss: Loss
+def nonlinearity_importance(
+    network: GatedMLP, x: Tensor, y: Tensor, weight: Tensor | None, loss: Loss
 ) -> npt.NDArray[np.float64]:
     """What each hidden layer's bend is worth, on the scale of units' worth.
 
     Parameters
     ----------
-    network : ShadowedMLP
+    network : GatedMLP
         Of one member.
     x : Tensor of shape (n_rows, n_columns)
     y : Tensor of shape (n_rows,) or (n_rows, n_outputs)
@@ -42,7 +42,7 @@ def bend_worth(
 
     Returns
     -------
-    worth : ndarray of shape (n_hidden_layers,)
+    importance : ndarray of shape (n_hidden_layers,)
         0 where the layer is affine already.
     """
     sums, units = _sums_and_units(network, x)
@@ -52,23 +52,23 @@ def bend_worth(
     if outputs is None:
         return np.zeros(0)
     torch.autograd.backward(loss(outputs.unsqueeze(0), y, weight))
-    worth = []
+    importance = []
     for z, a in zip(sums, units, strict=True):
         alpha, beta = _line(z.detach(), a.detach())
         rest = a.detach() - alpha * z.detach() - beta
         assert a.grad is not None
-        worth.append(float(((rest * a.grad).sum(dim=1) * len(x)).square().mean()))
+        importance.append(float(((rest * a.grad).sum(dim=1) * len(x)).square().mean()))
     network.zero_grad(set_to_none=True)
-    return np.asarray(worth)
+    return np.asarray(importance)
 
 
 @torch.no_grad()
-def without_layer(network: ShadowedMLP, layer: int, x: Tensor) -> ShadowedMLP:
+def without_layer(network: GatedMLP, layer: int, x: Tensor) -> GatedMLP:
     """The network without one hidden layer: exact where its activation is straight on the rows.
 
     Parameters
     ----------
-    network : ShadowedMLP
+    network : GatedMLP
         Of one member, without gates.
     layer : int
         From 1, the first hidden layer.
@@ -85,7 +85,7 @@ def without_layer(network: ShadowedMLP, layer: int, x: Tensor) -> ShadowedMLP:
         (network.biases[layer - 1] * alpha + beta) @ after + network.biases[layer]
     ]
     widths = (weights[0].shape[0], *(w.shape[1] for w in weights))
-    shorter = ShadowedMLP(widths, 1, network.activation, network.shift, network.scale)
+    shorter = GatedMLP(widths, 1, network.activation, network.shift, network.scale)
     shorter.to(before.device)
     shorter.columns = network.columns
     for parameter, value in zip([*shorter.weights, *shorter.biases], [*weights, *biases], strict=True):
@@ -93,7 +93,7 @@ def without_layer(network: ShadowedMLP, layer: int, x: Tensor) -> ShadowedMLP:
     return shorter
 
 
-def _sums_and_units(network: ShadowedMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+def _sums_and_units(network: GatedMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
     """What goes into every hidden layer's activation, and what comes out."""
     a = network.standardise(x)
     sums, units = [], []

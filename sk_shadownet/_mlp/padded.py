@@ -14,28 +14,28 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 
-__all__ = ["Padded", "hands_on", "lengthened"]
+__all__ = ["Padded", "is_idempotent", "lengthened"]
 
 
-def hands_on(network: ShadowedMLP) -> bool:
+def is_idempotent(network: GatedMLP) -> bool:
     """Whether a second time the network's activation changes nothing any more."""
     once = network.activate(torch.linspace(-2.0, 2.0, 9))
     return torch.equal(network.activate(once), once)
 
 
-class Padded(ShadowedMLP):
+class Padded(GatedMLP):
     """Networks side by side in one product for each layer.
 
     Parameters
     ----------
-    networks : sequence of ShadowedMLP
+    networks : sequence of GatedMLP
         Of one member each, without gates; of one activation and for the same rows. Of equal depth, or with at
         least one hidden layer and an activation that `hands_on`.
     """
 
-    def __init__(self, networks: Sequence[ShadowedMLP]) -> None:
+    def __init__(self, networks: Sequence[GatedMLP]) -> None:
         first = networks[0]
         device = first.weights[0].device
         columns = [_columns(network) for network in networks]
@@ -69,10 +69,10 @@ class Padded(ShadowedMLP):
         learns, ones = through
         return weight * learns + ones, bias * learns
 
-    def alone(self, index: int) -> ShadowedMLP:
+    def extract(self, index: int) -> GatedMLP:
         """A copy of one network as it came."""
         units = self._places[index]
-        network = ShadowedMLP((*map(len, units), self.widths[-1]), 1, self.activation)
+        network = GatedMLP((*map(len, units), self.widths[-1]), 1, self.activation)
         network.to(self.weights[0].device)
         with torch.no_grad():
             for n, layer in enumerate(self._layers[index]):
@@ -96,7 +96,7 @@ class Padded(ShadowedMLP):
         pairs = zip(self._layers[index], self._places[index], strict=True)
         return [values[layer][index, units.to(values[layer].device)] for layer, units in pairs]
 
-    def _copy_scaling(self, networks: Sequence[ShadowedMLP]) -> None:
+    def _copy_scaling(self, networks: Sequence[GatedMLP]) -> None:
         for name in ("shift", "scale"):
             values = [getattr(network, name) for network in networks]
             if values[0] is None:
@@ -106,7 +106,7 @@ class Padded(ShadowedMLP):
                 union[places[0]] = value
             setattr(self, name, union)
 
-    def _copy_weights(self, networks: Sequence[ShadowedMLP]) -> None:
+    def _copy_weights(self, networks: Sequence[GatedMLP]) -> None:
         with torch.no_grad():
             for parameter in self.parameters():
                 parameter.zero_()
@@ -149,7 +149,7 @@ def lengthened(widths: tuple[int, ...], length: int) -> tuple[int, ...]:
     return (*widths[:-1], *widths[-2:-1] * (length - len(widths)), widths[-1])
 
 
-def _columns(network: ShadowedMLP) -> Tensor:
+def _columns(network: GatedMLP) -> Tensor:
     if network.columns is not None:
         return network.columns
     return torch.arange(network.widths[0], device=network.weights[0].device)

@@ -11,18 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._mlp.bucketing import group_sizes
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.padded import Padded, hands_on
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.padded import Padded, is_idempotent
 
-__all__ = ["Fleet"]
+__all__ = ["Population"]
 
 
-class Fleet(nn.Module):
+class Population(nn.Module):
     """Networks side by side, in the shape of a committee with that many members.
 
     Parameters
     ----------
-    networks : sequence of ShadowedMLP
+    networks : sequence of GatedMLP
         Of one member each, without gates; of one activation and for the same rows.
     batch_size : int
         Rows of a training step.
@@ -38,11 +38,11 @@ class Fleet(nn.Module):
 
     _back: Tensor | None
 
-    def __init__(self, networks: Sequence[ShadowedMLP], batch_size: int) -> None:
+    def __init__(self, networks: Sequence[GatedMLP], batch_size: int) -> None:
         super().__init__()
         self.n_members = len(networks)
         self._groups = group_sizes(
-            [network.widths for network in networks], batch_size, mixes_depths=hands_on(networks[0])
+            [network.widths for network in networks], batch_size, mixes_depths=is_idempotent(networks[0])
         )
         self.committees = [Padded([networks[n] for n in group]) for group in self._groups]
         # Listed here, too, so that torch finds their parameters.
@@ -61,10 +61,10 @@ class Fleet(nn.Module):
         outputs = torch.cat([committee(x) for committee in self.committees])
         return outputs if self._back is None else outputs.index_select(0, self._back)
 
-    def alone(self, index: int) -> ShadowedMLP:
+    def extract(self, index: int) -> GatedMLP:
         """A copy of one network, without padding."""
         place, m = self._place(index)
-        return self.committees[place].alone(m)
+        return self.committees[place].extract(m)
 
     def own(self, index: int, values: Sequence[Sequence[Tensor]]) -> list[Tensor]:
         """Values of one network's units.

@@ -1,4 +1,4 @@
-"""Networks of a fleet teach each other: the good ones together say half of what each of them learns."""
+"""Networks of a population teach each other: the good ones together say half of what each of them learns."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-__all__ = ["TAUGHT_RATE", "Teaching", "equal_say", "say_of"]
+__all__ = ["DISTILLATION_RATE", "Distillation", "equal_weights", "teacher_weights_of"]
 
 # A network whose loss is above the least by this share of it has 1/e of the best one's say.
-PATIENCE_WITH_LOSS = 0.1
-# Targets of a fleet are less noisy than labels, so that it bears larger steps. Of .6, 1, 1.5 and 2 times the
-# usual rate 1.5 was the best for small networks on mc100, and no worse on jets, digits and madelon.
-TAUGHT_RATE = 1.5
+TEACHER_TEMPERATURE = 0.1
+# Targets of a population are less noisy than labels, so that it bears larger steps. Of .6, 1, 1.5 and 2 times
+# the usual rate 1.5 was the best for small networks on mc100, and no worse on jets, digits and madelon.
+DISTILLATION_RATE = 1.5
 
 
-class Teaching(Callback):  # type: ignore[misc]
+class Distillation(Callback):  # type: ignore[misc]
     """Decide after every epoch whose word counts, by the losses on the validation rows.
 
     Notes
@@ -30,16 +30,18 @@ class Teaching(Callback):  # type: ignore[misc]
     """
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        if net.say is not None and dataset_valid is not None:
-            net.say = say_of(net.history[-1, "member_valid_loss"]).to(net.say)
+        if net.teacher_weights is not None and dataset_valid is not None:
+            net.teacher_weights = teacher_weights_of(net.history[-1, "member_valid_loss"]).to(
+                net.teacher_weights
+            )
 
 
-def equal_say(n_networks: int, device: torch.device) -> Tensor | None:
+def equal_weights(n_networks: int, device: torch.device) -> Tensor | None:
     """The same say for all; None for one network alone, which nobody can teach."""
     return torch.full((n_networks,), 1.0 / n_networks, device=device) if n_networks > 1 else None
 
 
-def say_of(losses: Sequence[float]) -> Tensor:
+def teacher_weights_of(losses: Sequence[float]) -> Tensor:
     """Share of the say of networks of these losses, summing to 1.
 
     Examples
@@ -49,5 +51,5 @@ def say_of(losses: Sequence[float]) -> Tensor:
     """
     loss = torch.tensor(losses, dtype=torch.float64)
     least = loss.min()
-    scale = (PATIENCE_WITH_LOSS * least.abs()).clamp(min=torch.finfo(torch.float64).tiny)
+    scale = (TEACHER_TEMPERATURE * least.abs()).clamp(min=torch.finfo(torch.float64).tiny)
     return ((least - loss) / scale).softmax(dim=0).float()

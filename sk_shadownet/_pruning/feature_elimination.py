@@ -14,57 +14,59 @@ from torch import nn
 
 from sk_shadownet._gating.schedule import LearningRate
 from sk_shadownet._mlp.cut import member
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.population import Fleet
-from sk_shadownet._pruning.distillation import TAUGHT_RATE, Teaching, equal_say
-from sk_shadownet._pruning.iterative_pruning import Narrowing, own_worth
-from sk_shadownet._pruning.results import Trained, compare
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.population import Population
+from sk_shadownet._pruning.distillation import DISTILLATION_RATE, Distillation, equal_weights
+from sk_shadownet._pruning.iterative_pruning import IterativePruning, unit_importance
+from sk_shadownet._pruning.results import RunResult, compare
 from sk_shadownet._pruning.run import Run, build_net, collect, hooks, own_state, points_of
-from sk_shadownet._pruning.subnetwork import Branch
+from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.callbacks import BestOfEach, WeightDecay
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.losses import Loss
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
-__all__ = ["thin"]
+__all__ = ["eliminate_features"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 # Inputs of each network as a share of those of the next larger one, and how many sizes there are.
 STEP, N_SIZES = 0.8, 6
 # Epochs as a share of the run's: weights are trained, only inputs have to be made up for. Twice as many found
-# networks no smaller on jets; at a third of a fleet's rate they had two inputs more.
+# networks no smaller on jets; at a third of a population's rate they had two inputs more.
 EPOCHS = 0.1
 
 
-class _Thinning(Callback):  # type: ignore[misc]
+class _EliminationPhase(Callback):  # type: ignore[misc]
     """Tells log and history where the training is: nothing is searched for any more.
 
     Parameters
     ----------
-    narrowing : Narrowing
+    iterative_pruning : IterativePruning
     """
 
     phase = "thinning"
 
-    def __init__(self, narrowing: Narrowing) -> None:
-        self.narrowing = narrowing
+    def __init__(self, iterative_pruning: IterativePruning) -> None:
+        self.iterative_pruning = iterative_pruning
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", "finishing")
-        net.history.record("open_counts", tuple(map(float, self.narrowing.branches[-1].open_widths)))
+        net.history.record(
+            "open_counts", tuple(map(float, self.iterative_pruning.subnetworks[-1].open_widths))
+        )
         net.history.record("temperature", 0.0)
 
 
-def thin(
+def eliminate_features(
     run: Run,
     masks: tuple[BoolArray, ...],
     network: nn.Module,
     others: Sequence[nn.Module],
     rows: Rows,
     valid: Rows | None,
-) -> Trained | None:
+) -> RunResult | None:
     """Networks of the same hidden widths that read fewer and fewer of a network's inputs.
 
     The network itself trains along as a teacher.
@@ -75,7 +77,7 @@ def thin(
         Loss, batch size, rates, device and seed of the run that the network comes from.
     masks : tuple of ndarray of bool
         Inputs and hidden units that the network has.
-    network : ShadowedMLP
+    network : GatedMLP
         Without gates, of one member and at least two inputs; left as it is.
     others : sequence of nn.Module
         Networks to compare the new ones with.
@@ -83,39 +85,41 @@ def thin(
 
     Returns
     -------
-    thinned : Trained or None
+    thinned : RunResult or None
         Points with the fewest inputs first, compared with each other and then with `others`. Epochs are
         counted from the start of the thinning. None where Ctrl-C ended the training: what there was before
         is still there.
     """
-    assert isinstance(network, ShadowedMLP)
+    assert isinstance(network, GatedMLP)
     with thread_limit(0), own_state(run):
         loss = run.loss.to(network.weights[0].device)
-        branches = _thinner(Branch(masks, network, tuple(int(mask.sum()) for mask in masks)), loss, rows)
-        narrowing = Narrowing(branches)
-        thinning = _Thinning(narrowing)
-        best = BestOfEach(narrowing)
+        subnetworks = _with_fewer_inputs_each(
+            Subnetwork(masks, network, tuple(int(mask.sum()) for mask in masks)), loss, rows
+        )
+        iterative_pruning = IterativePruning(subnetworks)
+        thinning = _EliminationPhase(iterative_pruning)
+        best = BestOfEach(iterative_pruning)
         own: list[tuple[str, Any]] = [
             ("shadow_thinning", thinning),
-            ("shadow_narrowing", narrowing),
+            ("shadow_narrowing", iterative_pruning),
             ("shadow_weight_decay", WeightDecay(run.weight_decay)),
-            ("shadow_teaching", Teaching()),
+            ("shadow_teaching", Distillation()),
         ]
         callbacks = hooks(run, LearningRate(restart=0.0), own, thinning, best)
-        epochs, rate = max(1, round(EPOCHS * run.max_epochs)), TAUGHT_RATE * run.learning_rate_init
-        fleet = Fleet([branch.network for branch in branches], run.batch_size)
-        net = build_net(run, fleet, callbacks, epochs, rate, len(rows))
-        net.say = equal_say(fleet.n_members, fleet.weights[0].device)
+        epochs, rate = max(1, round(EPOCHS * run.max_epochs)), DISTILLATION_RATE * run.learning_rate_init
+        population = Population([subnetwork.network for subnetwork in subnetworks], run.batch_size)
+        net = build_net(run, population, callbacks, epochs, rate, len(rows))
+        net.teacher_weights = equal_weights(population.n_members, population.weights[0].device)
         net.fit(rows, valid)
         if net.interrupted_:
             warnings.warn(
                 "Training was interrupted while the chosen network was asked for fewer inputs; it keeps all "
-                f"{branches[-1].widths[0]}.",
+                f"{subnetworks[-1].widths[0]}.",
                 TrainingInterruptedWarning,
                 stacklevel=6,
             )
             return None
-        points = points_of(net, narrowing, best, rows)[:-1]
+        points = points_of(net, iterative_pruning, best, rows)[:-1]
         networks = [point.network for point in points] + list(others)
         return collect(
             net,
@@ -125,19 +129,19 @@ def thin(
         )
 
 
-def _thinner(branch: Branch, loss: Loss, rows: Rows) -> list[Branch]:
-    """The branch with fewer and fewer inputs, fewest first, and then as it is.
+def _with_fewer_inputs_each(subnetwork: Subnetwork, loss: Loss, rows: Rows) -> list[Subnetwork]:
+    """The subnetwork with fewer and fewer inputs, fewest first, and then as it is.
 
     What an input is worth is asked for anew after every cut, as recursive feature elimination does, though
     nothing is trained in between: of many that say the same each is worth little until others have gone.
     """
-    branches = [replace(branch, network=member(branch.network, 0))]
-    for count in reversed(_counts(branch.widths[0])):
-        more = branches[0]
-        fewer = replace(more, network=member(more.network, 0), widths=(count, *branch.widths[1:]))
-        (worth,) = own_worth([more.network], loss, rows)
-        branches.insert(0, fewer.cut_to(fewer.widths, worth))
-    return branches
+    subnetworks = [replace(subnetwork, network=member(subnetwork.network, 0))]
+    for count in reversed(_counts(subnetwork.widths[0])):
+        more = subnetworks[0]
+        fewer = replace(more, network=member(more.network, 0), widths=(count, *subnetwork.widths[1:]))
+        (importance,) = unit_importance([more.network], loss, rows)
+        subnetworks.insert(0, fewer.cut_to(fewer.widths, importance))
+    return subnetworks
 
 
 def _counts(n_inputs: int) -> list[int]:

@@ -10,52 +10,52 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_shadownet._budget.schedule import Allotment
-from sk_shadownet._gating.layer import N_PROBES, LayerShadow
+from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._gating.layer import N_PROBES, LayerGates
 from sk_shadownet._mlp.cut import cut
-from sk_shadownet._pruning.subnetwork_sampling import Branching
+from sk_shadownet._pruning.subnetwork_sampling import SubnetworkSampling
 from sk_shadownet._training.divergence import require_finite_weights
 
-__all__ = ["Shrinking"]
+__all__ = ["GateCallback"]
 
 FloatArray = npt.NDArray[np.float64]
 
 # Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
-LOOK_BEFORE = 0.1
+OBSERVED_BEFORE = 0.1
 # Looks at the scores from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
-COMPARE_EVERY = 10
+REDUNDANCY_INTERVAL = 10
 
 
-class Shrinking(Callback):  # type: ignore[misc]
+class GateCallback(Callback):  # type: ignore[misc]
     """Train, close, freeze, cut: the shadow's part in every batch.
 
     Parameters
     ----------
-    layers : list of LayerShadow
+    layers : list of LayerGates
         Inputs first, then hidden layers.
     refresh : int
         Batches between two looks at the scores while gates close.
     input_noise : float, default=0.0
         Standard deviation of the noise on the inputs while they are being chosen.
-    allotment : Allotment or None
+    budget_schedule : BudgetSchedule or None
         Decides the widths where a budget does.
-    branching : Branching or None
+    branching : SubnetworkSampling or None
         Splits the run into networks of many sizes, or of fewer layers, at the end of the closing.
     """
 
     def __init__(
         self,
-        layers: list[LayerShadow],
+        layers: list[LayerGates],
         refresh: int,
         input_noise: float = 0.0,
-        allotment: Allotment | None = None,
-        branching: Branching | None = None,
+        budget_schedule: BudgetSchedule | None = None,
+        subnetwork_sampling: SubnetworkSampling | None = None,
     ) -> None:
         self.layers = layers
         self.refresh = refresh
         self.input_noise = input_noise
-        self.allotment = allotment
-        self.branching = branching
+        self.budget_schedule = budget_schedule
+        self.subnetwork_sampling = subnetwork_sampling
         self._n_looks = 0
 
     @property
@@ -92,10 +92,10 @@ class Shrinking(Callback):  # type: ignore[misc]
         for n, layer in enumerate(self.layers):
             if self._sees(layer, net):
                 saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
-                if n and self.allotment is not None:
+                if n and self.budget_schedule is not None:
                     # A mean over a batch is smaller by the root of its rows than what the inputs show.
                     saliency = saliency * net.batch_size**0.5
-                layer.see(saliency)
+                layer.update(saliency)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", self.phase)
@@ -103,9 +103,9 @@ class Shrinking(Callback):  # type: ignore[misc]
         waiting = [layer.temperature for layer in self.layers if layer.mask is None]
         net.history.record("temperature", max(waiting, default=0.0))
 
-    def _sees(self, layer: LayerShadow, net: Any) -> bool:
+    def _sees(self, layer: LayerGates, net: Any) -> bool:
         """Whether this batch tells of the layer's units: rules forget what was long before the closing."""
-        in_time = net.progress >= layer.closing.start - LOOK_BEFORE or self.allotment is None
+        in_time = net.progress >= layer.closing.start - OBSERVED_BEFORE or self.budget_schedule is None
         return layer.mask is None and in_time and net.step % layer.every == 0
 
     def _close(self, net: Any) -> None:
@@ -118,12 +118,14 @@ class Shrinking(Callback):  # type: ignore[misc]
         if not closing:
             return
         require_finite_weights(net)
-        if self._n_looks % COMPARE_EVERY == 0:
-            self.layers[0].compare()
+        if self._n_looks % REDUNDANCY_INTERVAL == 0:
+            self.layers[0].update_redundancy()
         self._n_looks += 1
-        if self.branching is not None:
-            self.branching.look(net, self.layers, progress)
-        counts = None if self.allotment is None else self.allotment.open_widths(progress, self.layers)
+        if self.subnetwork_sampling is not None:
+            self.subnetwork_sampling.observe(net, self.layers, progress)
+        counts = (
+            None if self.budget_schedule is None else self.budget_schedule.open_widths(progress, self.layers)
+        )
         for n in closing:
             layer = self.layers[n]
             layer.close(progress, None if counts is None else counts[n])
@@ -132,21 +134,21 @@ class Shrinking(Callback):  # type: ignore[misc]
                 gates = np.pad(gates, ((0, 0), (0, N_PROBES)), constant_values=1.0)
             net.module_.gates[n] = _gate_tensor(gates, net.module_.weights[n])
 
-    def conclude(self, net: Any, layers: list[LayerShadow]) -> None:
+    def conclude(self, net: Any, layers: list[LayerGates]) -> None:
         """Give `layers` their final widths and cut the network down to them."""
         net.probes = None
-        if self.branching is not None and self.branching.loads:
-            self.branching.split(net, self.layers)
+        if self.subnetwork_sampling is not None and self.subnetwork_sampling.loads:
+            self.subnetwork_sampling.split(net, self.layers)
             return
-        if self.branching is not None and self.branching.shorten(net, self.layers):
+        if self.subnetwork_sampling is not None and self.subnetwork_sampling.shorten(net, self.layers):
             return
-        if self.allotment is not None:
-            widths = self.allotment.final_widths(self.layers, self.allotment.final_load)
+        if self.budget_schedule is not None:
+            widths = self.budget_schedule.final_widths(self.layers, self.budget_schedule.final_load)
             for layer, width in zip(self.layers, widths, strict=True):
                 layer.target = width
         self._freeze(net, layers)
 
-    def _freeze(self, net: Any, layers: list[LayerShadow]) -> None:
+    def _freeze(self, net: Any, layers: list[LayerGates]) -> None:
         """Freeze `layers` and cut the network and the optimiser's state down."""
         masks: list[Tensor | None] = []
         for n, layer in enumerate(self.layers):

@@ -17,14 +17,14 @@ from sk_shadownet._pruning.run import Run, build_net, hooks, own_state
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.callbacks import BestEpoch
 from sk_shadownet._training.dataset import Rows
-from sk_shadownet._training.net import ShadowNet
+from sk_shadownet._training.net import CommitteeNet
 
-__all__ = ["finish"]
+__all__ = ["finetune"]
 
-REPLAN_BEFORE = (2, 3, 5, 9)  # epochs, from 1
+FORMAT_UPDATE_EPOCHS = (2, 3, 5, 9)  # epochs, from 1
 
 
-class _Replanning(Callback):  # type: ignore[misc]
+class _FormatUpdate(Callback):  # type: ignore[misc]
     """Let a fixed-point network choose its formats anew while its weights still move a lot.
 
     Weights of different formats cannot be compared, so the best epoch is looked for only after
@@ -34,7 +34,7 @@ class _Replanning(Callback):  # type: ignore[misc]
     phase = "fixed point"
 
     def __init__(self, n_epochs: int) -> None:
-        self.epochs = [epoch for epoch in REPLAN_BEFORE if epoch <= n_epochs // 2]
+        self.epochs = [epoch for epoch in FORMAT_UPDATE_EPOCHS if epoch <= n_epochs // 2]
         self.finished = not self.epochs
 
     def on_epoch_begin(self, net: Any, **_: Any) -> None:
@@ -43,7 +43,7 @@ class _Replanning(Callback):  # type: ignore[misc]
         self.finished = len(net.history) >= max(self.epochs, default=0)
 
 
-class _Alone(nn.Module):
+class _SelectedColumns(nn.Module):
     """A network of selected columns in the shape of a committee with one member."""
 
     n_members = 1
@@ -59,7 +59,7 @@ class _Alone(nn.Module):
         return outputs.unsqueeze(0)
 
 
-def finish(
+def finetune(
     run: Run,
     network: nn.Module,
     columns: npt.NDArray[np.intp],
@@ -89,13 +89,18 @@ def finish(
     history : dict of lists
         "train_loss" and, with validation rows, "valid_loss" and "valid_score", one entry an epoch.
     """
-    replanning = _Replanning(epochs)
+    replanning = _FormatUpdate(epochs)
     best = BestEpoch(replanning)
     own = [("shadow_replanning", replanning)]
     callbacks = hooks(run, LearningRate(restart=0.0), own, replanning, best)
     with thread_limit(0), own_state(run):
         net = build_net(
-            run, _Alone(network, torch.as_tensor(columns)), callbacks, epochs, learning_rate, len(rows)
+            run,
+            _SelectedColumns(network, torch.as_tensor(columns)),
+            callbacks,
+            epochs,
+            learning_rate,
+            len(rows),
         )
         before, standing_before = _start(net, valid)
         net.fit(rows, valid)
@@ -106,7 +111,7 @@ def finish(
     return network.cpu(), {key: [row[key] for row in history] for key in kept}
 
 
-def _start(net: ShadowNet, valid: Rows | None) -> tuple[nn.Module, tuple[float, float]]:
+def _start(net: CommitteeNet, valid: Rows | None) -> tuple[nn.Module, tuple[float, float]]:
     """A copy of the network before training, and its standing on the validation rows; less is better."""
     net.initialize()
     if valid is None:

@@ -14,9 +14,9 @@ from torch import nn
 from sk_shadownet._metrics.scoring import Scoring
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Rows, iterate
 from sk_shadownet._training.losses import Loss
-from sk_shadownet._training.net import ShadowNet, answers_of
+from sk_shadownet._training.net import CommitteeNet, answers_of
 
-__all__ = ["Comparison", "Point", "Trained", "compare"]
+__all__ = ["Comparison", "Point", "RunResult", "compare"]
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
@@ -86,18 +86,18 @@ class Comparison:
     chosen_by: str | None = None
 
     @property
-    def worth(self) -> FloatArray:
+    def merit(self) -> FloatArray:
         """What networks are chosen by, larger being better: the score that was named, or the loss turned."""
         return -self.loss if self.chosen_by is None else self.score
 
     @property
-    def worth_covariance(self) -> FloatArray:
+    def merit_covariance(self) -> FloatArray:
         """Covariance of the worth."""
         return self.loss_covariance if self.chosen_by is None else self.score_covariance
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class RunResult:
     """What a run ends with.
 
     Attributes
@@ -110,14 +110,14 @@ class Trained:
         None after a thinning, which ranks inputs anew for every size.
     history : dict of lists
         One entry an epoch.
-    net : ShadowNet
+    net : CommitteeNet
     """
 
     points: tuple[Point, ...]
     comparison: Comparison | None
     input_scores: FloatArray | None
     history: dict[str, list[Any]]
-    net: ShadowNet
+    net: CommitteeNet
 
     def history_of(self, index: int) -> dict[str, list[Any]]:
         """The history as it was for one of the points."""

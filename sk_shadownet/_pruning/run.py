@@ -13,19 +13,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._budget.correlations import input_overlap
-from sk_shadownet._budget.schedule import Allotment
-from sk_shadownet._estimator.pretrained import Chain
+from sk_shadownet._budget.correlations import input_correlations
+from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._estimator.pretrained import PretrainedMLP
 from sk_shadownet._gating.importance import ScoreRule
-from sk_shadownet._gating.layer import N_PROBES, LayerShadow
-from sk_shadownet._gating.schedule import Closing, LearningRate
+from sk_shadownet._gating.layer import N_PROBES, LayerGates
+from sk_shadownet._gating.schedule import LearningRate, PruningSchedule
 from sk_shadownet._metrics.scoring import Scoring
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._pruning.distillation import TAUGHT_RATE, Teaching
-from sk_shadownet._pruning.gate_callback import Shrinking
-from sk_shadownet._pruning.iterative_pruning import Narrowing
-from sk_shadownet._pruning.results import Comparison, Point, Trained, compare
-from sk_shadownet._pruning.subnetwork_sampling import FRESH, Branching
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._pruning.distillation import DISTILLATION_RATE, Distillation
+from sk_shadownet._pruning.gate_callback import GateCallback
+from sk_shadownet._pruning.iterative_pruning import IterativePruning
+from sk_shadownet._pruning.results import Comparison, Point, RunResult, compare
+from sk_shadownet._pruning.subnetwork_sampling import NEW_WEIGHTS_SHARE, SubnetworkSampling
 from sk_shadownet._system.random import own_generators
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.callbacks import (
@@ -38,7 +38,7 @@ from sk_shadownet._training.callbacks import (
 from sk_shadownet._training.dataset import Probes, Rows
 from sk_shadownet._training.divergence import require_finite
 from sk_shadownet._training.losses import Loss
-from sk_shadownet._training.net import ShadowNet
+from sk_shadownet._training.net import CommitteeNet
 from sk_shadownet._training.progress import Phased, PhaseLog, Progress
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
@@ -62,12 +62,12 @@ class Run:
         Inputs and hidden layers at the end; as long as ``widths`` less one.
     loss : Loss
     rule : callable ``(n_members, n_units) -> ScoreRule``
-    input_closing, hidden_closing : Closing
-    start : ShadowedMLP or None
+    input_closing, hidden_closing : PruningSchedule
+    start : GatedMLP or None
         Network to continue in place of a new one.
     chain : Chain or None
         Weights from which a new network starts; None draws them.
-    allotment : Allotment or None
+    budget_schedule : BudgetSchedule or None
         Decides the widths within a budget; a layer that it is free to choose has the target 1.
     loads : tuple of float
         Shares of the budget, falling, for each of which there shall be a network. Empty for one alone.
@@ -79,8 +79,8 @@ class Run:
     targets: tuple[int, ...]
     loss: Loss
     rule: Callable[[int, int], ScoreRule]
-    input_closing: Closing
-    hidden_closing: Closing
+    input_schedule: PruningSchedule
+    hidden_schedule: PruningSchedule
     activation: str = "relu"
     n_shadows: int = 1
     max_epochs: int = 60
@@ -94,14 +94,14 @@ class Run:
     verbose: bool = False
     callbacks: list[Any] = field(default_factory=list)
     validation_fraction: float = 0.1
-    start: ShadowedMLP | None = None
-    chain: Chain | None = None
-    allotment: Allotment | None = None
+    start: GatedMLP | None = None
+    chain: PretrainedMLP | None = None
+    budget_schedule: BudgetSchedule | None = None
     loads: tuple[float, ...] = ()
     scoring: Scoring | None = None
 
 
-def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor) -> Trained:
+def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor) -> RunResult:
     """Train the wide network with its shadow and return the small one.
 
     Parameters
@@ -115,52 +115,62 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     layer = max(a * b for a, b in zip(run.widths[:-1], run.widths[1:], strict=True))
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run, rows)
-        narrowing = Narrowing()
-        branching = _branching(run, valid or rows, narrowing)
-        shrinking = Shrinking(shadows, 1, run.input_noise, run.allotment, branching)
+        iterative_pruning = IterativePruning()
+        subnetwork_sampling = _branching(run, valid or rows, iterative_pruning)
+        gate_callback = GateCallback(shadows, 1, run.input_noise, run.budget_schedule, subnetwork_sampling)
         best: BestEpoch | BestOfEach
-        best = BestOfEach(narrowing, run.patience) if run.loads else BestEpoch(shrinking, run.patience)
+        best = (
+            BestOfEach(iterative_pruning, run.patience)
+            if run.loads
+            else BestEpoch(gate_callback, run.patience)
+        )
         probes = _probes(run, rows) if shadows[0].probes is not None else None
         if probes is not None:
             columns = probes.columns.cpu()
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
-        net = _shadowed_net(run, shrinking, narrowing, best, shift, scale, len(rows))
+        net = _shadowed_net(run, gate_callback, iterative_pruning, best, shift, scale, len(rows))
         net.probes = probes
-        shrinking.refresh = max(1, net.n_steps // REFRESHES)
+        gate_callback.refresh = max(1, net.n_steps // REFRESHES)
         net.fit(rows, valid)
-        _finish(net, shrinking)
-        if branching is None or isinstance(best, BestEpoch):
+        _finish(net, gate_callback)
+        if subnetwork_sampling is None or isinstance(best, BestEpoch):
             return collect(net, shadows[0].scores()[0], [_one_point(net, shadows, best, rows)], None)
-        points = points_of(net, narrowing, best, rows)
+        points = points_of(net, iterative_pruning, best, rows)
         comparison = compare(
             net.criterion_, net.scoring, [point.network for point in points], valid or rows, valid is not None
         )
         return collect(net, shadows[0].scores()[0], points, comparison)
 
 
-def _branching(run: Run, judge: Rows, narrowing: Narrowing) -> Branching | None:
-    if run.allotment is None:
+def _branching(run: Run, judge: Rows, iterative_pruning: IterativePruning) -> SubnetworkSampling | None:
+    if run.budget_schedule is None:
         return None
     # What the user trained is kept.
-    return Branching(run.allotment, run.loads, judge, FRESH if run.chain is None else 0.0, narrowing)
+    return SubnetworkSampling(
+        run.budget_schedule,
+        run.loads,
+        judge,
+        NEW_WEIGHTS_SHARE if run.chain is None else 0.0,
+        iterative_pruning,
+    )
 
 
-def _shadows(run: Run, rows: Rows) -> list[LayerShadow]:
+def _shadows(run: Run, rows: Rows) -> list[LayerGates]:
     shadows = []
     for n, (width, target) in enumerate(zip(run.widths[:-1], run.targets, strict=True)):
-        closing = run.input_closing if n == 0 else run.hidden_closing
+        closing = run.input_schedule if n == 0 else run.hidden_schedule
         rule = run.rule(run.n_shadows, width)
-        wanted = ("update", "scores") if run.allotment is None else ("update", "scores", "worth")
+        wanted = ("update", "scores") if run.budget_schedule is None else ("update", "scores", "importance")
         if not all(hasattr(rule, method) for method in wanted):
             raise InvalidParameterError(
                 "score_rule(n_members, n_units) must return an object with the methods update and scores, "
-                f"and worth where a budget or 'auto' leaves widths to the data; got {rule!r}."
+                f"and importance where a budget or 'auto' leaves widths to the data; got {rule!r}."
             )
-        free = run.allotment is not None and run.allotment.exact[n] is None
-        shadow = LayerShadow(width, target, closing, rule, pooled=n == 0)
+        free = run.budget_schedule is not None and run.budget_schedule.exact[n] is None
+        shadow = LayerGates(width, target, closing, rule, pooled=n == 0)
         if n == 0 and free:
             probes: Any = run.rule(run.n_shadows, N_PROBES)
-            shadow.probes, shadow.overlap = probes, input_overlap(rows, run.input_noise)
+            shadow.probes, shadow.correlations = probes, input_correlations(rows, run.input_noise)
         shadows.append(shadow)
     return shadows
 
@@ -176,29 +186,29 @@ def _probes(run: Run, rows: Rows) -> Probes:
 
 def _shadowed_net(
     run: Run,
-    shrinking: Shrinking,
-    narrowing: Narrowing,
+    gate_callback: GateCallback,
+    iterative_pruning: IterativePruning,
     best: BestEpoch | BestOfEach,
     shift: Tensor,
     scale: Tensor,
     n_rows: int,
-) -> ShadowNet:
-    closing = [s.closing.end for s in shrinking.layers if s.target < s.n_units]
-    peak = TAUGHT_RATE if run.loads and run.chain is None else 1.0
+) -> CommitteeNet:
+    closing = [s.closing.end for s in gate_callback.layers if s.target < s.n_units]
+    peak = DISTILLATION_RATE if run.loads and run.chain is None else 1.0
     rate = LearningRate(restart=max(closing, default=0.0), second_peak=peak)
     own: list[tuple[str, Any]] = [
-        ("shadow_shrinking", shrinking),
+        ("shadow_shrinking", gate_callback),
         ("shadow_weight_decay", WeightDecay(run.weight_decay)),
-        ("shadow_teaching", Teaching()),
-        *([("shadow_narrowing", narrowing)] if run.loads else []),
+        ("shadow_teaching", Distillation()),
+        *([("shadow_narrowing", iterative_pruning)] if run.loads else []),
     ]
     widths = (len(shift), *run.widths[1:])
     network = run.start
     if network is None and run.chain is not None:
         network = run.chain.network(run.n_shadows, shift, scale)
     if network is None:
-        network = ShadowedMLP(widths, run.n_shadows, run.activation, shift, scale)
-    callbacks = hooks(run, rate, own, shrinking, best, run.callbacks)
+        network = GatedMLP(widths, run.n_shadows, run.activation, shift, scale)
+    callbacks = hooks(run, rate, own, gate_callback, best, run.callbacks)
     return build_net(run, network, callbacks, run.max_epochs, run.learning_rate_init, n_rows)
 
 
@@ -243,9 +253,9 @@ def build_net(
     max_epochs: int,
     learning_rate: float,
     n_rows: int,
-) -> ShadowNet:
+) -> CommitteeNet:
     """skorch net that trains `network` on `n_rows` rows with the loss, batches, device and seed of `run`."""
-    net = ShadowNet(
+    net = CommitteeNet(
         network,
         criterion=run.loss,
         optimizer=torch.optim.Adam,
@@ -268,18 +278,18 @@ def build_net(
     return net
 
 
-def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
+def _finish(net: CommitteeNet, gate_callback: GateCallback) -> None:
     """Bring an early end to the asked widths."""
     while net.history and "open_counts" not in net.history[-1]:
         net.history.pop()  # an epoch that Ctrl-C cut short
     if not net.history:
         raise KeyboardInterrupt  # not one epoch was finished: there is nothing to keep
-    early = not shrinking.finished
-    waiting = [layer for layer in shrinking.layers if layer.mask is None]
+    early = not gate_callback.finished
+    waiting = [layer for layer in gate_callback.layers if layer.mask is None]
     if waiting:
-        shrinking.conclude(net, waiting)
+        gate_callback.conclude(net, waiting)
     # The net is kept, and pickled: rows and cost functions, which may be anything, are not to go with it.
-    shrinking.allotment = shrinking.branching = None
+    gate_callback.budget_schedule = gate_callback.subnetwork_sampling = None
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after {len(net.history)} of {net.max_epochs} epochs; the best "
@@ -289,7 +299,7 @@ def _finish(net: ShadowNet, shrinking: Shrinking) -> None:
         )
 
 
-def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows: Rows) -> Point:
+def _one_point(net: CommitteeNet, shadows: list[LayerGates], best: BestEpoch, rows: Rows) -> Point:
     """The best member at its best epoch."""
     if not best.restore(net) and net.module_.n_members > 1:
         loss, score = net.evaluate(rows)
@@ -303,25 +313,27 @@ def _one_point(net: ShadowNet, shadows: list[LayerShadow], best: BestEpoch, rows
     return Point(tuple(masks), module, net.module_, best.epoch or len(net.history))
 
 
-def points_of(net: ShadowNet, narrowing: Narrowing, best: BestOfEach, rows: Rows) -> list[Point]:
-    """Every branch at its best epoch."""
+def points_of(
+    net: CommitteeNet, iterative_pruning: IterativePruning, best: BestOfEach, rows: Rows
+) -> list[Point]:
+    """Every subnetwork at its best epoch."""
     require_finite(net)
-    narrowing.conclude(net, rows)
-    branches, narrowing.branches = narrowing.branches, []
+    iterative_pruning.conclude(net, rows)
+    subnetworks, iterative_pruning.subnetworks = iterative_pruning.subnetworks, []
     return [
-        Point(branch.masks, net.criterion_.in_units(network.to_sequential()).cpu(), network, epoch)
-        for branch, (epoch, network) in zip(branches, best.networks(net), strict=True)
+        Point(subnetwork.masks, net.criterion_.in_units(network.to_sequential()).cpu(), network, epoch)
+        for subnetwork, (epoch, network) in zip(subnetworks, best.networks(net), strict=True)
     ]
 
 
 def collect(
-    net: ShadowNet, input_scores: FloatArray | None, points: list[Point], comparison: Comparison | None
-) -> Trained:
+    net: CommitteeNet, input_scores: FloatArray | None, points: list[Point], comparison: Comparison | None
+) -> RunResult:
     """What a training ends with; the net lets go of what only training needs."""
     rows = net.history.to_list()
     history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
-    net.generator = net.say = None
-    return Trained(
+    net.generator = net.teacher_weights = None
+    return RunResult(
         points=tuple(points),
         comparison=comparison,
         input_scores=input_scores,

@@ -11,26 +11,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_shadownet._budget.schedule import Allotment
+from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._gating.gates import hard_mask
-from sk_shadownet._gating.layer import LayerShadow
+from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut, member
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.layer_removal import bend_worth, without_layer
-from sk_shadownet._pruning.distillation import equal_say
-from sk_shadownet._pruning.iterative_pruning import Narrowing
-from sk_shadownet._pruning.subnetwork import Branch
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.layer_removal import nonlinearity_importance, without_layer
+from sk_shadownet._pruning.distillation import equal_weights
+from sk_shadownet._pruning.iterative_pruning import IterativePruning
+from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import Rows, some_rows
 from sk_shadownet.architecture import count_multiplications
 
-__all__ = ["FRESH", "Branching"]
+__all__ = ["NEW_WEIGHTS_SHARE", "SubnetworkSampling"]
 
 BoolArray = npt.NDArray[np.bool_]
 
 # Share of new weights in the networks of a frontier. Mean accuracy over 12 points and 4 seeds with a share of
 # 0, a half and 1: mc100 .897 .901 .902, madelon .735 .737 .724, digits .953 .954 .952; jets .744 .744, and
 # nearly two points less at 1. A run that ends in one network is better off without (madelon -1.5 points).
-FRESH = 0.5
+NEW_WEIGHTS_SHARE = 0.5
 # How much wider than they shall end networks of a frontier start to train, if that takes at most so many
 # multiplications. Mean gain of the smallest three, in points, if they start twice as wide: mc100 .5, digits
 # .9. Three times was no better (mc100 .4), twice for those of up to 1000 multiplications worse (mc100 .1).
@@ -39,89 +39,89 @@ MOST_WIDENED = 3000
 
 
 @dataclass(eq=False)
-class Branching:
+class SubnetworkSampling:
     """Takes networks of other sizes out of a run, and splits the run into them.
 
     Parameters
     ----------
-    allotment : Allotment
+    budget_schedule : BudgetSchedule
     loads : tuple of float
-        Shares of the budget, falling, for each of which a branch is taken as the closing budget passes it;
-        empty where the run ends in one network.
+        Shares of the budget, falling, for each of which a subnetwork is taken as the closing budget passes
+        it; empty where the run ends in one network.
     judge : Rows
-        Rows that decide which member of a committee a branch is taken from, and what bends are worth.
+        Rows that decide which member of a committee a subnetwork is taken from, and what bends are worth.
     fresh : float
         Share of new weights that networks of a frontier start with, 0 to 1.
-    narrowing : Narrowing
+    iterative_pruning : IterativePruning
         Trains networks of a frontier from the split on.
     """
 
-    allotment: Allotment
+    budget_schedule: BudgetSchedule
     loads: tuple[float, ...]
     judge: Rows
     fresh: float
-    narrowing: Narrowing
-    branches: list[Branch] = field(init=False, default_factory=list)
+    iterative_pruning: IterativePruning
+    subnetworks: list[Subnetwork] = field(init=False, default_factory=list)
     _n_taken: int = field(init=False, default=0)
 
-    def look(self, net: Any, layers: list[LayerShadow], progress: float) -> None:
-        """Take every branch whose share of the budget is more than may be open now."""
-        load = self.allotment.load_at(progress, layers)
+    def observe(self, net: Any, layers: list[LayerGates], progress: float) -> None:
+        """Take every subnetwork whose share of the budget is more than may be open now."""
+        load = self.budget_schedule.load_at(progress, layers)
         while self._n_taken < len(self.loads) and load < self.loads[self._n_taken]:
             self._take(net, layers, self.loads[self._n_taken])
             self._n_taken += 1
 
-    def split(self, net: Any, layers: list[LayerShadow]) -> None:
-        """Go on with all branches in place of the wide network."""
-        self.look(net, layers, progress=1.0)
+    def split(self, net: Any, layers: list[LayerGates]) -> None:
+        """Go on with all subnetworks in place of the wide network."""
+        self.observe(net, layers, progress=1.0)
         for load in self.loads[self._n_taken :]:
             self._take(net, layers, load)
         if self.fresh:
-            for branch in self.branches:
-                _refresh(branch.network, self.fresh)
-        self.narrowing.begin(net, self.branches)
-        _freeze(layers, self.branches[0].masks)
-        net.say = equal_say(net.module_.n_members, net.module_.weights[0].device)
+            for subnetwork in self.subnetworks:
+                _refresh(subnetwork.network, self.fresh)
+        self.iterative_pruning.begin(net, self.subnetworks)
+        _freeze(layers, self.subnetworks[0].masks)
+        net.teacher_weights = equal_weights(net.module_.n_members, net.module_.weights[0].device)
 
-    def shorten(self, net: Any, layers: list[LayerShadow]) -> bool:
+    def shorten(self, net: Any, layers: list[LayerGates]) -> bool:
         """Go on with a network of fewer layers where that is worth more; False where it is not."""
-        branch = self._branch(net, layers, self.allotment.final_load, wider=1)
-        if all(mask.any() for mask in branch.masks):
+        subnetwork = self._subnetwork(net, layers, self.budget_schedule.final_load, wider=1)
+        if all(mask.any() for mask in subnetwork.masks):
             return False
-        net.module_ = branch.network
+        net.module_ = subnetwork.network
         net.initialize_optimizer()
-        _freeze(layers, branch.masks)
+        _freeze(layers, subnetwork.masks)
         return True
 
-    def _take(self, net: Any, layers: list[LayerShadow], load: float) -> None:
-        branch = self._branch(net, layers, load, WIDER)
-        if self.branches and branch.widths == self.branches[-1].widths:
-            self.branches.pop()  # the same size, but less was known about it
-        self.branches.append(branch)
+    def _take(self, net: Any, layers: list[LayerGates], load: float) -> None:
+        subnetwork = self._subnetwork(net, layers, load, WIDER)
+        if self.subnetworks and subnetwork.widths == self.subnetworks[-1].widths:
+            self.subnetworks.pop()  # the same size, but less was known about it
+        self.subnetworks.append(subnetwork)
 
-    def _branch(self, net: Any, layers: list[LayerShadow], load: float, wider: int) -> Branch:
+    def _subnetwork(self, net: Any, layers: list[LayerGates], load: float, wider: int) -> Subnetwork:
         index = 0 if net.module_.n_members == 1 else int(net.evaluate(self.judge)[0].argmin())
         network = member(net.module_, index)
         x, y, weight = self.judge.take(some_rows(len(self.judge)))
-        bends = None
-        if self.allotment.may_lose_layers:
-            bends = bend_worth(network, x, y, weight, net.criterion_).tolist()
-        widths = self.allotment.final_widths(layers, load, bends)
+        nonlinearities = None
+        if self.budget_schedule.may_lose_layers:
+            nonlinearities = nonlinearity_importance(network, x, y, weight, net.criterion_).tolist()
+        widths = self.budget_schedule.final_widths(layers, load, nonlinearities)
         begin = _widened(widths, [layer.n_units for layer in layers], wider)
         if count_multiplications((*(width for width in begin if width), network.widths[-1])) > MOST_WIDENED:
             begin = widths
         masks = tuple(
             hard_mask(layer.scores()[index], width) for layer, width in zip(layers, begin, strict=True)
         )
-        return Branch(masks, _cut_out(network, masks, x), widths)
+        return Subnetwork(masks, _cut_out(network, masks, x), widths)
 
 
-def _freeze(layers: Sequence[LayerShadow], masks: Sequence[BoolArray]) -> None:
+def _freeze(layers: Sequence[LayerGates], masks: Sequence[BoolArray]) -> None:
     for layer, mask in zip(layers, masks, strict=True):
         layer.freeze_as(mask)
 
 
-def _cut_out(network: ShadowedMLP, masks: Sequence[BoolArray], x: Tensor) -> ShadowedMLP:
+def _cut_out(network: GatedMLP, masks: Sequence[BoolArray], x: Tensor) -> GatedMLP:
     """The network of these units; layers without any go as a whole, by straight lines over the rows x."""
     # A layer that goes is joined whole. Probes, which come after the inputs, go.
     own = [mask if mask.any() else ~mask for mask in masks]
@@ -149,9 +149,9 @@ def _widened(widths: Sequence[int], full: Sequence[int], wider: int) -> tuple[in
     return (n_inputs, *(min(wider * width, units) for width, units in zip(hidden, full[1:], strict=True)))
 
 
-def _refresh(network: ShadowedMLP, share: float) -> None:
+def _refresh(network: GatedMLP, share: float) -> None:
     """Mix new weights in (Ash and Adams 2020), so that the network can leave what it has learnt by heart."""
-    new = ShadowedMLP(network.widths, 1, network.activation).to(network.weights[0].device)
+    new = GatedMLP(network.widths, 1, network.activation).to(network.weights[0].device)
     with torch.no_grad():
         for old, drawn in zip(network.parameters(), new.parameters(), strict=True):
             old.lerp_(drawn, share)

@@ -10,9 +10,9 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sk_shadownet._gating.schedule import LearningRate
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.population import Fleet
-from sk_shadownet._pruning.iterative_pruning import Narrowing
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.population import Population
+from sk_shadownet._pruning.iterative_pruning import IterativePruning
 from sk_shadownet._training.divergence import require_finite
 
 __all__ = ["BestEpoch", "BestOfEach", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
@@ -66,8 +66,8 @@ class BestEpoch(Callback):  # type: ignore[misc]
         Stop after so many epochs without a better one; None never stops early.
     """
 
-    def __init__(self, shrinking: Any, patience: int | None = None) -> None:
-        self.shrinking = shrinking
+    def __init__(self, gate_callback: Any, patience: int | None = None) -> None:
+        self.gate_callback = gate_callback
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
@@ -77,7 +77,7 @@ class BestEpoch(Callback):  # type: ignore[misc]
         self.state: dict[str, Tensor] | None = None
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        if dataset_valid is None or not self.shrinking.finished:
+        if dataset_valid is None or not self.gate_callback.finished:
             return
         standings = net.standing()
         member = min(range(len(standings)), key=standings.__getitem__)
@@ -97,22 +97,22 @@ class BestEpoch(Callback):  # type: ignore[misc]
 
 
 class BestOfEach(Callback):  # type: ignore[misc]
-    """Remember every network of a fleet at its own best epoch.
+    """Remember every network of a population at its own best epoch.
 
     Parameters
     ----------
-    narrowing : Narrowing
+    iterative_pruning : IterativePruning
         Each network counts from when it has its final widths.
     patience : int or None
         Stop after so many epochs in which no network became better; None never stops early.
     """
 
-    def __init__(self, narrowing: Narrowing, patience: int | None = None) -> None:
-        self.narrowing = narrowing
+    def __init__(self, iterative_pruning: IterativePruning, patience: int | None = None) -> None:
+        self.iterative_pruning = iterative_pruning
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.best: dict[int, tuple[tuple[float, float], int, Fleet, dict[str, Tensor]]] = {}
+        self.best: dict[int, tuple[tuple[float, float], int, Population, dict[str, Tensor]]] = {}
 
     @property
     def epoch(self) -> int:
@@ -120,26 +120,26 @@ class BestOfEach(Callback):  # type: ignore[misc]
         return max((epoch for _, epoch, _, _ in self.best.values()), default=0)
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        done = [n for n, branch in enumerate(self.narrowing.branches) if branch.is_done]
+        done = [n for n, subnetwork in enumerate(self.iterative_pruning.subnetworks) if subnetwork.is_done]
         if dataset_valid is None or not done:
             return
         standings = net.standing()
         better = [n for n in done if n not in self.best or standings[n] < self.best[n][0]]
         state = deepcopy(net.module_.state_dict()) if better else {}
         self.best.update({n: (standings[n], len(net.history), net.module_, state) for n in better})
-        if self.patience is None or not self.narrowing.finished:
+        if self.patience is None or not self.iterative_pruning.finished:
             return
         if len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 
-    def networks(self, net: Any) -> list[tuple[int, ShadowedMLP]]:
+    def networks(self, net: Any) -> list[tuple[int, GatedMLP]]:
         """Best epoch and network of each; where none was looked for, the last epoch's."""
         last = (0.0, 0.0), len(net.history), net.module_, deepcopy(net.module_.state_dict())
         networks = []
         for n in range(net.module_.n_members):
-            # While others got narrower the fleet was another one.
-            _, epoch, fleet, state = self.best.get(n, last)
-            fleet.load_state_dict(state)
-            networks.append((epoch, fleet.alone(n)))
+            # While others got narrower the population was another one.
+            _, epoch, population, state = self.best.get(n, last)
+            population.load_state_dict(state)
+            networks.append((epoch, population.extract(n)))
         self.best = {}
         return networks

@@ -20,8 +20,8 @@ __all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate", "some_rows"]
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
-# Rows of one evaluation step: a network's activations stay within a core's cache, a fleet's in memory that is
-# there already.
+# Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory
+# that is there already.
 EVALUATION_ROWS = 1024
 # Rows from which is judged what units, bends and straight lines are worth.
 JUDGE_ROWS = 2048

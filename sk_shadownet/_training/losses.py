@@ -16,9 +16,10 @@ __all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
 
 FloatArray = npt.NDArray[np.float64]
 
-# Share of what the networks of a fleet say in what each of them learns. With .35, .5, .65 and .8 the twelve
-# sizes of madelon gained 2, 3, 4 and 6 points, of mc100 1, 1, 2 and 2; jets lost at .8, digits a little.
-TAUGHT_SHARE = 0.5
+# Share of what the networks of a population say in what each of them learns. With .35, .5, .65 and .8 the
+# twelve sizes of madelon gained 2, 3, 4 and 6 points, of mc100 1, 1, 2 and 2; jets lost at .8, digits a
+# little.
+DISTILLATION_SHARE = 0.5
 
 
 class Loss(nn.Module):
@@ -35,7 +36,7 @@ class Loss(nn.Module):
         """Loss to minimise."""
         return _weighted_mean(self.of_rows(outputs, y), weight).sum()
 
-    def taught(self, outputs: Tensor, y: Tensor, weight: Tensor | None, say: Tensor) -> Tensor:
+    def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
         """Loss to minimise by networks that learn from the rows and from each other.
 
         Parameters
@@ -44,8 +45,8 @@ class Loss(nn.Module):
             Share of each network in what they say together.
         """
         target = self.as_numbers(y, outputs.shape[2])
-        said = (say[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
-        return self.forward(outputs, target + TAUGHT_SHARE * (said - target), weight)
+        said = (teacher_weights[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
+        return self.forward(outputs, target + DISTILLATION_SHARE * (said - target), weight)
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of each member, shape (n_members,)."""
@@ -114,11 +115,11 @@ class CrossEntropy(Loss):
             return cross_entropy(outputs[0], y)
         return super().forward(outputs, y, weight)
 
-    def taught(self, outputs: Tensor, y: Tensor, weight: Tensor | None, say: Tensor) -> Tensor:
+    def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
         """Loss to minimise by networks that learn from the rows and from each other, by a single softmax."""
         logs = _log_softmax(outputs)
-        said = (logs.detach().exp() * say[:, None]).sum(dim=1)
-        target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, TAUGHT_SHARE)
+        said = (logs.detach().exp() * teacher_weights[:, None]).sum(dim=1)
+        target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, DISTILLATION_SHARE)
         return _weighted_mean(_soft(logs, target), weight).sum()
 
     def probabilities(self, outputs: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from sk_shadownet._metrics.scoring import Answers, Scoring
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Probes, Rows, iterate
 from sk_shadownet._training.losses import Loss
 
-__all__ = ["ShadowNet", "answers_of"]
+__all__ = ["CommitteeNet", "answers_of"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class _Loader:
             yield rows.take(positions)
 
 
-class ShadowNet(NeuralNet):  # type: ignore[misc]
+class CommitteeNet(NeuralNet):  # type: ignore[misc]
     """skorch's net, its inner loop shortened for networks that take microseconds a layer.
 
     ``fit(training_rows, validation_rows)`` takes `Rows`; losses are recorded once an epoch, not
@@ -64,7 +64,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
     step = 0
     n_steps = 1
     probes: Probes | None = None
-    say: Tensor | None = None
+    teacher_weights: Tensor | None = None
     scoring: Scoring | None = None
 
     @property
@@ -133,10 +133,10 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
             for parameter in group["params"]:
                 parameter.grad = None
         outputs = self.module_(x)
-        if self.say is None:
+        if self.teacher_weights is None:
             loss = self.criterion_(outputs, y, weight)
         else:
-            loss = self.criterion_.taught(outputs, y, weight, self.say)
+            loss = self.criterion_.distilled(outputs, y, weight, self.teacher_weights)
         loss.backward()
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
@@ -184,7 +184,7 @@ class ShadowNet(NeuralNet):  # type: ignore[misc]
         scores = self.history[-1, "member_valid_score"]
         return [(-score, loss) for score, loss in zip(scores, losses, strict=True)]
 
-    def holding(self, network: nn.Module) -> ShadowNet:
+    def holding(self, network: nn.Module) -> CommitteeNet:
         """Another net that shares everything with this one but has `network`.
 
         Copying a net as skorch does would pickle every tensor and read the source of every module.

@@ -16,12 +16,12 @@ from sk_shadownet._pipeline import ColumnMap
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["Chain", "reading"]
+__all__ = ["ChainBuilder", "reading"]
 
 FloatArray = npt.NDArray[np.float64]
 
 
-class Chain:
+class ChainBuilder:
     """Collects layers; scaling and selecting of columns become part of the Linear layer beside them.
 
     Parameters

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sk_shadownet._validation import check_flag
-from sk_shadownet.convert._builder import Chain, reading
+from sk_shadownet.convert._builder import ChainBuilder, reading
 from sk_shadownet.convert._keras_graph import Arithmetic, KerasLayer, layers_in_order
 from sk_shadownet.convert._onnx_activations import clipped
 from sk_shadownet.convert._optional_imports import import_keras
@@ -85,7 +85,7 @@ def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
             "model of an older Keras and load it with keras.saving.load_model."
         )
     layers = list(layers_in_order(keras, model))
-    chain = Chain(_row_shape(model))
+    chain = ChainBuilder(_row_shape(model))
     for where, layer in layers:
         with reading(where):
             _read(keras, chain, layer)
@@ -122,7 +122,7 @@ def _row_shape(model: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in shape[1:])
 
 
-def _read(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _read(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     if isinstance(layer, Arithmetic):
         _arithmetic(chain, layer)
         return
@@ -152,7 +152,7 @@ def _optional(keras: Any, weight: Any) -> FloatArray | None:
     return None if weight is None else _array(keras, weight)
 
 
-def _dense(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _dense(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     if getattr(layer, "quantization_mode", None) is not None:
         raise UnsupportedLayerError(f"its weights are quantised ({layer.quantization_mode})")
     kernel = _array(keras, layer.kernel)
@@ -169,7 +169,7 @@ def _selects(keras: Any, layer: KerasLayer, kernel: FloatArray) -> bool:
     return plain and bool(((kernel == 0) | (kernel == 1)).all() and (kernel.sum(axis=0) == 1).all())
 
 
-def _activation(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _activation(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     function = layer.activation
     if isinstance(function, keras.layers.Layer):
         _read(keras, chain, function)
@@ -211,7 +211,7 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module | None]] = {
 }
 
 
-def _arithmetic(chain: Chain, call: Arithmetic) -> None:
+def _arithmetic(chain: ChainBuilder, call: Arithmetic) -> None:
     """A sum, difference, product or quotient with constants."""
     if call.kind in ("Negative", "Identity", "Copy") and call.operands == (None,):
         chain.affine(-1.0 if call.kind == "Negative" else 1.0, 0.0)
@@ -236,7 +236,7 @@ def _arithmetic(chain: Chain, call: Arithmetic) -> None:
         chain.affine(1.0 / constant, 0.0)
 
 
-def _batch_normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _batch_normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     _require_last_axis(layer)
     chain.batch_norm(
         _optional(keras, layer.gamma),
@@ -248,14 +248,14 @@ def _batch_normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
     )
 
 
-def _layer_normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _layer_normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     _require_last_axis(layer)
     if getattr(layer, "rms_scaling", False):
         raise UnsupportedLayerError("rms_scaling=True has no layer of its kind in torch")
     chain.layer_norm(_optional(keras, layer.gamma), _optional(keras, layer.beta), float(layer.epsilon))
 
 
-def _normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     deviation = np.maximum(np.sqrt(_array(keras, layer.variance)), keras.config.epsilon())
     mean = _array(keras, layer.mean)
     if layer.invert:
@@ -264,7 +264,7 @@ def _normalization(keras: Any, chain: Chain, layer: KerasLayer) -> None:
         chain.affine(1.0 / deviation, -mean / deviation)
 
 
-def _rescaling(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _rescaling(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     chain.affine(np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64))
 
 
@@ -274,7 +274,7 @@ def _require_last_axis(layer: KerasLayer) -> None:
         raise UnsupportedLayerError(f"it normalises along axis {axis}; the last one was expected")
 
 
-def _relu(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _relu(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     if layer.max_value is not None and not (layer.threshold or layer.negative_slope):
         chain.activation(clipped(0.0, float(layer.max_value)))
         return
@@ -285,24 +285,24 @@ def _relu(keras: Any, chain: Chain, layer: KerasLayer) -> None:
     chain.activation(nn.LeakyReLU(float(layer.negative_slope)) if layer.negative_slope else nn.ReLU())
 
 
-def _softmax(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _softmax(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     _require_last_axis(layer)
     chain.activation(nn.Softmax(dim=-1))
 
 
-def _flatten(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _flatten(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     if getattr(layer, "data_format", None) == "channels_first":
         raise UnsupportedLayerError("data_format='channels_first' reorders the values of a row")
     chain.flatten()
 
 
-def _reshape(keras: Any, chain: Chain, layer: KerasLayer) -> None:
+def _reshape(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
     if len(layer.target_shape) != 1:
         raise UnsupportedLayerError(f"rows of shape {layer.target_shape} are not flat")
     chain.flatten()
 
 
-_READERS: dict[str, Callable[[Any, Chain, KerasLayer], None]] = {
+_READERS: dict[str, Callable[[Any, ChainBuilder, KerasLayer], None]] = {
     "Activation": _activation,
     "ActivityRegularization": lambda keras, chain, layer: None,
     "AlphaDropout": lambda keras, chain, layer: chain.activation(nn.AlphaDropout(float(layer.rate))),

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import nn
 
 from sk_shadownet._validation import check_flag
-from sk_shadownet.convert._builder import Chain, reading
+from sk_shadownet.convert._builder import ChainBuilder, reading
 from sk_shadownet.convert._onnx_activations import clipped, recognise
 from sk_shadownet.convert._onnx_columns import read_arrangement
 from sk_shadownet.convert._onnx_graph import ARRANGING, Graph, Node, Step
@@ -76,7 +76,7 @@ def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) ->
         )
     graph = Graph(_load(model))
     steps = graph.chain(graph.output(output))
-    chain = Chain(_row_shape(graph, steps))
+    chain = ChainBuilder(_row_shape(graph, steps))
     for step in steps:
         with reading(graph.name(step.node)):
             _read(chain, graph, step)
@@ -112,7 +112,7 @@ def _row_shape(graph: Graph, steps: list[Step]) -> tuple[int, ...]:
     )
 
 
-def _read(chain: Chain, graph: Graph, step: Step) -> None:
+def _read(chain: ChainBuilder, graph: Graph, step: Step) -> None:
     node = step.node
     if node.domain not in ("", "ai.onnx", "ai.onnx.ml"):
         raise UnsupportedLayerError(f"it is an operator of {node.domain!r}, not of ONNX")
@@ -125,7 +125,7 @@ def _read(chain: Chain, graph: Graph, step: Step) -> None:
     reader(chain, graph, node)
 
 
-def _read_parts(chain: Chain, graph: Graph, step: Step) -> None:
+def _read_parts(chain: ChainBuilder, graph: Graph, step: Step) -> None:
     """An activation that was written out in parts, or columns that are picked and joined."""
     if step.node.op_type in ARRANGING:
         read_arrangement(chain, graph, step)
@@ -181,7 +181,7 @@ def _weight(graph: Graph, node: Node) -> npt.NDArray[Any]:
     return weight if node.op_type == "Gemm" and graph.attributes(node).get("transB", 0) else weight.T
 
 
-def _gemm(chain: Chain, graph: Graph, node: Node) -> None:
+def _gemm(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     if said.get("transA", 0):
         raise UnsupportedLayerError("transA=1 mixes rows")
@@ -192,7 +192,7 @@ def _gemm(chain: Chain, graph: Graph, node: Node) -> None:
         chain.affine(1.0, said.get("beta", 1.0) * np.asarray(bias, np.float64))
 
 
-def _matmul(chain: Chain, graph: Graph, node: Node) -> None:
+def _matmul(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     chain.linear(_weight(graph, node))
 
 
@@ -203,33 +203,33 @@ def _constant_of(graph: Graph, node: Node) -> tuple[npt.NDArray[np.float64], boo
     return np.asarray(constant, np.float64), first is not None
 
 
-def _add(chain: Chain, graph: Graph, node: Node) -> None:
+def _add(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     chain.affine(1.0, _constant_of(graph, node)[0])
 
 
-def _sub(chain: Chain, graph: Graph, node: Node) -> None:
+def _sub(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     constant, first = _constant_of(graph, node)
     chain.affine(-1.0 if first else 1.0, constant if first else -constant)
 
 
-def _mul(chain: Chain, graph: Graph, node: Node) -> None:
+def _mul(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     chain.affine(_constant_of(graph, node)[0], 0.0)
 
 
-def _div(chain: Chain, graph: Graph, node: Node) -> None:
+def _div(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     constant, first = _constant_of(graph, node)
     if first:
         raise UnsupportedLayerError("it divides by what comes in")
     chain.affine(1.0 / constant, 0.0)
 
 
-def _scaler(chain: Chain, graph: Graph, node: Node) -> None:
+def _scaler(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     offset, scale = np.asarray(said.get("offset", 0.0)), np.asarray(said.get("scale", 1.0))
     chain.affine(scale, -offset * scale)
 
 
-def _batch_normalization(chain: Chain, graph: Graph, node: Node) -> None:
+def _batch_normalization(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     if said.get("training_mode", 0):
         raise UnsupportedLayerError("it is in training mode; export the model in evaluation mode")
@@ -238,13 +238,13 @@ def _batch_normalization(chain: Chain, graph: Graph, node: Node) -> None:
     chain.batch_norm(weight, bias, mean, variance, eps=eps, momentum=momentum)
 
 
-def _layer_normalization(chain: Chain, graph: Graph, node: Node) -> None:
+def _layer_normalization(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     _require_last(said.get("axis", -1))
     chain.layer_norm(_needed(graph, node, 1), _input(graph, node, 2), eps=said.get("epsilon", 1e-5))
 
 
-def _softmax(chain: Chain, graph: Graph, node: Node) -> None:
+def _softmax(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     _require_last(graph.attributes(node).get("axis", -1))
     chain.activation(nn.Softmax(dim=-1) if node.op_type == "Softmax" else nn.LogSoftmax(dim=-1))
 
@@ -254,14 +254,14 @@ def _require_last(axis: int) -> None:
         raise UnsupportedLayerError(f"it works along axis {axis}; the last one was expected")
 
 
-def _flatten(chain: Chain, graph: Graph, node: Node) -> None:
+def _flatten(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     if graph.attributes(node).get("axis", 1) != 1:
         raise UnsupportedLayerError("it does not keep the rows apart; axis=1 was expected")
     chain.flatten()
     chain.is_column = False
 
 
-def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
+def _reshape(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     target = _needed(graph, node, 1)
     if len(target) != 2 or target[1] not in (-1, chain.width) or target[0] not in (-1, 0, graph.n_rows):
         raise UnsupportedLayerError(f"rows of shape {target[1:].tolist()} are not one axis of {chain.width}")
@@ -269,13 +269,13 @@ def _reshape(chain: Chain, graph: Graph, node: Node) -> None:
     chain.is_column = False
 
 
-def _cast(chain: Chain, graph: Graph, node: Node) -> None:
+def _cast(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     types = import_onnx().TensorProto
     if graph.attributes(node)["to"] not in (types.FLOAT, types.DOUBLE):
         raise UnsupportedLayerError("it casts to something else than float or double")
 
 
-def _gather(chain: Chain, graph: Graph, node: Node) -> None:
+def _gather(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     columns = _needed(graph, node, 1)
     by_rows = node.op_type == "Gather" and graph.attributes(node).get("axis", 0) not in (1, -1)
     if by_rows or columns.size != max(columns.shape, default=0):
@@ -283,13 +283,13 @@ def _gather(chain: Chain, graph: Graph, node: Node) -> None:
     chain.select(columns)
 
 
-def _dropout(chain: Chain, graph: Graph, node: Node) -> None:
+def _dropout(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     ratio = _input(graph, node, 1)
     said = graph.attributes(node).get("ratio", 0.5)
     chain.activation(nn.Dropout(float(said if ratio is None else ratio.item())))
 
 
-def _elementwise(make: Callable[[dict[str, Any]], nn.Module]) -> Callable[[Chain, Graph, Node], None]:
+def _elementwise(make: Callable[[dict[str, Any]], nn.Module]) -> Callable[[ChainBuilder, Graph, Node], None]:
     return lambda chain, graph, node: chain.activation(make(graph.attributes(node)))
 
 
@@ -299,7 +299,7 @@ def _swish(said: dict[str, Any]) -> nn.Module:
     return nn.SiLU()
 
 
-def _clip(chain: Chain, graph: Graph, node: Node) -> None:
+def _clip(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)  # until opset 10
     low, high = (_input(graph, node, n) for n in (1, 2))
     chain.activation(
@@ -310,7 +310,7 @@ def _clip(chain: Chain, graph: Graph, node: Node) -> None:
     )
 
 
-def _bound(chain: Chain, graph: Graph, node: Node) -> None:
+def _bound(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     bound, _ = _constant_of(graph, node)
     if bound.size != 1 or len(node.input) != 2:
         raise UnsupportedLayerError("it compares with something else than one number")
@@ -318,7 +318,7 @@ def _bound(chain: Chain, graph: Graph, node: Node) -> None:
     chain.activation(clipped(low, high))
 
 
-def _hard_sigmoid(chain: Chain, graph: Graph, node: Node) -> None:
+def _hard_sigmoid(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     alpha, beta = said.get("alpha", 0.2), said.get("beta", 0.5)
     if np.isclose(alpha, 1 / 6) and beta == 0.5:
@@ -328,7 +328,7 @@ def _hard_sigmoid(chain: Chain, graph: Graph, node: Node) -> None:
     chain.activation(nn.Hardtanh(0.0, 1.0))
 
 
-def _log(chain: Chain, graph: Graph, node: Node) -> None:
+def _log(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     """The logarithm is part of what stands in front."""
     last = chain.modules[-1] if chain.modules else None
     if chain.is_pending or not isinstance(last, (nn.Sigmoid, nn.Softmax)):
@@ -336,7 +336,7 @@ def _log(chain: Chain, graph: Graph, node: Node) -> None:
     chain.modules[-1] = nn.LogSigmoid() if isinstance(last, nn.Sigmoid) else nn.LogSoftmax(dim=-1)
 
 
-def _shrink(chain: Chain, graph: Graph, node: Node) -> None:
+def _shrink(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     said = graph.attributes(node)
     at, bias = said.get("lambd", 0.5), said.get("bias", 0.0)
     if bias not in (0.0, at):
@@ -344,11 +344,11 @@ def _shrink(chain: Chain, graph: Graph, node: Node) -> None:
     chain.activation(nn.Softshrink(at) if bias else nn.Hardshrink(at))
 
 
-def _nothing(chain: Chain, graph: Graph, node: Node) -> None:
+def _nothing(chain: ChainBuilder, graph: Graph, node: Node) -> None:
     """What this node does changes no number."""
 
 
-_READERS: dict[str, Callable[[Chain, Graph, Node], None]] = {
+_READERS: dict[str, Callable[[ChainBuilder, Graph, Node], None]] = {
     "Add": _add,
     "ArrayFeatureExtractor": _gather,
     "BatchNormalization": _batch_normalization,

@@ -9,7 +9,7 @@ from torch import nn
 
 from sk_shadownet._pipeline import fold_steps, split_pipeline
 from sk_shadownet._validation import check_flag
-from sk_shadownet.convert._builder import Chain
+from sk_shadownet.convert._builder import ChainBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["from_sklearn"]
@@ -72,7 +72,7 @@ def from_sklearn(model: Any, *, logits: bool = True) -> nn.Sequential:
     steps, mlp = split_pipeline(model)
     classifies = _require_fitted_mlp(mlp)
     fold, names = fold_steps(steps, mlp)
-    chain = Chain((len(names),))
+    chain = ChainBuilder((len(names),))
     chain.select(fold.columns)
     chain.affine(fold.scale, fold.shift)
     last = len(mlp.coefs_) - 1
@@ -91,7 +91,7 @@ def from_sklearn(model: Any, *, logits: bool = True) -> nn.Sequential:
     return chain.finish(logits=logits)
 
 
-def _add_classes(chain: Chain, mlp: Any) -> None:
+def _add_classes(chain: ChainBuilder, mlp: Any) -> None:
     """From the outputs of the last layer to ``predict_proba``."""
     if mlp.out_activation_ == "softmax":
         chain.activation(nn.Softmax(dim=-1))

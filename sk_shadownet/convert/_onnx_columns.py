@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet.convert._builder import Chain
+from sk_shadownet.convert._builder import ChainBuilder
 from sk_shadownet.convert._onnx_graph import Graph, Step
 from sk_shadownet.exceptions import UnsupportedLayerError
 
@@ -15,7 +15,7 @@ __all__ = ["read_arrangement"]
 FloatArray = npt.NDArray[np.float64]
 
 
-def read_arrangement(chain: Chain, graph: Graph, step: Step) -> None:
+def read_arrangement(chain: ChainBuilder, graph: Graph, step: Step) -> None:
     """Take in nodes that make sums of columns, row by row: a choice, the two classes of one sigmoid, any sum.
 
     Raises
@@ -44,7 +44,7 @@ def read_arrangement(chain: Chain, graph: Graph, step: Step) -> None:
     chain.is_column = is_column
 
 
-def _affine(chain: Chain, graph: Graph, step: Step) -> tuple[FloatArray, FloatArray, bool] | None:
+def _affine(chain: ChainBuilder, graph: Graph, step: Step) -> tuple[FloatArray, FloatArray, bool] | None:
     """Matrix and shift of what a step does to each row alone, and whether a row becomes one number."""
     width = chain.columns
     random = np.random.default_rng(0).normal(size=(3, width))

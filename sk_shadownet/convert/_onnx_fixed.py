@@ -90,7 +90,7 @@ def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:
         value = writer.add("Mul", [value, writer.constant("scale", network.scale)])
         value = writer.add("Add", [value, writer.constant("shift", network.shift)])
     zero, half = writer.constant("zero", np.float64(0.0)), writer.constant("half", np.float64(0.5))
-    value = _quantize(writer, value, "inputs", network.plan.inputs, half)
+    value = _finetune_quantized(writer, value, "inputs", network.plan.inputs, half)
     for n, layer in enumerate(network.plan.layers, start=1):
         parts = [
             writer.constant(f"layer{n}.weight", layer.weight),
@@ -101,11 +101,11 @@ def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:
             # Unlike Relu, Max hands NaN on in every runtime.
             value = writer.add("Max", [value, zero])
         if layer.activation is not None:
-            value = _quantize(writer, value, f"layer{n}", layer.activation, half)
+            value = _finetune_quantized(writer, value, f"layer{n}", layer.activation, half)
     return value
 
 
-def _quantize(writer: _Writer, value: str, name: str, formats: FixedFormat, half: str) -> str:
+def _finetune_quantized(writer: _Writer, value: str, name: str, formats: FixedFormat, half: str) -> str:
     """``formats.quantize``, step by step."""
 
     def held(part: str, numbers: np.typing.NDArray[np.float64]) -> str:

@@ -17,7 +17,7 @@ from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Device, make_device
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import score_model
-from sk_shadownet.fpga._emulator.folder import write_handover
+from sk_shadownet.fpga._emulator.folder import write_emulators
 from sk_shadownet.fpga._frontend import ExportedModel, export_model
 from sk_shadownet.fpga._frozen_plan import frozen_plan, warn_of_drift
 from sk_shadownet.fpga._model import FPGAModel
@@ -181,7 +181,7 @@ def to_fpga(
     _warn_of_outside_scaling(exported)
     with replacing_folder(target, _record(config, planned, exported, loss)) as folder:
         device.write(folder)
-        write_handover(planned, exported, config, device, folder, score)
+        write_emulators(planned, exported, config, device, folder, score)
         if config.output == "probability":
             _warn_of_probabilities(device, planned, exported)
         text = write_readme(planned, exported, config, device, loss=loss, score=score, drift=drift)

@@ -66,10 +66,10 @@ class Dense(nn.Module):
     def __init__(self, rng, width):
         super().__init__()
         self.grown = rng.randint(1, 8)
-        self.branch = Functional(rng, width, self.grown)
+        self.subnetwork = Functional(rng, width, self.grown)
 
     def forward(self, x):
-        return torch.cat([x, self.branch(x)], dim=1)
+        return torch.cat([x, self.subnetwork(x)], dim=1)
 
 
 class Gate(nn.Module):

@@ -193,14 +193,14 @@ def test_a_pickled_shadow_goes_on_where_it_stopped():
     assert copied.phase == "finishing"
 
 
-STAGES = {"open": 3, "closing": 25, "cut": 35}
+PRUNING_STAGES = {"open": 3, "closing": 25, "cut": 35}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", PRUNING_STAGES)
 def test_weights_of_a_shadow_go_back_into_it_later_in_the_same_stage(stage):
     shadow = lay(network())
     optimizer = torch.optim.SGD(shadow.parameters(), lr=0.1)
-    train(shadow, optimizer, n_steps=STAGES[stage])
+    train(shadow, optimizer, n_steps=PRUNING_STAGES[stage])
     kept = copy.deepcopy(shadow.state_dict())
     train(shadow, optimizer, n_steps=1)
     progress = shadow.progress
@@ -210,10 +210,10 @@ def test_weights_of_a_shadow_go_back_into_it_later_in_the_same_stage(stage):
 
 
 @pytest.mark.parametrize("inside", [False, True])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", PRUNING_STAGES)
 def test_weights_from_later_in_a_run_do_not_start_the_schedule_again(stage, inside):
     shadow, fresh = lay(network()), lay(network())
-    train(shadow, torch.optim.SGD(shadow.parameters(), lr=0.1), n_steps=STAGES[stage])
+    train(shadow, torch.optim.SGD(shadow.parameters(), lr=0.1), n_steps=PRUNING_STAGES[stage])
     before = [p.detach().clone() for p in fresh.parameters()]
     with pytest.raises(InvalidParameterError, match=r"at 0% of its own.*torch.save\(shadow, file\)"):
         if inside:

@@ -14,8 +14,8 @@ from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan
 
 __all__ = [
+    "EmulatorFolder",
     "Ending",
-    "Handover",
     "IntegerLayer",
     "IntegerNetwork",
     "Limits",
@@ -108,7 +108,7 @@ class ScoreStep:
 
 
 @dataclass(frozen=True, eq=False)
-class Handover:
+class EmulatorFolder:
     """All that the files of one export say.
 
     Attributes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from sk_shadownet.fpga._emulator.content import Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntArray, IntegerLayer
 from sk_shadownet.fpga._emulator.output_stage import EndingText, cpp_ending
 
 __all__ = ["cpp_check", "cpp_emulator", "cpp_example"]
@@ -168,7 +168,7 @@ int main(int argc, char** argv) {{
 """
 
 
-def cpp_emulator(content: Handover) -> str:
+def cpp_emulator(content: EmulatorFolder) -> str:
     """The text of ``<name>.hpp``."""
     ending = cpp_ending(content, _ports_of_raw(content))
     head = _HEAD.format(
@@ -189,7 +189,7 @@ def cpp_emulator(content: Handover) -> str:
     return head + "\n".join(_constants(content, ending)) + "\n" + functions
 
 
-def cpp_example(content: Handover, raw: Iterable[float], cut: int | None = None) -> str:
+def cpp_example(content: EmulatorFolder, raw: Iterable[float], cut: int | None = None) -> str:
     """The text of ``example.cpp``, which asks for one row, with its cut where that is an input."""
     values = ", ".join(repr(float(value)) for value in raw)
     space = content.namespace
@@ -205,7 +205,7 @@ def cpp_example(content: Handover, raw: Iterable[float], cut: int | None = None)
     return _EXAMPLE.format(name=content.name, namespace=space, values=values, what=what, print=show)
 
 
-def cpp_check(content: Handover) -> str:
+def cpp_check(content: EmulatorFolder) -> str:
     """The text of ``check.cpp``."""
     cut = cpp_ending(content, _ports_of_raw(content)).cut_argument
     return _CHECK.format(
@@ -218,7 +218,7 @@ def cpp_check(content: Handover) -> str:
     )
 
 
-def _about(content: Handover, ending: EndingText) -> str:
+def _about(content: EmulatorFolder, ending: EndingText) -> str:
     """What the entry points take and give, as a comment."""
     text = (
         "Written by sk_shadownet; needs C++17 alone. emulate(raw) takes raw features in the order of "
@@ -231,11 +231,11 @@ def _about(content: Handover, ending: EndingText) -> str:
     )
 
 
-def _ports_of_raw(content: Handover) -> str:
+def _ports_of_raw(content: EmulatorFolder) -> str:
     return "scaled(raw)" if content.scale else "raw"
 
 
-def _constants(content: Handover, ending: EndingText) -> list[str]:
+def _constants(content: EmulatorFolder, ending: EndingText) -> list[str]:
     inputs = content.network.inputs
     lines = [
         _strings("feature_names", content.feature_names),

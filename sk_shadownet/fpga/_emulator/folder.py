@@ -13,8 +13,8 @@ from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._emulator.content import (
     MAX_BITS,
+    EmulatorFolder,
     Ending,
-    Handover,
     IntegerNetwork,
     ScoreStep,
     integer_network,
@@ -26,13 +26,13 @@ from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._trigger.decision_comparison import signal_label
 
-__all__ = ["HANDOVER_FOLDER", "handover_lines", "write_handover"]
+__all__ = ["EMULATOR_FOLDER", "emulator_lines", "write_emulators"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 #: Where the files lie in the folder of an export.
-HANDOVER_FOLDER = "emulator"
+EMULATOR_FOLDER = "emulator"
 #: Test vectors of each kind: calibration rows, and random rows that reach beyond every range.
 N_VECTORS = 40
 #: What the emulators of each output end in, and what they say where the hardware goes on from there.
@@ -49,7 +49,7 @@ _ENDINGS: dict[str, tuple[Ending, str]] = {
 }
 
 
-def write_handover(
+def write_emulators(
     plan: FixedPointPlan,
     model: ExportedModel,
     config: FPGAConfig,
@@ -79,7 +79,7 @@ def write_handover(
     content = _content(plan, model, config, device, score)
     raw = _vectors(plan, model, content)
     cuts = _cuts(model, device, raw)
-    place = folder / HANDOVER_FOLDER
+    place = folder / EMULATOR_FOLDER
     place.mkdir()
     texts = {
         f"{content.name}.hpp": cpp_emulator(content),
@@ -92,7 +92,7 @@ def write_handover(
         (place / name).write_text(text, encoding="utf-8")
 
 
-def handover_lines(
+def emulator_lines(
     plan: FixedPointPlan,
     model: ExportedModel,
     config: FPGAConfig,
@@ -107,14 +107,14 @@ def handover_lines(
     lines = [
         "## Emulator in the experiment's software",
         "",
-        f"`{HANDOVER_FOLDER}/{name}.hpp` (C++17, nothing else) and `{HANDOVER_FOLDER}/{name}.py` (numpy, "
+        f"`{EMULATOR_FOLDER}/{name}.hpp` (C++17, nothing else) and `{EMULATOR_FOLDER}/{name}.py` (numpy, "
         "nothing else) compute the bits of this hardware from raw features. `example.cpp`:",
         "",
         "```cpp",
         *example.splitlines(),
         "```",
         "",
-        f"In `{HANDOVER_FOLDER}/`, the example, and a comparison with every row of `test_vectors.csv` ("
+        f"In `{EMULATOR_FOLDER}/`, the example, and a comparison with every row of `test_vectors.csv` ("
         f"{_columns(content)}), in C++ and in Python:",
         "",
         "```",
@@ -143,7 +143,7 @@ def _score_words(ending: Ending, step: ScoreStep) -> str:
     )
 
 
-def _columns(content: Handover) -> str:
+def _columns(content: EmulatorFolder) -> str:
     """What stands in a row of the test vectors, in words."""
     if content.ending != "trigger":
         return "raw features, integers at the input ports, integers at the outputs"
@@ -157,12 +157,12 @@ def _first(cuts: IntArray | None) -> int | None:
 
 def _content(
     plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device, score: Score | None
-) -> Handover:
+) -> EmulatorFolder:
     ending, remark = _ENDINGS[config.output]
     if ending == "class" and isinstance(device, HLSDevice):
         remark = "The hardware has one bit for each class, and sets that of the index given here."
     scaling, network = model.scaling, integer_network(plan)
-    return Handover(
+    return EmulatorFolder(
         name=config.project_name,
         title=f"{config.project_name}, {model.title}",
         network=network,
@@ -205,7 +205,7 @@ def _output_fraction(network: IntegerNetwork, device: Device, ending: Ending) ->
     return tuple(own)
 
 
-def _vectors(plan: FixedPointPlan, model: ExportedModel, content: Handover) -> FloatArray:
+def _vectors(plan: FixedPointPlan, model: ExportedModel, content: EmulatorFolder) -> FloatArray:
     """Raw rows: some known ones, random ones, the ends, ties of rounding and their lower neighbours.
 
     Of a cut that is built in, half of the known rows are those with scores nearest to it.
@@ -244,7 +244,7 @@ def _cuts(model: ExportedModel, device: Device, raw: FloatArray) -> IntArray | N
 def _vector_file(
     plan: FixedPointPlan,
     model: ExportedModel,
-    content: Handover,
+    content: EmulatorFolder,
     raw: FloatArray,
     cuts: IntArray | None,
     score: Score | None,
@@ -273,7 +273,9 @@ def _named_columns(kind: str, table: FloatArray | IntArray) -> dict[str, list[fl
     return {f"{kind}_{n}": column for n, column in enumerate(table.T.tolist())}
 
 
-def _answers(content: Handover, outputs: FloatArray, cuts: IntArray | None, score: Score | None) -> IntArray:
+def _answers(
+    content: EmulatorFolder, outputs: FloatArray, cuts: IntArray | None, score: Score | None
+) -> IntArray:
     """Integers at the outputs of shape (n_rows, n_outputs) for outputs of the plan's."""
     step = content.score
     if score is not None and step is not None:

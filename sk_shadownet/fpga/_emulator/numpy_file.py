@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import Handover, IntArray, IntegerLayer
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntArray, IntegerLayer
 from sk_shadownet.fpga._emulator.output_stage import EndingText, python_ending
 
 __all__ = ["numpy_emulator"]
@@ -88,7 +88,7 @@ def scaled(raw):
 '''
 
 
-def numpy_emulator(content: Handover) -> str:
+def numpy_emulator(content: EmulatorFolder) -> str:
     """The text of ``<name>.py``."""
     scales = bool(content.scale)
     ending = python_ending(content, "scaled(raw)" if scales else "raw")
@@ -107,7 +107,7 @@ def numpy_emulator(content: Handover) -> str:
     return head + tables + (scales * _SCALED) + functions
 
 
-def _about(content: Handover, ending: EndingText) -> str:
+def _about(content: EmulatorFolder, ending: EndingText) -> str:
     """What the entry points take and give."""
     text = (
         "Written by sk_shadownet; needs numpy alone. emulate(raw) takes raw features in the order of "
@@ -118,7 +118,7 @@ def _about(content: Handover, ending: EndingText) -> str:
     return "\n\n".join(textwrap.fill(part, 105, break_on_hyphens=False) for part in parts)
 
 
-def _reading(content: Handover, ending: EndingText) -> dict[str, str]:
+def _reading(content: EmulatorFolder, ending: EndingText) -> dict[str, str]:
     """How ``self_check`` reads the last columns of a row, and compares them."""
     indent, cut = "    ", ending.cut_argument
     lines = [f"{indent}cut = np.array([int(row[2 * n]) for row in table])"] if cut else []
@@ -136,7 +136,7 @@ def _reading(content: Handover, ending: EndingText) -> dict[str, str]:
     }
 
 
-def _constants(content: Handover, ending: EndingText) -> list[str]:
+def _constants(content: EmulatorFolder, ending: EndingText) -> list[str]:
     inputs = content.network.inputs
     lines = [
         _names("FEATURE_NAMES", content.feature_names),

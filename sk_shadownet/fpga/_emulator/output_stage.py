@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sk_shadownet.fpga._emulator.content import Handover, ScoreStep
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, ScoreStep
 
 __all__ = ["EndingText", "cpp_ending", "python_ending"]
 
@@ -127,7 +127,7 @@ inline bool emulate(const Features& raw, std::int64_t cut) {{
 }}"""
 
 
-def cpp_ending(content: Handover, ports_of_raw: str) -> EndingText:
+def cpp_ending(content: EmulatorFolder, ports_of_raw: str) -> EndingText:
     """Of ``<name>.hpp``; ``ports_of_raw`` is what ``to_ports`` takes there."""
     step = content.score
     if step is None:
@@ -242,7 +242,7 @@ def emulate(raw, cut):
     return emulate_ports(to_ports({ports_of_raw}), cut)'''
 
 
-def python_ending(content: Handover, ports_of_raw: str) -> EndingText:
+def python_ending(content: EmulatorFolder, ports_of_raw: str) -> EndingText:
     """Of ``<name>.py``; ``ports_of_raw`` is what ``to_ports`` takes there."""
     step, n_outputs = content.score, len(content.output_fraction)
     numbers = _PY_NUMBERS.format(ports_of_raw=ports_of_raw, n_outputs=n_outputs)

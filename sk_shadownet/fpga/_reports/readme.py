@@ -7,7 +7,7 @@ import numpy as np
 from sk_shadownet.fpga._backends.base import Device, HLSDevice, RTLDevice
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._emulator.folder import handover_lines
+from sk_shadownet.fpga._emulator.folder import emulator_lines
 from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._frozen_plan import Drift, drift_lines
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -44,7 +44,7 @@ def write_readme(
             else _score(plan, model, config, device, score)
         ),
         *_formats(plan),
-        *handover_lines(plan, model, config, device, score),
+        *emulator_lines(plan, model, config, device, score),
         *_next_steps(config, device),
     ]
     return "\n".join(parts).rstrip() + "\n"

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._budget import correlations as _overlap
-from sk_shadownet._budget.redundancy import novelty, overlap
+from sk_shadownet._budget.redundancy import correlations, unexplained_variance
 from sk_shadownet._budget.schedule import NEW_ENOUGH
 from sk_shadownet._gating.importance import LogFisher
-from sk_shadownet._gating.layer import LayerShadow
-from sk_shadownet._gating.schedule import INPUT_CLOSING
+from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._gating.schedule import INPUT_SCHEDULE
 from sk_shadownet._training.dataset import Rows
 
 seeds = st.integers(0, 2**31)
@@ -29,9 +29,9 @@ def table(seed, n_rows=200):
 @settings(max_examples=50, deadline=None)
 def test_novelty_is_what_a_regression_on_the_inputs_before_leaves(seed):
     x = table(seed)
-    got = novelty(overlap(x))
+    got = unexplained_variance(correlations(x))
     # What keeps the factorisation from dividing by nothing is felt where inputs are nearly sums of others.
-    tolerance = 1e-8 / np.linalg.eigvalsh(overlap(x))[0] + 1e-9
+    tolerance = 1e-8 / np.linalg.eigvalsh(correlations(x))[0] + 1e-9
     for n, column in enumerate(x.T):
         before = np.column_stack([np.ones(len(x)), x[:, :n]])
         rest = column - before @ np.linalg.lstsq(before, column, rcond=None)[0]
@@ -42,10 +42,10 @@ def test_novelty_is_what_a_regression_on_the_inputs_before_leaves(seed):
 @settings(max_examples=30, deadline=None)
 def test_noise_makes_every_input_new(seed, noise):
     x = table(seed)
-    exact, noisy = overlap(x), overlap(x, noise=noise)
+    exact, noisy = correlations(x), correlations(x, noise=noise)
     np.testing.assert_allclose(np.diag(noisy), 1.0)
     np.testing.assert_allclose(noisy - np.eye(len(noisy)), (exact - np.eye(len(exact))) / (1 + noise**2))
-    assert (novelty(noisy) >= novelty(exact) - 1e-8).all()
+    assert (unexplained_variance(noisy) >= unexplained_variance(exact) - 1e-8).all()
 
 
 @given(seeds, st.floats(0, 3))
@@ -55,7 +55,7 @@ def test_the_unit_of_an_input_does_not_matter(seed, noise):
     rng = np.random.default_rng(seed)
     other = x * 10 ** rng.uniform(-4, 4, x.shape[1]) * rng.choice([-1, 1], x.shape[1]) + rng.normal()
     np.testing.assert_allclose(
-        np.abs(overlap(other, noise=noise)), np.abs(overlap(x, noise=noise)), atol=1e-9
+        np.abs(correlations(other, noise=noise)), np.abs(correlations(x, noise=noise)), atol=1e-9
     )
 
 
@@ -64,32 +64,36 @@ def test_the_unit_of_an_input_does_not_matter(seed, noise):
 def test_weights_count_as_rows_do(seed):
     x = table(seed, n_rows=30)
     weight = np.random.default_rng(seed).integers(1, 5, size=len(x))
-    np.testing.assert_allclose(overlap(x, -weight), overlap(np.repeat(x, weight, axis=0)), atol=1e-12)
+    np.testing.assert_allclose(
+        correlations(x, -weight), correlations(np.repeat(x, weight, axis=0)), atol=1e-12
+    )
 
 
 def test_rows_of_no_weight_count_alike_and_a_single_one_tells_nothing():
     x = table(0, n_rows=30)
-    np.testing.assert_array_equal(overlap(x, np.zeros(30)), overlap(x))
-    np.testing.assert_array_equal(overlap(x, np.arange(30) == 3), np.eye(x.shape[1]))
+    np.testing.assert_array_equal(correlations(x, np.zeros(30)), correlations(x))
+    np.testing.assert_array_equal(correlations(x, np.arange(30) == 3), np.eye(x.shape[1]))
 
 
 def test_a_copy_is_not_new_and_a_constant_overlaps_with_nothing():
     x = np.random.default_rng(0).normal(size=(50, 2))
     x = np.column_stack([x[:, 0], -3 * x[:, 0] + 1, np.full(50, 2.0), x[:, 1]])
     for noise in (0.0, 0.5):
-        constant = overlap(x, noise=noise)[2]
+        constant = correlations(x, noise=noise)[2]
         np.testing.assert_array_equal(constant, [0, 0, 1, 0])
-    np.testing.assert_allclose(novelty(overlap(x))[:3], [1, 0, 1], atol=1e-7)
-    assert novelty(overlap(x))[3] > 0.5
+    np.testing.assert_allclose(unexplained_variance(correlations(x))[:3], [1, 0, 1], atol=1e-7)
+    assert unexplained_variance(correlations(x))[3] > 0.5
 
 
 # ------------------------------------------------------------------ in a layer
 
 
-def known(worth):
+def known(importance):
     """A rule that has seen units of this worth, shape (n_members, n_units)."""
-    rule = LogFisher(*worth.shape, beta=0.0)
-    rule.update(torch.as_tensor(worth, dtype=torch.float32).sqrt()[:, None], np.ones(worth.shape), 1.0)
+    rule = LogFisher(*importance.shape, beta=0.0)
+    rule.update(
+        torch.as_tensor(importance, dtype=torch.float32).sqrt()[:, None], np.ones(importance.shape), 1.0
+    )
     return rule
 
 
@@ -98,21 +102,25 @@ def known(worth):
 def test_a_layer_asks_its_units_in_the_order_of_their_worth(seed, n_members):
     x = table(seed)
     rng = np.random.default_rng(seed)
-    worth = rng.random((n_members, x.shape[1]))
-    layer = LayerShadow(x.shape[1], 1, INPUT_CLOSING, known(worth), pooled=True, overlap=overlap(x))
+    importance = rng.random((n_members, x.shape[1]))
+    layer = LayerGates(
+        x.shape[1], 1, INPUT_SCHEDULE, known(importance), pooled=True, correlations=correlations(x)
+    )
     layer.start(n_members)
-    layer.compare()
-    order = np.argsort(-worth.mean(axis=0))
-    np.testing.assert_allclose(layer.novelty[order], novelty(overlap(x[:, order])), atol=1e-6)
+    layer.update_redundancy()
+    order = np.argsort(-importance.mean(axis=0))
+    np.testing.assert_allclose(
+        layer.unexplained_variance[order], unexplained_variance(correlations(x[:, order])), atol=1e-6
+    )
     layer.freeze()
-    assert layer.overlap is None
+    assert layer.correlations is None
 
 
 def test_a_layer_without_correlations_compares_nothing():
-    layer = LayerShadow(3, 1, INPUT_CLOSING, known(np.ones((1, 3))), pooled=True)
+    layer = LayerGates(3, 1, INPUT_SCHEDULE, known(np.ones((1, 3))), pooled=True)
     layer.start(1)
-    layer.compare()
-    assert layer.novelty is None
+    layer.update_redundancy()
+    assert layer.unexplained_variance is None
 
 
 # ------------------------------------------------------------------ in a fit
@@ -154,19 +162,21 @@ def test_a_budget_pays_for_fewer_copies(monkeypatch):
 def test_correlations_are_taken_where_they_can_tell(n_rows, noise, knows):
     x = 100 * torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(0)) + 7
     rows = Rows(x, torch.zeros(n_rows))
-    got = _overlap.input_overlap(rows, noise)
+    got = _overlap.input_correlations(rows, noise)
     assert (got is not None) == knows
     if got is not None:
-        np.testing.assert_allclose(got, overlap(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
+        np.testing.assert_allclose(got, correlations(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
 
 
 def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
     x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 40, axis=1)
-    got = novelty(overlap(x, noise=1.0))
+    got = unexplained_variance(correlations(x, noise=1.0))
     assert (got >= NEW_ENOUGH - 1e-6).all()
     assert got[-1] < NEW_ENOUGH + 0.02
 
 
 def test_the_fitted_net_keeps_no_correlations():
     network = fitted(*copies(1, n_rows=300), max_epochs=2)
-    assert all(layer.overlap is None for layer in dict(network.net_.callbacks_)["shadow_shrinking"].layers)
+    assert all(
+        layer.correlations is None for layer in dict(network.net_.callbacks_)["shadow_shrinking"].layers
+    )

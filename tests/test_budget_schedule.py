@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet._budget.knapsack import Budget, Limit
-from sk_shadownet._budget.schedule import Allotment
-from sk_shadownet._gating.layer import LayerShadow
-from sk_shadownet._gating.schedule import Closing
+from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet.architecture import count_multiplications, count_parameters
 
-CLOSING = Closing(start=0.1, end=0.5)
+CLOSING = PruningSchedule(start=0.1, end=0.5)
 N_OUTPUTS = 3
 progress = st.floats(0, 1)
 
@@ -22,29 +22,29 @@ progress = st.floats(0, 1)
 class Known:
     """A rule whose mind is made up."""
 
-    def __init__(self, worth):
-        self._worth = np.atleast_2d(np.asarray(worth, dtype=float))
+    def __init__(self, importance):
+        self._worth = np.atleast_2d(np.asarray(importance, dtype=float))
 
     def update(self, saliency, gates, temperature):
         pass
 
-    def worth(self):
+    def importance(self):
         return self._worth
 
     def scores(self):
         return np.log(self._worth + 1e-30)
 
 
-def layer(worth, pooled=False):
-    known = Known(worth)
-    n_members, n_units = known.worth().shape
-    shadow = LayerShadow(n_units, 1, CLOSING, known, pooled)
+def layer(importance, pooled=False):
+    known = Known(importance)
+    n_members, n_units = known.importance().shape
+    shadow = LayerGates(n_units, 1, CLOSING, known, pooled)
     shadow.start(n_members)
     return shadow
 
 
-def allotment(limit, exact, final_load=1.0, cost=count_multiplications):
-    return Allotment(Budget((Limit("cost", limit, cost),)), exact, N_OUTPUTS, final_load, CLOSING)
+def budget_schedule(limit, exact, final_load=1.0, cost=count_multiplications):
+    return BudgetSchedule(Budget((Limit("cost", limit, cost),)), exact, N_OUTPUTS, final_load, CLOSING)
 
 
 @st.composite
@@ -62,7 +62,7 @@ def situations(draw):
     least = cost((*(n or 1 for n in exact), N_OUTPUTS))
     most = cost((*widths, N_OUTPUTS))
     limit = least + draw(st.floats(0, 1.1)) * (most - least)
-    rule = replace(allotment(limit, exact, cost=cost), has_stand_ins=draw(st.booleans()))
+    rule = replace(budget_schedule(limit, exact, cost=cost), has_stand_ins=draw(st.booleans()))
     return layers, rule
 
 
@@ -102,7 +102,7 @@ def test_the_final_widths_keep_the_budget_and_the_exact_counts(situation):
 def test_a_share_of_the_budget_buys_what_that_budget_would(situation, share):
     layers, rule = situation
     (limit,) = rule.budget.limits
-    smaller = allotment(share * limit.limit, rule.exact, cost=limit.cost)
+    smaller = budget_schedule(share * limit.limit, rule.exact, cost=limit.cost)
     if smaller.load(tuple(n or 1 for n in rule.exact)) <= 1 - 1e-9:
         widths = rule.final_widths(layers, share)
         assert smaller.load(widths) <= 1 + 1e-9
@@ -121,10 +121,10 @@ def test_inputs_are_let_go_no_faster_than_by_the_law_of_exact_counts(situation, 
 
 def test_what_is_remembered_of_loads_is_not_stored():
     layers = [layer(np.ones(16)), layer(np.ones(4))]
-    rule = allotment(100, (None, None))
+    rule = budget_schedule(100, (None, None))
     widths = rule.final_widths(layers, 1.0)
     copy = pickle.loads(pickle.dumps(rule))
-    assert len(pickle.dumps(rule)) == len(pickle.dumps(allotment(100, (None, None))))
+    assert len(pickle.dumps(rule)) == len(pickle.dumps(budget_schedule(100, (None, None))))
     assert copy == rule
     assert copy.final_widths(layers, 1.0) == widths
 
@@ -145,20 +145,20 @@ def test_half_way_by_hand():
     # f = 1/2 leaves 1/8 of the way in the root: of 16 times the budget (root 4) to once, (1 + 3 / 8)^2.
     layers = [layer(np.ones(16)), layer(np.ones(4))]
     full = count_multiplications((16, 4, N_OUTPUTS))
-    rule = allotment(full / 16, (None, None))
+    rule = budget_schedule(full / 16, (None, None))
     assert rule.load_at(0.3, layers) == pytest.approx((1 + 3 / 8) ** 2)
 
 
 def test_a_network_within_its_budget_stays_open():
     layers = [layer(np.ones(4)), layer(np.ones(4))]
-    rule = allotment(1000, (None, None))
+    rule = budget_schedule(1000, (None, None))
     assert rule.load_at(0.9, layers) == rule.load((4, 4))
     assert rule.open_widths(0.9, layers) == (4, 4)
 
 
 def test_the_layer_that_is_worth_more_gets_the_units():
     few, many = [8, 6, 1e-3, 1e-3, 1e-3, 1e-3], [5, 5, 5, 5, 5, 5]
-    rule = replace(allotment(30, (None, None)), may_lose_layers=True)
+    rule = replace(budget_schedule(30, (None, None)), may_lose_layers=True)
     assert rule.final_widths([layer(few), layer(many)], 1.0) == (2, 6)  # 2*6 + 6*3
     # Turned round, inputs of equal worth: 6*2 + 2*3 = 18 leaves room for 12, and a third unit costs 9.
     assert rule.final_widths([layer(many), layer(few)], 1.0) == (6, 3)
@@ -168,27 +168,27 @@ def test_members_that_keep_other_units_stand_for_one_another():
     # Each member has one unit of worth 8, though not the same.
     members = [[8, 1, 1], [1, 8, 1]]
     inputs = [[2, 2, 2], [2, 2, 2]]
-    rule = allotment(6, (None, None))
+    rule = budget_schedule(6, (None, None))
     assert rule.final_widths([layer(inputs, pooled=True), layer(members)], 1.0) == (3, 1)
 
 
 def test_inputs_beyond_five_count_for_what_is_new_in_them():
     inputs, hidden = layer(np.arange(12, 0, -1), pooled=True), layer(np.full(12, 3.5))
-    rule = replace(allotment(N_OUTPUTS + 12, (None, None), cost=sum), has_stand_ins=False)
+    rule = replace(budget_schedule(N_OUTPUTS + 12, (None, None), cost=sum), has_stand_ins=False)
     assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
-    inputs.novelty = np.full(12, 0.5)
+    inputs.unexplained_variance = np.full(12, 0.5)
     assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
     # The sixth is worth 7, of which a little less than half is new.
-    inputs.novelty[5] = 0.499
+    inputs.unexplained_variance[5] = 0.499
     assert rule.final_widths([inputs, hidden], 1.0) == (8, 4)
-    inputs.novelty[:] = 0.01
+    inputs.unexplained_variance[:] = 0.01
     assert rule.final_widths([inputs, hidden], 1.0) == (5, 7)
 
 
 def test_hidden_units_beyond_five_of_a_layer_count_for_half():
     # What all widths add up to is limited, and a hidden unit seems to be worth more than an input.
     layers = [layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]
-    rule = replace(allotment(N_OUTPUTS + 10, (None, None), cost=sum), may_lose_layers=True)
+    rule = replace(budget_schedule(N_OUTPUTS + 10, (None, None), cost=sum), may_lose_layers=True)
     assert rule.final_widths(layers, 1.0) == (5, 5)
     assert replace(rule, has_stand_ins=False).final_widths(layers, 1.0) == (2, 8)
     # Worth more than twice an input they are taken all the same.
@@ -198,7 +198,7 @@ def test_hidden_units_beyond_five_of_a_layer_count_for_half():
 
 def test_of_hidden_units_beyond_five_the_deeper_count_for_less():
     layers = [layer(np.ones(1)), layer(np.full(8, 1.0)), layer(np.full(8, 1.5))]
-    rule = allotment(N_OUTPUTS + 1 + 14, (1, None, None), cost=sum)
+    rule = budget_schedule(N_OUTPUTS + 1 + 14, (1, None, None), cost=sum)
     assert rule.final_widths(layers, 1.0) == (1, 8, 6)
     assert replace(rule, has_stand_ins=False).final_widths(layers, 1.0) == (1, 6, 8)
     # Worth more than what makes up for that they are taken all the same.
@@ -208,11 +208,11 @@ def test_of_hidden_units_beyond_five_the_deeper_count_for_less():
 
 def test_where_every_layer_stays_the_first_five_of_each_count_alike():
     layers = [layer(np.full(8, 1.0)), layer(np.full(8, 3.0))]
-    stays = allotment(N_OUTPUTS + 10, (None, None), cost=sum)
+    stays = budget_schedule(N_OUTPUTS + 10, (None, None), cost=sum)
     assert stays.final_widths(layers, 1.0) == (5, 5)
     assert replace(stays, may_lose_layers=True).final_widths(layers, 1.0) == (2, 8)
     # The others count as they did.
-    assert replace(stays, budget=allotment(N_OUTPUTS + 13, (), cost=sum).budget).final_widths(
+    assert replace(stays, budget=budget_schedule(N_OUTPUTS + 13, (), cost=sum).budget).final_widths(
         layers, 1.0
     ) == (5, 8)
     # What is worth nothing stays worth nothing, and a width that is given is no layer to learn from.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sk_shadownet._gating.gates import hard_mask
 from sk_shadownet._mlp.cut import cut
-from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
+from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 
 
 def random_masks(rng, network):
@@ -45,7 +45,7 @@ def test_cut_network_equals_gated_network(seed, hidden, n_inputs, n_outputs, n_m
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     widths = (n_inputs, *hidden, n_outputs)
-    network = ShadowedMLP(widths, n_members, activation, torch.randn(n_inputs), torch.rand(n_inputs) + 0.5)
+    network = GatedMLP(widths, n_members, activation, torch.randn(n_inputs), torch.rand(n_inputs) + 0.5)
     masks = random_masks(rng, network)
     x = torch.randn(20, n_inputs)
     with torch.no_grad():
@@ -75,7 +75,7 @@ def in_double(network):
 @pytest.mark.parametrize("n_members", [1, 3])
 def test_adam_moments_are_cut_with_the_weights(n_members):
     torch.manual_seed(0)
-    network = ShadowedMLP((4, 6, 2), n_members)
+    network = GatedMLP((4, 6, 2), n_members)
     optimizer = torch.optim.AdamW(network.parameters(), lr=0.1)
     network(torch.randn(8, 4)).square().sum().backward()
     optimizer.step()
@@ -91,14 +91,14 @@ def test_adam_moments_are_cut_with_the_weights(n_members):
 
 
 def test_members_that_keep_different_inputs_are_refused():
-    network = ShadowedMLP((3, 2, 2), 2)
+    network = GatedMLP((3, 2, 2), 2)
     masks = [torch.tensor([[True, False, False], [False, True, False]]), None]
     with pytest.raises(ValueError, match="same inputs"):
         cut(network, masks)
 
 
 def test_members_that_keep_different_widths_are_refused():
-    network = ShadowedMLP((3, 2, 2), 2)
+    network = GatedMLP((3, 2, 2), 2)
     with pytest.raises(ValueError, match=r"as many units, got \[1, 2\]"):
         cut(network, [None, torch.tensor([[True, False], [True, True]])])
 
@@ -107,7 +107,7 @@ def test_members_that_keep_different_widths_are_refused():
 @settings(deadline=None, max_examples=50)
 def test_saliency_is_the_gate_times_the_gradient_of_the_gate(seed, n_members):
     torch.manual_seed(seed)
-    network = ShadowedMLP((5, 7, 3), n_members)
+    network = GatedMLP((5, 7, 3), n_members)
     lead = () if n_members == 1 else (n_members,)
     gates = [torch.rand(*lead, n, 1).requires_grad_() for n in (5, 7)]
     network.gates = list(gates)

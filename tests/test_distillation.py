@@ -1,4 +1,4 @@
-"""Networks of a fleet teach each other."""
+"""Networks of a population teach each other."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 import sk_shadownet._training.losses as losses
 import sk_shadownet._training.net as nets
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._pruning.distillation import equal_say, say_of
+from sk_shadownet._pruning.distillation import equal_weights, teacher_weights_of
 from sk_shadownet._training.losses import LOSSES, CrossEntropy
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -24,8 +24,8 @@ def draw(shape, seed, dtype=torch.float64):
     outputs = torch.randn(shape, generator=generator, dtype=dtype) * 3
     labels = torch.randint(c, (n,), generator=generator)
     weight = torch.rand(n, generator=generator, dtype=dtype)
-    say = torch.rand(m, generator=generator, dtype=dtype)
-    return outputs.requires_grad_(), labels, weight, say / say.sum()
+    teacher_weights = torch.rand(m, generator=generator, dtype=dtype)
+    return outputs.requires_grad_(), labels, weight, teacher_weights / teacher_weights.sum()
 
 
 @settings(deadline=None)
@@ -42,69 +42,71 @@ def test_cross_entropy_of_rows_is_torchs_of_each_member(shape, seed, soft):
 @settings(deadline=None)
 @given(SHAPES, SEEDS, st.booleans())
 def test_half_of_what_a_classifier_learns_is_what_all_say_together(shape, seed, weighted):
-    outputs, y, weight, say = draw(shape, seed)
+    outputs, y, weight, teacher_weights = draw(shape, seed)
     weight = weight if weighted else None
     loss = CrossEntropy()
-    said = torch.einsum("m,mnc->nc", say, outputs.detach().softmax(-1))
-    share = losses.TAUGHT_SHARE
+    said = torch.einsum("m,mnc->nc", teacher_weights, outputs.detach().softmax(-1))
+    share = losses.DISTILLATION_SHARE
     expected = (1 - share) * loss(outputs, y, weight) + share * loss(outputs, said, weight)
-    taught = loss.taught(outputs, y, weight, say)
-    torch.testing.assert_close(taught, expected)
-    mine, theirs = (torch.autograd.grad(value, outputs)[0] for value in (taught, expected))
+    distilled = loss.distilled(outputs, y, weight, teacher_weights)
+    torch.testing.assert_close(distilled, expected)
+    mine, theirs = (torch.autograd.grad(value, outputs)[0] for value in (distilled, expected))
     torch.testing.assert_close(mine, theirs)
 
 
 @settings(deadline=None)
 @given(SHAPES, SEEDS)
 def test_a_regressor_is_pulled_towards_what_all_say_together(shape, seed):
-    outputs, _, _, say = draw(shape, seed)
+    outputs, _, _, teacher_weights = draw(shape, seed)
     generator = torch.Generator().manual_seed(seed)
     mean, scale, y = (torch.rand(n, generator=generator, dtype=torch.float64) + 0.5 for n in (shape[2],) * 3)
     y = y.expand(shape[1:])
     loss = LOSSES["squared_error"](mean, scale)
-    said = torch.einsum("m,mno->no", say, outputs.detach() * scale + mean)
-    share = losses.TAUGHT_SHARE
-    taught = loss.taught(outputs, y, None, say)
+    said = torch.einsum("m,mno->no", teacher_weights, outputs.detach() * scale + mean)
+    share = losses.DISTILLATION_SHARE
+    distilled = loss.distilled(outputs, y, None, teacher_weights)
     expected = (1 - share) * loss(outputs, y) + share * loss(outputs, said)
-    mine, theirs = (torch.autograd.grad(value, outputs)[0] for value in (taught, expected))
+    mine, theirs = (torch.autograd.grad(value, outputs)[0] for value in (distilled, expected))
     torch.testing.assert_close(mine, theirs)
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=12), st.floats(1e-3, 1e3))
 def test_less_loss_has_more_say_whatever_the_unit(values, unit):
-    say = say_of(values)
-    assert float(say.sum()) == pytest.approx(1.0)
-    assert (np.diff(say.numpy()[np.argsort(values)]) <= 0).all()
-    torch.testing.assert_close(say_of([unit * value for value in values]), say, rtol=1e-4, atol=1e-6)
+    teacher_weights = teacher_weights_of(values)
+    assert float(teacher_weights.sum()) == pytest.approx(1.0)
+    assert (np.diff(teacher_weights.numpy()[np.argsort(values)]) <= 0).all()
+    torch.testing.assert_close(
+        teacher_weights_of([unit * value for value in values]), teacher_weights, rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("values", [[0.0, 0.0], [-1.0, -1.0]])
 def test_networks_of_the_same_loss_have_the_same_say(values):
-    assert say_of(values).tolist() == [0.5, 0.5]
+    assert teacher_weights_of(values).tolist() == [0.5, 0.5]
 
 
 def test_a_network_without_loss_has_all_the_say():
-    assert say_of([0.0, 0.1]).tolist() == [1.0, 0.0]
+    assert teacher_weights_of([0.0, 0.1]).tolist() == [1.0, 0.0]
 
 
 def test_nobody_teaches_a_network_alone():
-    assert equal_say(1, torch.device("cpu")) is None
-    assert equal_say(4, torch.device("cpu")).tolist() == [0.25] * 4
+    assert equal_weights(1, torch.device("cpu")) is None
+    assert equal_weights(4, torch.device("cpu")).tolist() == [0.25] * 4
 
 
 @pytest.fixture
 def says(monkeypatch):
     """Shares of the say at every gradient step of a fit, one entry for each different one."""
     seen = []
-    step = nets.ShadowNet.train_step
+    step = nets.CommitteeNet.train_step
 
     def remember(net, batch, **kwargs):
-        if not seen or net.say is not seen[-1]:
-            seen.append(net.say)
+        if not seen or net.teacher_weights is not seen[-1]:
+            seen.append(net.teacher_weights)
         return step(net, batch, **kwargs)
 
-    monkeypatch.setattr(nets.ShadowNet, "train_step", remember)
+    monkeypatch.setattr(nets.CommitteeNet, "train_step", remember)
     return seen
 
 
@@ -117,8 +119,8 @@ def test_a_frontier_is_taught_by_those_that_do_well_on_rows_nobody_has_learnt(sa
     assert says[0] is None
     assert len(set(says[1].tolist())) == 1
     losses_then = clf.net_.history[-2, "member_valid_loss"]
-    torch.testing.assert_close(says[-1], say_of(losses_then))
-    assert clf.net_.say is None
+    torch.testing.assert_close(says[-1], teacher_weights_of(losses_then))
+    assert clf.net_.teacher_weights is None
 
 
 def test_without_validation_rows_all_have_the_same_say(says):

@@ -134,7 +134,7 @@ def test_worth_is_the_average_of_squares_whatever_ranks(rule, seed):
     feed(own, batches)
     weights = torch.tensor([0.125, 0.25, 0.5])
     expected = sum(w * batch.square().mean(dim=1) for w, batch in zip(weights, batches, strict=True))
-    np.testing.assert_allclose(own.worth(), expected.numpy(), rtol=1e-5)
+    np.testing.assert_allclose(own.importance(), expected.numpy(), rtol=1e-5)
 
 
 def test_fisher_prefers_rare_large_gradients_where_taylor_prefers_frequent_small_ones():

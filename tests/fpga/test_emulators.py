@@ -17,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._codegen.design_record import netlist_hash
-from sk_shadownet.fpga._emulator.content import Handover, integer_network
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, integer_network
 from sk_shadownet.fpga._emulator.cpp import cpp_emulator
 from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
 from sk_shadownet.fpga._quantization.plan import make_layer
@@ -61,7 +61,7 @@ def content_of(plan, name="net", ending="logits"):
     network = integer_network(plan)
     names = tuple(f"x{j}" for j in range(plan.widths[0]))
     fraction = (0,) if ending == "class" else tuple(network.output_fraction.tolist())
-    return Handover(name, "a plan", network, ending, fraction, names, tuple(range(len(names))))
+    return EmulatorFolder(name, "a plan", network, ending, fraction, names, tuple(range(len(names))))
 
 
 def loaded(text, folder):

@@ -10,8 +10,8 @@ from sklearn.datasets import make_classification
 from sk_shadownet import Architecture, ShadowMLPClassifier
 from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._html import panel
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.layer_removal import bend_worth, without_layer
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.layer_removal import nonlinearity_importance, without_layer
 from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet.display import ArchitectureDisplay
 
@@ -21,7 +21,7 @@ widths = st.lists(st.integers(1, 6), min_size=3, max_size=5).map(tuple)
 def network(sizes, seed, activation="relu"):
     torch.manual_seed(seed)
     shift, scale = torch.randn(sizes[0]), torch.rand(sizes[0]) + 0.5
-    return ShadowedMLP(sizes, 1, activation, shift, scale)
+    return GatedMLP(sizes, 1, activation, shift, scale)
 
 
 def rows(n_columns, seed, n=64):
@@ -58,8 +58,8 @@ def test_units_that_are_always_on_are_straight(sizes, seed):
 def test_only_layers_that_bend_are_worth_something(sizes, seed):
     x = rows(sizes[0], seed)
     y = torch.arange(len(x)) % sizes[-1]
-    straight = bend_worth(network(sizes, seed, "identity"), x, y, None, CrossEntropy())
-    bent = bend_worth(network(sizes, seed), x, y, None, CrossEntropy())
+    straight = nonlinearity_importance(network(sizes, seed, "identity"), x, y, None, CrossEntropy())
+    bent = nonlinearity_importance(network(sizes, seed), x, y, None, CrossEntropy())
     assert straight.shape == bent.shape == (len(sizes) - 2,)
     assert (straight < 1e-8).all()
     assert (bent >= 0).all()
@@ -70,7 +70,7 @@ def test_only_layers_that_bend_are_worth_something(sizes, seed):
 def test_looking_at_bends_leaves_the_network_as_it_was(sizes, seed):
     net, x = network(sizes, seed), rows(sizes[0], seed)
     before = [p.detach().clone() for p in net.parameters()]
-    bend_worth(net, x, torch.zeros(len(x), dtype=torch.int64), None, CrossEntropy())
+    nonlinearity_importance(net, x, torch.zeros(len(x), dtype=torch.int64), None, CrossEntropy())
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
     assert all(p.grad is None for p in net.parameters())
 
@@ -79,15 +79,15 @@ def test_looking_at_bends_leaves_the_network_as_it_was(sizes, seed):
 
 
 def test_the_bend_of_one_unit_by_hand():
-    net = ShadowedMLP((1, 1, 1), 1, "relu")
+    net = GatedMLP((1, 1, 1), 1, "relu")
     with torch.no_grad():
         net.weights[0].fill_(1.0)
         net.weights[1].fill_(3.0)
     x = torch.tensor([[-1.0], [0.0], [1.0]])
     # a = (0, 0, 1); slope 1/2, offset 1/3; rests (1/6, -1/3, 1/6); dL/da = 3 for the loss mean(output).
-    worth = bend_worth(net, x, x, None, lambda outputs, y, w: outputs.mean())
+    importance = nonlinearity_importance(net, x, x, None, lambda outputs, y, w: outputs.mean())
     expected = np.mean((3 * np.array([1 / 6, -1 / 3, 1 / 6])) ** 2)
-    np.testing.assert_allclose(worth, [expected], rtol=1e-5)
+    np.testing.assert_allclose(importance, [expected], rtol=1e-5)
 
 
 def test_a_layer_without_units_is_none():

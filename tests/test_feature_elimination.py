@@ -10,9 +10,9 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.feature_elimination as thinning
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._estimator.frontier import choose
-from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._pruning.feature_elimination import thin
+from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._pruning.feature_elimination import eliminate_features
 from sk_shadownet._pruning.results import Comparison
 from sk_shadownet._pruning.run import Run
 from sk_shadownet._training.dataset import Rows
@@ -32,7 +32,7 @@ EPOCHS = 70
 
 def run(widths, epochs=20):
     rule = resolve_rule("fisher")
-    return Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_CLOSING, HIDDEN_CLOSING, max_epochs=epochs)
+    return Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_SCHEDULE, HIDDEN_SCHEDULE, max_epochs=epochs)
 
 
 def rows(n_rows, n_inputs, n_outputs, seed):
@@ -43,7 +43,7 @@ def rows(n_rows, n_inputs, n_outputs, seed):
 
 def network(widths, columns, seed):
     torch.manual_seed(seed)
-    net = ShadowedMLP(widths)
+    net = GatedMLP(widths)
     net.columns = torch.as_tensor(columns)
     return net
 
@@ -65,7 +65,9 @@ def test_thinner_networks_differ_in_their_inputs_only(n_inputs, hidden, seed, wi
     state = {name: value.clone() for name, value in before.state_dict().items()}
     masks = (np.isin(np.arange(n_table), columns), *(np.ones(width, dtype=bool) for width in hidden))
     table, valid = rows(80, n_table, 3, seed), rows(40, n_table, 3, seed + 1)
-    found = thin(run(before.widths, 10), masks, before, [before], table, valid if with_valid else None)
+    found = eliminate_features(
+        run(before.widths, 10), masks, before, [before], table, valid if with_valid else None
+    )
     kept = [set(np.flatnonzero(point.masks[0])) for point in found.points]
     assert [len(inputs) for inputs in kept] == thinning._counts(n_inputs)
     # The ones with more inputs have all that those with fewer have.
@@ -87,7 +89,7 @@ def test_inputs_that_the_network_does_not_use_go_first():
     with torch.no_grad():
         net.weights[0][[1, 4]] = 0.0
     masks = (np.ones(6, dtype=bool), np.ones(4, dtype=bool))
-    found = thin(run((6, 4, 3), 10), masks, net, [], rows(200, 6, 3, 0), None)
+    found = eliminate_features(run((6, 4, 3), 10), masks, net, [], rows(200, 6, 3, 0), None)
     four = next(point for point in found.points if point.widths[0] <= 4)
     assert not four.masks[0][[1, 4]].any()
 
@@ -99,7 +101,7 @@ def test_of_copies_one_stays():
     table = Rows(signals.repeat_interleave(3, dim=1), signals.argmax(dim=1))
     with torch.no_grad():
         net.weights[0].copy_(2.0 * torch.eye(3).repeat_interleave(3, dim=0))
-    found = thin(run((9, 3), 10), (np.ones(9, dtype=bool),), net, [], table, None)
+    found = eliminate_features(run((9, 3), 10), (np.ones(9, dtype=bool),), net, [], table, None)
     three = next(point for point in found.points if point.widths[0] == 3)
     assert set(np.flatnonzero(three.masks[0]) // 3) == {0, 1, 2}
 
@@ -163,7 +165,7 @@ def test_the_other_networks_stay_as_the_run_gave_them(fitted):
     ],
 )
 def test_nothing_is_thinned_out_where_inputs_or_all_widths_are_fixed(sizes, monkeypatch):
-    monkeypatch.setattr(thinning, "Fleet", None)
+    monkeypatch.setattr(thinning, "Population", None)
     clf = auto(max_epochs=10, **sizes).fit(X, Y)
     assert "fewest inputs" not in getattr(getattr(clf, "frontier_", None), "reason", "")
 
@@ -189,7 +191,7 @@ class Stop(Callback):
 
 
 def test_ctrl_c_while_thinning_leaves_the_network_that_was_chosen(monkeypatch, fitted):
-    monkeypatch.setattr(thinning, "Teaching", Stop)
+    monkeypatch.setattr(thinning, "Distillation", Stop)
     with pytest.warns(TrainingInterruptedWarning, match="it keeps all"):
         clf = auto(tolerance=0.06).fit(X, Y)
     assert clf.n_iter_ == EPOCHS

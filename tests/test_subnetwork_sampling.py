@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-import sk_shadownet._pruning.subnetwork_sampling as branching
+import sk_shadownet._pruning.subnetwork_sampling as subnetwork_sampling
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._mlp.gated import ShadowedMLP
+from sk_shadownet._mlp.gated import GatedMLP
 
 X = torch.randn(300, 6, generator=torch.Generator().manual_seed(0)).numpy()
 y = [0, 1, 2] * 100
@@ -13,15 +13,15 @@ y = [0, 1, 2] * 100
 
 @pytest.fixture
 def shares(monkeypatch):
-    """Shares of new weights that branches of a fit get."""
+    """Shares of new weights that subnetworks of a fit get."""
     seen = []
-    refresh = branching._refresh
+    refresh = subnetwork_sampling._refresh
 
     def remember(network, share):
         seen.append(share)
         refresh(network, share)
 
-    monkeypatch.setattr(branching, "_refresh", remember)
+    monkeypatch.setattr(subnetwork_sampling, "_refresh", remember)
     return seen
 
 
@@ -32,12 +32,12 @@ def weights(network):
 @pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 1.0])
 def test_new_weights_are_mixed_in_by_their_share(share):
     torch.manual_seed(0)
-    network = ShadowedMLP((5, 4, 3), 1, "relu")
+    network = GatedMLP((5, 4, 3), 1, "relu")
     old = weights(network)
     state = torch.random.get_rng_state()
-    drawn = weights(ShadowedMLP((5, 4, 3), 1, "relu"))
+    drawn = weights(GatedMLP((5, 4, 3), 1, "relu"))
     torch.random.set_rng_state(state)
-    branching._refresh(network, share)
+    subnetwork_sampling._refresh(network, share)
     torch.testing.assert_close(weights(network), (1 - share) * old + share * drawn)
 
 

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
-import sk_shadownet._pruning.subnetwork_sampling as branching
+import sk_shadownet._pruning.subnetwork_sampling as subnetwork_sampling
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._gating.schedule import HIDDEN_CLOSING, INPUT_CLOSING
-from sk_shadownet._mlp.gated import ShadowedMLP
-from sk_shadownet._mlp.population import Fleet
-from sk_shadownet._pruning.iterative_pruning import STAGES, Narrowing, own_worth
+from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
+from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.population import Population
+from sk_shadownet._pruning.iterative_pruning import PRUNING_STAGES, IterativePruning, unit_importance
 from sk_shadownet._pruning.run import Run, build_net
-from sk_shadownet._pruning.subnetwork import Branch
+from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet._validation import resolve_rule
@@ -28,18 +28,18 @@ def rows(n_rows, n_inputs, n_outputs, seed):
     return Rows(features, torch.randint(n_outputs, (n_rows,), generator=generator))
 
 
-def branch(widths, n_table, end, seed):
+def subnetwork(widths, n_table, end, seed):
     """A network of random weights that reads some columns of a table, some of whose layers have gone."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    network = ShadowedMLP(tuple(width for width in widths if width), 1, "relu")
+    network = GatedMLP(tuple(width for width in widths if width), 1, "relu")
     columns = np.sort(rng.permutation(n_table)[: widths[0]])
     network.columns = torch.as_tensor(columns)
     masks = [np.isin(np.arange(n_table), columns)]
     for width in widths[1:-1]:
         places = rng.permutation(width + 2)[:width]
         masks.append(np.isin(np.arange(width + 2), places))
-    return Branch(tuple(masks), network, end)
+    return Subnetwork(tuple(masks), network, end)
 
 
 sizes = st.tuples(
@@ -56,13 +56,13 @@ sizes = st.tuples(
 @given(sizes, st.integers(0, 2**31), st.data())
 def test_a_cut_branch_is_the_network_whose_other_units_are_closed(widths, seed, data):
     end = tuple(data.draw(st.integers(1, width)) if width else 0 for width in widths[:-1])
-    before = branch(widths, widths[0] + 3, end, seed)
-    worth = [torch.rand(width).double().numpy() for width in before.network.widths[:-1]]
-    gated = branch(widths, widths[0] + 3, end, seed).network
+    before = subnetwork(widths, widths[0] + 3, end, seed)
+    importance = [torch.rand(width).double().numpy() for width in before.network.widths[:-1]]
+    gated = subnetwork(widths, widths[0] + 3, end, seed).network
     there = [n for n, width in enumerate(widths[:-1]) if width]
     x = torch.randn(20, widths[0] + 3)
-    after = before.cut_to(end, worth)
-    for layer, (n, of_layer) in enumerate(zip(there, worth, strict=True)):
+    after = before.cut_to(end, importance)
+    for layer, (n, of_layer) in enumerate(zip(there, importance, strict=True)):
         best = np.argsort(-of_layer, kind="stable")[: end[n]]
         gate = torch.zeros(len(of_layer), 1)
         gate[best.copy()] = 1.0
@@ -78,19 +78,19 @@ def test_a_cut_branch_is_the_network_whose_other_units_are_closed(widths, seed, 
 @settings(deadline=None)
 @given(sizes, st.integers(0, 2**31))
 def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
-    network, table = branch(widths, widths[0], (), seed).network, rows(40, widths[0], widths[-1], seed)
+    network, table = subnetwork(widths, widths[0], (), seed).network, rows(40, widths[0], widths[-1], seed)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    (worth,) = own_worth([network], CrossEntropy(), table)
+    (importance,) = unit_importance([network], CrossEntropy(), table)
     gates = [torch.ones(width, 1, requires_grad=True) for width in network.widths[:-1]]
-    watched = branch(widths, widths[0], (), seed).network
+    watched = subnetwork(widths, widths[0], (), seed).network
     watched.gates = list(gates)
-    inputs = torch.zeros(len(worth[0]))
+    inputs = torch.zeros(len(importance[0]))
     for n in range(40):  # inputs row by row; one look at all 40 rows for hidden units
         loss = CrossEntropy()(watched(table.features[n : n + 1]), table.targets[n : n + 1], None)
         inputs += torch.autograd.grad(loss, gates[0])[0][:, 0].square()
-    np.testing.assert_allclose(worth[0], inputs, rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(importance[0], inputs, rtol=1e-3, atol=1e-6)
     hidden = torch.autograd.grad(CrossEntropy()(watched(table.features), table.targets, None), gates)[1:]
-    for ours, gradient in zip(worth[1:], hidden, strict=True):
+    for ours, gradient in zip(importance[1:], hidden, strict=True):
         np.testing.assert_allclose(ours, gradient[:, 0].square(), rtol=1e-3, atol=1e-8)
     assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
 
@@ -99,56 +99,56 @@ def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
 @given(st.lists(sizes, min_size=2, max_size=5), st.integers(0, 2**31))
 def test_worth_is_the_same_in_whatever_company(several, seed):
     table = rows(200, 8, 4, seed)
-    networks = [branch((*widths[:-1], 4), 8, (), seed + n).network for n, widths in enumerate(several)]
-    together = own_worth(networks, CrossEntropy(), table)
-    for network, worth in zip(networks, together, strict=True):
-        (alone,) = own_worth([network], CrossEntropy(), table)
-        for ours, theirs in zip(worth, alone, strict=True):
+    networks = [subnetwork((*widths[:-1], 4), 8, (), seed + n).network for n, widths in enumerate(several)]
+    together = unit_importance(networks, CrossEntropy(), table)
+    for network, importance in zip(networks, together, strict=True):
+        (alone,) = unit_importance([network], CrossEntropy(), table)
+        for ours, theirs in zip(importance, alone, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
 @given(st.lists(st.integers(0, 40), min_size=1, max_size=4), st.integers(1, 40), st.integers(1, 4))
 def test_only_hidden_layers_start_wider_unless_there_is_none(hidden, n_inputs, wider):
     full = (64, *(max(width, 32) for width in hidden))
-    begin = branching._widened((n_inputs, *hidden), full, wider)
+    begin = subnetwork_sampling._widened((n_inputs, *hidden), full, wider)
     assert all(few <= many <= most for few, many, most in zip((n_inputs, *hidden), begin, full, strict=True))
     assert all(many <= wider * few for few, many in zip((n_inputs, *hidden), begin, strict=True))
     assert (begin[0] > n_inputs) is (not any(hidden) and wider > 1)
 
 
-# ------------------------------------------------------------------ a fleet on its way
+# ------------------------------------------------------------------ a population on its way
 
 
-def train(branches, table, epochs=EPOCHS, callbacks=()):
-    """Train branches side by side, narrowing them on the way."""
+def train(subnetworks, table, epochs=EPOCHS, callbacks=()):
+    """Train subnetworks side by side, narrowing them on the way."""
     widths = (table.features.shape[1], 4, 3)
-    narrowing = Narrowing(branches)
+    iterative_pruning = IterativePruning(subnetworks)
     rule = resolve_rule("fisher")
-    run = Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_CLOSING, HIDDEN_CLOSING, batch_size=50)
-    fleet = Fleet([one.network for one in branches], run.batch_size)
-    hooks = [("shadow_narrowing", narrowing), *((type(one).__name__, one) for one in callbacks)]
-    net = build_net(run, fleet, hooks, epochs, 0.05, len(table))
+    run = Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_SCHEDULE, HIDDEN_SCHEDULE, batch_size=50)
+    population = Population([one.network for one in subnetworks], run.batch_size)
+    hooks = [("shadow_narrowing", iterative_pruning), *((type(one).__name__, one) for one in callbacks)]
+    net = build_net(run, population, hooks, epochs, 0.05, len(table))
     net.fit(table, None)
-    narrowing.conclude(net, table)
-    return narrowing, net
+    iterative_pruning.conclude(net, table)
+    return iterative_pruning, net
 
 
 def test_each_stage_takes_the_same_share_of_what_is_left():
-    started = branch((16, 27, 3), 16, (2, 8), 0), branch((16, 0, 3), 16, (16, 0), 1)
+    started = subnetwork((16, 27, 3), 16, (2, 8), 0), subnetwork((16, 0, 3), 16, (16, 0), 1)
     _, net = train(started, rows(200, 16, 3, 0))
     history = [[tuple(map(int, one)) for one in row["member_open_counts"]] for row in net.history]
     changes = [[row[0] for row in history].index(step) for step in ((8, 18), (4, 12), (2, 8))]
-    assert changes == [round(stage * EPOCHS) for stage in STAGES]
+    assert changes == [round(stage * EPOCHS) for stage in PRUNING_STAGES]
     assert {row[0] for row in history} == {(16, 27), (8, 18), (4, 12), (2, 8)}
     assert {row[1] for row in history} == {(16, 0)}
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5])
 def test_however_few_epochs_the_last_one_trains_what_comes_out(epochs):
-    narrowing, net = train([branch((9, 8, 3), 9, (2, 3), 0)], rows(100, 9, 3, 0), epochs)
-    assert narrowing.finished
+    iterative_pruning, net = train([subnetwork((9, 8, 3), 9, (2, 3), 0)], rows(100, 9, 3, 0), epochs)
+    assert iterative_pruning.finished
     assert net.history[-1, "member_open_counts"] == [(2.0, 3.0)]
-    assert net.module_.alone(0).widths == (2, 3, 3)
+    assert net.module_.extract(0).widths == (2, 3, 3)
 
 
 class Stop(Callback):
@@ -160,19 +160,21 @@ class Stop(Callback):
 
 
 def test_an_early_end_brings_the_final_widths():
-    narrowing, net = train([branch((9, 8, 3), 9, (2, 3), 0)], rows(100, 9, 3, 0), callbacks=[Stop()])
-    assert narrowing.finished
-    assert net.module_.alone(0).widths == (2, 3, 3)
-    assert narrowing.branches[0].masks[0].sum() == 2
+    iterative_pruning, net = train(
+        [subnetwork((9, 8, 3), 9, (2, 3), 0)], rows(100, 9, 3, 0), callbacks=[Stop()]
+    )
+    assert iterative_pruning.finished
+    assert net.module_.extract(0).widths == (2, 3, 3)
+    assert iterative_pruning.subnetworks[0].masks[0].sum() == 2
 
 
 def test_a_network_keeps_what_it_can_use():
     # The product of the first two says most, which a network without hidden layers cannot see.
     x = torch.randn(2000, 6, generator=torch.Generator().manual_seed(0))
     table = Rows(x, (2 * x[:, 0] * x[:, 1] + x[:, 2] + x[:, 3] > 0).long())
-    straight = branch((6, 0, 2), 6, (2, 0), 0)
-    narrowing, _ = train([straight], table)
-    assert np.flatnonzero(narrowing.branches[0].masks[0]).tolist() == [2, 3]
+    straight = subnetwork((6, 0, 2), 6, (2, 0), 0)
+    iterative_pruning, _ = train([straight], table)
+    assert np.flatnonzero(iterative_pruning.subnetworks[0].masks[0]).tolist() == [2, 3]
 
 
 # ------------------------------------------------------------------ in a fit
@@ -204,8 +206,8 @@ def test_histories_show_networks_getting_narrower(fitted):
 
 
 def test_nothing_of_it_stays_with_the_estimator(fitted):
-    narrowing = dict(fitted.net_.callbacks_)["shadow_narrowing"]
-    assert narrowing.branches == []
+    iterative_pruning = dict(fitted.net_.callbacks_)["shadow_narrowing"]
+    assert iterative_pruning.subnetworks == []
 
 
 @pytest.mark.parametrize("hidden", [(), (1,)])

@@ -1,4 +1,4 @@
-"""A fleet of networks is each of them alone, in fewer products."""
+"""A population of networks is each of them alone, in fewer products."""
 
 from copy import deepcopy
 
@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from sk_shadownet._mlp.bucketing import STARTING_COST, group_sizes
 from sk_shadownet._mlp.cut import cut, member
-from sk_shadownet._mlp.gated import ACTIVATIONS, ShadowedMLP
-from sk_shadownet._mlp.padded import hands_on, lengthened
-from sk_shadownet._mlp.population import Fleet
+from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
+from sk_shadownet._mlp.padded import is_idempotent, lengthened
+from sk_shadownet._mlp.population import Population
 from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet.architecture import count_multiplications
 
@@ -24,7 +24,7 @@ SHIFT, SCALE = torch.linspace(-1, 2, N_COLUMNS), torch.linspace(0.5, 3, N_COLUMN
 def network_of(n_inputs, hidden, activation="relu", is_scaled=True):
     """A network that reads some of the columns, as a cut leaves it."""
     scaling = (SHIFT, SCALE) if is_scaled else (None, None)
-    whole = ShadowedMLP((N_COLUMNS, *hidden, N_CLASSES), 1, activation, *scaling)
+    whole = GatedMLP((N_COLUMNS, *hidden, N_CLASSES), 1, activation, *scaling)
     for bias in whole.biases:
         torch.nn.init.normal_(bias)
     mask = torch.zeros(1, N_COLUMNS, dtype=torch.bool)
@@ -59,7 +59,7 @@ def tensors(network):
     return [columns, *scaling, *network.weights, *network.biases]
 
 
-# ------------------------------------------------------------------ the fleet is its networks
+# ------------------------------------------------------------------ the population is its networks
 
 
 @settings(max_examples=80, deadline=None)
@@ -67,7 +67,7 @@ def tensors(network):
 def test_outputs_are_those_of_each_network_alone(networks):
     x, _ = rows()
     with torch.no_grad():
-        together = Fleet(networks, 16)(x)
+        together = Population(networks, 16)(x)
         apart = torch.cat([network(x) for network in networks])
     torch.testing.assert_close(together, apart, rtol=1e-4, atol=1e-4)
 
@@ -75,9 +75,9 @@ def test_outputs_are_those_of_each_network_alone(networks):
 @settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_each_network_comes_back_as_it_went_in(networks):
-    fleet = Fleet(networks, 16)
+    population = Population(networks, 16)
     for n, network in enumerate(networks):
-        back = fleet.alone(n)
+        back = population.extract(n)
         assert back.widths == network.widths
         for mine, theirs in zip(tensors(back), tensors(network), strict=True):
             assert torch.equal(mine, theirs)
@@ -86,20 +86,20 @@ def test_each_network_comes_back_as_it_went_in(networks):
 @settings(max_examples=30, deadline=None)
 @given(fleets())
 def test_what_comes_back_is_a_copy(networks):
-    fleet = Fleet(networks, 16)
+    population = Population(networks, 16)
     x, _ = rows()
     with torch.no_grad():
-        before = fleet(x)
-        for weight in fleet.alone(0).weights:
+        before = population(x)
+        for weight in population.extract(0).weights:
             weight.fill_(9.0)
-        assert torch.equal(fleet(x), before)
+        assert torch.equal(population(x), before)
 
 
 @settings(max_examples=30, deadline=None)
 @given(fleets())
 def test_networks_that_went_in_stay_as_they_were(networks):
     before = deepcopy(networks)
-    train(Fleet(networks, 16), [rows()])
+    train(Population(networks, 16), [rows()])
     for network, as_it_was in zip(networks, before, strict=True):
         for mine, theirs in zip(tensors(network), tensors(as_it_was), strict=True):
             assert torch.equal(mine, theirs)
@@ -120,14 +120,14 @@ def train(module, batches, rate=0.01, decay=0.1):
 @given(fleets())
 def test_gradients_are_those_of_each_network_alone(networks):
     x, y = rows()
-    fleet = Fleet(networks, 16)
-    CrossEntropy()(fleet(x), y, None).backward()
-    for parameter in fleet.parameters():
+    population = Population(networks, 16)
+    CrossEntropy()(population(x), y, None).backward()
+    for parameter in population.parameters():
         parameter.data, parameter.grad = parameter.grad, None
     for n, network in enumerate(networks):
         CrossEntropy()(network(x), y, None).backward()
         gradients = [parameter.grad for parameter in (*network.weights, *network.biases)]
-        back = fleet.alone(n)
+        back = population.extract(n)
         for mine, theirs in zip((*back.weights, *back.biases), gradients, strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
@@ -136,14 +136,17 @@ def test_gradients_are_those_of_each_network_alone(networks):
 @given(fleets())
 def test_training_the_fleet_trains_each_network_as_alone(networks):
     # In float64: where a gradient is nearly 0, Adam's first steps are rounding divided by rounding.
-    fleet, batches = Fleet(networks, 16).double(), [(x.double(), y) for x, y in (rows() for _ in range(4))]
-    for padded in fleet.committees:
+    population, batches = (
+        Population(networks, 16).double(),
+        [(x.double(), y) for x, y in (rows() for _ in range(4))],
+    )
+    for padded in population.committees:
         padded.gates = [None if gate is None else gate.double() for gate in padded.gates]
-    train(fleet, batches)
+    train(population, batches)
     for n, network in enumerate(networks):
         alone = network.double()
         train(alone, batches)
-        back = fleet.alone(n)
+        back = population.extract(n)
         for mine, theirs in zip((*back.weights, *back.biases), (*alone.weights, *alone.biases), strict=True):
             torch.testing.assert_close(mine.double(), theirs, rtol=1e-5, atol=1e-5)
 
@@ -151,10 +154,10 @@ def test_training_the_fleet_trains_each_network_as_alone(networks):
 @settings(max_examples=60, deadline=None)
 @given(fleets())
 def test_padding_stays_empty_in_training(networks):
-    fleet = Fleet(networks, 16)
-    train(fleet, [rows() for _ in range(3)])
+    population = Population(networks, 16)
+    train(population, [rows() for _ in range(3)])
     used = sum(network.weights[n].numel() for network in networks for n in range(len(network.weights)))
-    assert sum(int((weight != 0).sum()) for weight in fleet.weights) <= used
+    assert sum(int((weight != 0).sum()) for weight in population.weights) <= used
 
 
 # ------------------------------------------------------------------ which share a product
@@ -208,10 +211,10 @@ def test_a_large_network_does_not_pad_small_ones():
 def test_equal_networks_share_one_product_without_gates():
     torch.manual_seed(0)
     networks = [network_of(N_COLUMNS, (5, 4)) for _ in range(3)]
-    fleet = Fleet(networks, 16)
-    assert len(fleet.committees) == 1
-    assert fleet.committees[0].gates == [None, None, None]
-    assert len(fleet.weights) == 3
+    population = Population(networks, 16)
+    assert len(population.committees) == 1
+    assert population.committees[0].gates == [None, None, None]
+    assert len(population.weights) == 3
 
 
 @pytest.mark.parametrize("activation", sorted(ACTIVATIONS))
@@ -219,15 +222,15 @@ def test_depths_share_a_product_where_the_activation_hands_on(activation):
     torch.manual_seed(0)
     networks = [network_of(3, hidden, activation) for hidden in ((5, 4, 3), (6,), (4, 2))]
     shares = activation in ("identity", "relu")
-    assert hands_on(networks[0]) is shares
-    fleet = Fleet(networks, 16)
-    assert len(fleet.committees) == (1 if shares else 3)
+    assert is_idempotent(networks[0]) is shares
+    population = Population(networks, 16)
+    assert len(population.committees) == (1 if shares else 3)
     x, _ = rows()
     with torch.no_grad():
         apart = torch.cat([network(x) for network in networks])
-        torch.testing.assert_close(fleet(x), apart)
+        torch.testing.assert_close(population(x), apart)
         if shares:
-            whole = fleet.committees[0]
+            whole = population.committees[0]
             for m, outputs in enumerate(apart):  # with padding and layers that hand on
                 plain = whole.to_sequential(m)(x[:, whole.columns])
                 torch.testing.assert_close(plain, outputs, rtol=1e-4, atol=1e-5)
@@ -238,7 +241,7 @@ def test_depths_share_a_product_where_the_activation_hands_on(activation):
 def test_networks_keep_their_places_whatever_their_groups(index):
     torch.manual_seed(0)
     networks = [network_of(3, (40, 40)), network_of(2, ()), network_of(5, (2, 2))]
-    assert Fleet(networks, 16).alone(index).widths == networks[index].widths
+    assert Population(networks, 16).extract(index).widths == networks[index].widths
     x = torch.as_tensor(np.eye(N_COLUMNS, dtype=np.float32))
     with torch.no_grad():
-        torch.testing.assert_close(Fleet(networks, 16)(x)[index], networks[index](x)[0])
+        torch.testing.assert_close(Population(networks, 16)(x)[index], networks[index](x)[0])
