@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._defaults import CALIBRATION_ROWS
 from sk_shadownet._estimator import calibration as _calibration
-from sk_shadownet._estimator.calibration import SAMPLE_ROWS, calibration_rows, sample_rows
+from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
 
 
 def ranges(module, x):
@@ -67,7 +68,7 @@ def test_a_sample_has_as_many_rows_of_each_class_as_there_are(sizes, seed):
     rng = np.random.RandomState(seed)
     y = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
     sample = sample_rows(y, rng, stratify=True)
-    assert len(sample) == min(len(y), SAMPLE_ROWS)
+    assert len(sample) == min(len(y), CALIBRATION_ROWS)
     assert (np.diff(sample) > 0).all()
     taken = np.bincount(y[sample], minlength=len(sizes))
     scarce = taken == sizes
@@ -91,7 +92,7 @@ def test_within_a_class_any_row_may_be_drawn(seed):
 def test_numbers_are_drawn_whatever_they_are(seed):
     y = np.random.default_rng(seed).normal(size=(10_000, 2))
     sample = sample_rows(y, np.random.RandomState(seed), stratify=False)
-    assert len(sample) == SAMPLE_ROWS
+    assert len(sample) == CALIBRATION_ROWS
     np.testing.assert_array_equal(sample, sample_rows(0 * y, np.random.RandomState(seed), stratify=False))
 
 
@@ -104,11 +105,11 @@ def test_a_table_smaller_than_the_sample_is_kept_whole():
 
 
 def test_a_large_table_gives_a_sample_and_its_extremes():
-    X = np.random.default_rng(0).normal(size=(SAMPLE_ROWS * 3, 4)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=(CALIBRATION_ROWS * 3, 4)).astype(np.float32)
     X[-1, 2] = 1000
     sample = sample_rows(X, np.random.RandomState(0), stratify=False)
     found, _ = calibration_rows(network(4, 0), X, None, np.arange(4), sample)
-    assert SAMPLE_ROWS < len(found) <= SAMPLE_ROWS + 30
+    assert CALIBRATION_ROWS < len(found) <= CALIBRATION_ROWS + 30
     assert found[:, 2].max() == 1000
 
 

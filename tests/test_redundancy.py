@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._budget import correlations as _overlap
 from sk_shadownet._budget.redundancy import correlations, unexplained_variance
-from sk_shadownet._budget.schedule import NEW_ENOUGH
+from sk_shadownet._defaults import NEW_ENOUGH
 from sk_shadownet._gating.importance import LogFisher
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import INPUT_SCHEDULE

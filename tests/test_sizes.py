@@ -17,7 +17,7 @@ from skorch.callbacks import Callback
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._estimator.model_selection import select_model
 from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
-from sk_shadownet._gating.schedule import BUDGET_WINDOW, FRONTIER_WINDOW
+from sk_shadownet._gating.schedule import BUDGET_SCHEDULE, FRONTIER_SCHEDULE
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
@@ -361,7 +361,7 @@ def test_only_one_network_alone_counts_on_stand_ins_and_closes_early():
     # Networks of a frontier choose their hidden units themselves.
     assert alone.has_stand_ins
     assert not many.has_stand_ins
-    assert (alone.closing, many.closing) == (BUDGET_WINDOW, FRONTIER_WINDOW)
+    assert (alone.closing, many.closing) == (BUDGET_SCHEDULE, FRONTIER_SCHEDULE)
 
 
 # ------------------------------------------------------------------ in scikit-learn's hands

@@ -6,17 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._budget.redundancy import correlations
-from sk_shadownet._budget.schedule import NEW_ENOUGH
+from sk_shadownet._defaults import MOST_CORRELATED, NEW_ENOUGH, ROWS_CORRELATED, ROWS_PER_INPUT
 from sk_shadownet._training.dataset import Rows, some_rows
 
 __all__ = ["input_correlations"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# So many rows are looked at, or so many for each input. Correlations of 2,000 inputs fill 32 MB.
-ROWS_CORRELATED = 2**14
-ROWS_PER_INPUT = 16
-MOST_CORRELATED = 2000
 
 
 def input_correlations(rows: Rows, noise: float) -> FloatArray | None:

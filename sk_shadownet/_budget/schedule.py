@@ -11,36 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._budget.knapsack import Budget, Widths, allocate, kept_importance, share
+from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, MOST_LAYERS_GONE, NEW_ENOUGH, STAND_IN
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
 
 __all__ = ["BudgetSchedule"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Of deep networks not every set of layers can be tried: there are as many as subsets.
-MOST_LAYERS_GONE = 3
-# The first five of a layer have nothing to stand in for them, whatever they are. Where every layer stays the
-# first of each layer count alike, the second too, to the fifth: all that is known goes through each layer.
-# In a loop of one's own, points of test accuracy on digits with 100 and 300 multiplications: +19, +.3; where
-# 20 of 40 inputs are sums of 8, with 200, +1.3; jets the same networks. With the first three +7, 0, 0.
-IRREPLACEABLE = 5
-# Inputs of which others tell more than half count for what is new in them, those of which they tell less in
-# full. Points of test accuracy with budgets of 200, 400, 800 where 20 of 40 inputs are sums of 8: +4.9, +7.1,
-# +2.7; jets with 150, 300, 600: +.1 each. Digits, whose inputs are half new or more, lose .7 points at
-# 300 and 600 if all of them count for what is new. Jets with 80 lose .8 if no more than three count in full.
-NEW_ENOUGH = 0.5
-# Hidden units stand in for one another when one goes, if there are others: beyond the first five of a layer
-# they count for half. Points of test accuracy on digits with budgets of 100, 170, 300, 600 and 1,200
-# multiplications: -.6, +2.4, +1.6, +1.0, +.2 (16 seeds; standard errors .6, .8, .4, .2, .3). Half from the
-# first on: -3.6 at 100, where few are left.
-STAND_IN = 0.5
-# What a layer does not let through is lost to all that come after it, what a later one makes of it can be
-# learnt anew: from each hidden layer to the next a unit that has stand-ins counts for so much less. Points of
-# test accuracy with .6 in place of 1: where 20 of 40 inputs are sums of 8, with budgets of 200, 400, 800, two
-# tables, +2.1, +.6, +.4; digits with 100, 300, 600 +1.0, +.1, -.1; jets with 150, 300, 600 +.03, +.06, -.01;
-# mc100 and Madelon the same within errors. With .5 +2.6, +1.1, +.3; jets with 600 -.05 (36 seeds; .03).
-DEEPER = 0.6
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from sk_shadownet._defaults import BUDGET_ATTEMPTS, QUANTIZED_EPOCHS, QUANTIZED_RATE
 from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
 from sk_shadownet._estimator.frontier import Candidate, Frontier
 from sk_shadownet._estimator.html import estimator_view
@@ -51,12 +52,6 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._quantization.format_search import Task
 
 __all__ = ["BaseShadowMLP", "as_numpy"]
-
-# Finishing through the rounding: epochs and learning rate as shares of those of the float network.
-QUANTIZED_EPOCHS = 0.5
-QUANTIZED_RATE = 0.1
-# Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
-ATTEMPTS = 3
 
 
 class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -143,7 +138,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             history = trained.history_of(n)
             return Candidate(shape, point.module, point.network, known, classes, point.best_epoch, history)
 
-        for _ in range(ATTEMPTS):
+        for _ in range(BUDGET_ATTEMPTS):
             trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
             self.net_ = trained.net
             assert trained.input_scores is not None

@@ -9,9 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-__all__ = ["SAMPLE_ROWS", "calibration_rows", "sample_rows"]
+from sk_shadownet._defaults import CALIBRATION_ROWS
 
-SAMPLE_ROWS = 4096
+__all__ = ["calibration_rows", "sample_rows"]
+
 _CHUNK = 8192
 
 
@@ -22,7 +23,7 @@ def sample_rows(
     stratify: bool,
     weight: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.intp]:
-    """Positions of up to `SAMPLE_ROWS` rows at random, sorted.
+    """Positions of up to `CALIBRATION_ROWS` rows at random, sorted.
 
     Parameters
     ----------
@@ -44,15 +45,15 @@ def sample_rows(
     if weight is not None:
         late = -np.log(rng.uniform(size=len(y))) / np.maximum(np.abs(weight), np.finfo(float).tiny)
         order = np.argsort(late, kind="stable")
-    if len(y) <= SAMPLE_ROWS or not stratify:
-        return np.sort(order[:SAMPLE_ROWS])
+    if len(y) <= CALIBRATION_ROWS or not stratify:
+        return np.sort(order[:CALIBRATION_ROWS])
     # Each row's place within its class; the first of every class come first, then the second, and so on.
     shuffled = y[order]
     by_class = np.argsort(shuffled, kind="stable")
     sizes = np.unique(shuffled, return_counts=True)[1]
     place = np.empty(len(y), dtype=np.intp)
     place[by_class] = np.concatenate([np.arange(size) for size in sizes])
-    return np.sort(order[np.argsort(place, kind="stable")[:SAMPLE_ROWS]])
+    return np.sort(order[np.argsort(place, kind="stable")[:CALIBRATION_ROWS]])
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._defaults import EQUAL_SHARE
 from sk_shadownet._pruning.results import Comparison
 from sk_shadownet._validation import check_real
 from sk_shadownet.architecture import Architecture
@@ -351,10 +352,6 @@ def _loss_bound(
     return np.asarray(share * _allowance(by_loss, merit, covariance, least, "auto")[0] - merit[least])
 
 
-#: What "auto" calls equal in any case, as a share.
-EQUAL = 0.01
-
-
 def _allowance(
     comparison: Comparison, merit: FloatArray, covariance: FloatArray, best: int, tolerance: str | float
 ) -> tuple[FloatArray, str]:
@@ -373,9 +370,9 @@ def _allowance(
     words = "the standard error of the difference"
     if tolerance == "1-se-paired":
         return error, words
-    equal = EQUAL * (comparison.loss_of_constant if by_loss else abs(float(merit[best])))
+    equal = EQUAL_SHARE * (comparison.loss_of_constant if by_loss else abs(float(merit[best])))
     of = "of the loss of a constant" if by_loss else "of the score"
-    return np.maximum(error, equal), f"{words}, or {EQUAL:g} {of}"
+    return np.maximum(error, equal), f"{words}, or {EQUAL_SHARE:g} {of}"
 
 
 def _error_of_difference(covariance: FloatArray, index: int) -> FloatArray:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sk_shadownet._budget.costs import COUNTS, count_limit
 from sk_shadownet._budget.knapsack import Budget, Limit, Widths
+from sk_shadownet._defaults import TYPICAL_BITS
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
@@ -22,8 +23,6 @@ __all__ = ["HARDWARE", "calibrate", "hardware_names", "parse_budget", "scaled"]
 HARDWARE = ("bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns")
 #: Of those, the ones that grow with the network; a latency goes in steps, by layers and roots of widths.
 PROPORTIONAL = ("bit_operations", "lut", "ff", "dsp", "bram")
-#: Bits of a network whose precision is still to be found.
-TYPICAL_BITS = 8
 
 
 def parse_budget(value: Any, config: FPGAConfig | None, n_layers: int) -> Budget:

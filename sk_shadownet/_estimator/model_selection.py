@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from sk_shadownet._budget.knapsack import Budget
 from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._defaults import ENOUGH_ROWS, RARE_SHARE, WIDTHS_SHARE
 from sk_shadownet._estimator.frontier import Candidate, Frontier, FrontierPoint, choose
 from sk_shadownet._estimator.hardware_budget import hardware_names, scaled
 from sk_shadownet._estimator.sizes import asks_for_auto
@@ -41,12 +42,6 @@ __all__ = [
 EliminateFeatures = Callable[[Candidate, Sequence[Candidate]], tuple[list[Candidate], Comparison] | None]
 # Compares networks that take all features.
 Judge = Callable[[Sequence[nn.Module]], Comparison]
-
-# Held-out rows of a class with which its losses are known to a tenth, and the share of an equal part below
-# which a class is rare.
-ENOUGH_ROWS, RARE_SHARE = 100, 0.5
-# Share of the tolerance that hidden widths may use where inputs are thinned out after them.
-WIDTHS_SHARE = 0.5
 
 
 def select_model(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from sk_shadownet._defaults import MIN_EPOCHS, MIN_STEPS, NOISE_PER_FEATURE, PRIOR_ROWS
 from sk_shadownet._estimator.hardware_budget import HARDWARE
 from sk_shadownet._estimator.pretrained import PretrainedMLP, pruned_layers, read_chain, with_last_layer
 from sk_shadownet._estimator.sizes import (
@@ -36,13 +37,6 @@ from sk_shadownet._validation import (
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["plan_run"]
-
-
-# Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
-MIN_EPOCHS = 50
-MIN_STEPS = 2000
-PRIOR_ROWS = {"classification": 400, "regression": 100}  # weight decay as a prior that counts as so many
-NOISE_PER_FEATURE = {"classification": 10.0, "regression": 2.5}
 
 
 def resolve_device(value: Any) -> str:

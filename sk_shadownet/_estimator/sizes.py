@@ -10,8 +10,9 @@ import numpy as np
 
 from sk_shadownet._budget.knapsack import Budget, Limit, Widths
 from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._defaults import FRONTIER_POINTS, FRONTIER_SPAN, HARDWARE_LOADS
 from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget
-from sk_shadownet._gating.schedule import BUDGET_WINDOW, FRONTIER_WINDOW
+from sk_shadownet._gating.schedule import BUDGET_SCHEDULE, FRONTIER_SCHEDULE
 from sk_shadownet._validation import check_choice, check_integer, check_real, check_widths, n_selected
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
@@ -25,14 +26,6 @@ __all__ = [
     "keep_whole",
     "plan_sizes",
 ]
-
-FRONTIER_POINTS = 12
-# The largest network of a frontier costs so many times the smallest. Where the budget has to close further in
-# the same time, the networks in between are worse: at 1,000 madelon lost five points.
-FRONTIER_SPAN = 64
-# Of a budget on hardware, whose cost widths only foretell, networks of these shares are trained side by
-# side; the best that keeps the budget, once its own weights have been counted, is taken.
-HARDWARE_LOADS = (1.3, 1.2, 1.12, 1.05, 0.98, 0.92, 0.86, 0.8, 0.73, 0.65, 0.5, 0.3)
 
 
 @dataclass(frozen=True)
@@ -185,7 +178,7 @@ def plan_sizes(
     elif full_load <= 1.0:
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0
-    closing = FRONTIER_WINDOW if loads else BUDGET_WINDOW
+    closing = FRONTIER_SCHEDULE if loads else BUDGET_SCHEDULE
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
     budget_schedule = BudgetSchedule(
         limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads

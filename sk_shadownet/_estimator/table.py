@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from sk_shadownet._defaults import EQUAL_ROWS_MERGED_UP_TO, MIN_VALIDATION_ROWS
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = [
@@ -25,12 +26,6 @@ Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]
 
-# Up to so many rows, equal rows become one row with the sum of their weights. A table this small is
-# trained in one or a few batches, where a weight of 2 and a row given twice would otherwise differ
-# by the order of additions and by how batches fall.
-MERGE_UP_TO = 1000
-# With fewer validation rows their loss says nothing about the best epoch.
-MIN_VALIDATION_ROWS = 20
 # Rows of one step of a statistic: large enough for numpy, small beside any table.
 _CHUNK = 65536
 # A standard deviation below this share of the largest magnitude is float32 rounding of a constant.
@@ -111,7 +106,7 @@ def merge_equal_rows(table: Table) -> Table:
     if weight is not None and (weight == 0).any():
         stay = weight != 0
         table = Table(table.X[stay], table.y[stay], weight[stay])
-    if len(table) > MERGE_UP_TO:
+    if len(table) > EQUAL_ROWS_MERGED_UP_TO:
         return table
     key = np.column_stack([table.X.astype(np.float64), table.y])
     _, first, group = np.unique(key, axis=0, return_index=True, return_inverse=True)

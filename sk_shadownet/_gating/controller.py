@@ -9,6 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._defaults import GATE_UPDATES
 from sk_shadownet._gating.grouped_layer import GroupedLayerGates
 from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
@@ -21,9 +22,6 @@ from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
 __all__ = ["GateController"]
 
 BoolArray = npt.NDArray[np.bool_]
-
-# Gates are looked at this often while they close; more often changes no figure.
-_REFRESHES = 250
 
 
 class GateController:
@@ -126,7 +124,7 @@ class GateController:
         self._look(waiting)
         due = [layer for layer, shadow in waiting.items() if progress >= shadow.closing.end]
         self.freeze(module, due)
-        if progress - self._refreshed < 1 / _REFRESHES:
+        if progress - self._refreshed < 1 / GATE_UPDATES:
             return
         self._refreshed = progress
         closing = [layer for layer in waiting if layer not in due and progress > waiting[layer].closing.start]

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sk_shadownet._defaults import AVERAGE_DECAY
 from sk_shadownet._gating.gates import budget_gradient
 
 __all__ = [
@@ -68,7 +69,7 @@ class _Averaged:
 
     power: Literal[1, 2]
 
-    def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
+    def __init__(self, n_members: int, n_units: int, beta: float = AVERAGE_DECAY) -> None:
         self._beta = beta
         self._average = torch.zeros(n_members, n_units, dtype=torch.float32)
 
@@ -114,7 +115,7 @@ class Taylor(_Averaged):
 
     power: Literal[1, 2] = 1
 
-    def __init__(self, n_members: int, n_units: int, beta: float = 0.99) -> None:
+    def __init__(self, n_members: int, n_units: int, beta: float = AVERAGE_DECAY) -> None:
         super().__init__(n_members, n_units, beta)
         self._squares = LogFisher(n_members, n_units, beta)
 

@@ -9,21 +9,14 @@ import numpy.typing as npt
 from torch import Tensor
 
 from sk_shadownet._budget.redundancy import unexplained_variance
+from sk_shadownet._defaults import MOST_OF_A_PROBE, N_PROBES, RANKING_INTERVAL
 from sk_shadownet._gating.gates import exact_budget_sigmoid, hard_mask
 from sk_shadownet._gating.importance import LayeredScoreRule, ScoreRule
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["N_PROBES", "LayerGates"]
+__all__ = ["LayerGates"]
 
-# Inputs that all stay are scored by one batch in so many: a ranking needs no more, and each costs time.
-RANKING_INTERVAL = 8
-
-# Inputs that know nothing, against which real ones must hold: of fewer the best is too easily beaten.
-N_PROBES = 16
-# The best of them is worth two to six times the middle one. Far more it is by one row only, of a column that
-# is nearly constant; no real input could hold against that.
-MOST_OF_A_PROBE = 4.0
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]

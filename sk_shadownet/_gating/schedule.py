@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import cos, pi
 
+from sk_shadownet._defaults import (
+    BUDGET_WINDOW,
+    COLD,
+    FRONTIER_WINDOW,
+    HIDDEN_WINDOW,
+    HOT,
+    INPUT_WINDOW,
+    WARM_UP,
+)
+
 __all__ = [
-    "BUDGET_WINDOW",
-    "FRONTIER_WINDOW",
+    "BUDGET_SCHEDULE",
+    "FRONTIER_SCHEDULE",
     "HIDDEN_SCHEDULE",
     "INPUT_SCHEDULE",
     "LearningRate",
@@ -30,12 +40,11 @@ class PruningSchedule:
     start, end : float
         Fractions of the run, ``0 <= start < end <= 1``.
     hot, cold : float
-        Temperatures tau_0 and tau_1 in units of the scores. tau_1 must be tiny: gates that are
-        half open when the mask is frozen make the accuracy drop.
+        Temperatures tau_0 and tau_1 in units of the scores.
 
     Examples
     --------
-    >>> closing = Closing(start=0.1, end=0.5, hot=2.0, cold=0.05)
+    >>> closing = PruningSchedule(start=0.1, end=0.5, hot=2.0, cold=0.05)
     >>> closing.open_count(0.1, n_units=64, target=16), closing.open_count(0.5, n_units=64, target=16)
     (64.0, 16.0)
     >>> round(closing.temperature(0.5), 3)
@@ -44,8 +53,8 @@ class PruningSchedule:
 
     start: float
     end: float
-    hot: float = 2.0
-    cold: float = 0.05
+    hot: float = HOT
+    cold: float = COLD
 
     def fraction(self, progress: float) -> float:
         """f, how much of the closing is done."""
@@ -60,18 +69,10 @@ class PruningSchedule:
         return float(self.hot * (self.cold / self.hot) ** self.fraction(progress))
 
 
-# Measured on jets, digits, madelon, mc100 and breast cancer; docs/explanation says how.
-INPUT_SCHEDULE = PruningSchedule(start=0.1, end=0.5)
-HIDDEN_SCHEDULE = PruningSchedule(start=0.3, end=0.5)
-# Where a budget closes inputs and hidden layers together, more time is left to what remains. Against an end
-# at .5, mean points over three budgets each: digits +.2, mc100 +.4, madelon +1.2, jets +.0 (5 to 12 seeds,
-# errors .2, .3, .6, .05), at five sixths of the CPU time; an end at .3 costs madelon 1.8. A stranger's loop,
-# whose learning rate does not start anew, gains nothing by it.
-BUDGET_WINDOW = PruningSchedule(start=0.1, end=0.4)
-# Where networks of many sizes are taken on the way, the first of them have to have learnt something: with a
-# start at .1 those of Madelon with 20 to 70 inputs were a point or two worse, at .3 the smallest of jets. One
-# network alone is better off from .1 on.
-FRONTIER_WINDOW = PruningSchedule(start=0.2, end=0.5)
+INPUT_SCHEDULE = PruningSchedule(*INPUT_WINDOW)
+HIDDEN_SCHEDULE = PruningSchedule(*HIDDEN_WINDOW)
+BUDGET_SCHEDULE = PruningSchedule(*BUDGET_WINDOW)
+FRONTIER_SCHEDULE = PruningSchedule(*FRONTIER_WINDOW)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class LearningRate:
     """
 
     restart: float
-    warm_up: float = 0.05
+    warm_up: float = WARM_UP
     second_peak: float = 1.0
 
     def factor(self, progress: float) -> float:

@@ -9,13 +9,9 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-__all__ = ["DISTILLATION_RATE", "Distillation", "equal_weights", "teacher_weights_of"]
+from sk_shadownet._defaults import TEACHER_TEMPERATURE
 
-# A network whose loss is above the least by this share of it has 1/e of the best one's say.
-TEACHER_TEMPERATURE = 0.1
-# Targets of a population are less noisy than labels, so that it bears larger steps. Of .6, 1, 1.5 and 2 times
-# the usual rate 1.5 was the best for small networks on mc100, and no worse on jets, digits and madelon.
-DISTILLATION_RATE = 1.5
+__all__ = ["Distillation", "equal_weights", "teacher_weights_of"]
 
 
 class Distillation(Callback):  # type: ignore[misc]

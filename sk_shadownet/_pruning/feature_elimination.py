@@ -12,11 +12,12 @@ import numpy.typing as npt
 from skorch.callbacks import Callback
 from torch import nn
 
+from sk_shadownet._defaults import DISTILLATION_RATE, ELIMINATION_EPOCHS, ELIMINATION_SIZES, ELIMINATION_STEP
 from sk_shadownet._gating.schedule import LearningRate
 from sk_shadownet._mlp.cut import member
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
-from sk_shadownet._pruning.distillation import DISTILLATION_RATE, Distillation, equal_weights
+from sk_shadownet._pruning.distillation import Distillation, equal_weights
 from sk_shadownet._pruning.iterative_pruning import IterativePruning, unit_importance
 from sk_shadownet._pruning.results import RunResult, compare
 from sk_shadownet._pruning.run import Run, build_net, collect, hooks, own_state, points_of
@@ -30,12 +31,6 @@ from sk_shadownet.exceptions import TrainingInterruptedWarning
 __all__ = ["eliminate_features"]
 
 BoolArray = npt.NDArray[np.bool_]
-
-# Inputs of each network as a share of those of the next larger one, and how many sizes there are.
-STEP, N_SIZES = 0.8, 6
-# Epochs as a share of the run's: weights are trained, only inputs have to be made up for. Twice as many found
-# networks no smaller on jets; at a third of a population's rate they had two inputs more.
-EPOCHS = 0.1
 
 
 class _EliminationPhase(Callback):  # type: ignore[misc]
@@ -106,7 +101,10 @@ def eliminate_features(
             ("shadow_teaching", Distillation()),
         ]
         callbacks = hooks(run, LearningRate(restart=0.0), own, thinning, best)
-        epochs, rate = max(1, round(EPOCHS * run.max_epochs)), DISTILLATION_RATE * run.learning_rate_init
+        epochs, rate = (
+            max(1, round(ELIMINATION_EPOCHS * run.max_epochs)),
+            DISTILLATION_RATE * run.learning_rate_init,
+        )
         population = Population([subnetwork.network for subnetwork in subnetworks], run.batch_size)
         net = build_net(run, population, callbacks, epochs, rate, len(rows))
         net.teacher_weights = equal_weights(population.n_members, population.weights[0].device)
@@ -146,5 +144,5 @@ def _with_fewer_inputs_each(subnetwork: Subnetwork, loss: Loss, rows: Rows) -> l
 
 def _counts(n_inputs: int) -> list[int]:
     """Numbers of inputs to try, rising, all below `n_inputs`."""
-    counts = {int(n_inputs * STEP**n) for n in range(1, N_SIZES + 1)}
+    counts = {int(n_inputs * ELIMINATION_STEP**n) for n in range(1, ELIMINATION_SIZES + 1)}
     return sorted(count for count in counts if 0 < count < n_inputs)

@@ -11,7 +11,8 @@ from skorch.callbacks import Callback
 from torch import Tensor
 
 from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._gating.layer import N_PROBES, LayerGates
+from sk_shadownet._defaults import N_PROBES, OBSERVED_BEFORE, REDUNDANCY_INTERVAL
+from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._pruning.subnetwork_sampling import SubnetworkSampling
 from sk_shadownet._training.divergence import require_finite_weights
@@ -19,11 +20,6 @@ from sk_shadownet._training.divergence import require_finite_weights
 __all__ = ["GateCallback"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
-OBSERVED_BEFORE = 0.1
-# Looks at the scores from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
-REDUNDANCY_INTERVAL = 10
 
 
 class GateCallback(Callback):  # type: ignore[misc]

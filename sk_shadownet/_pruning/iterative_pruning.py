@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from skorch.callbacks import Callback
 
+from sk_shadownet._defaults import PRUNING_STAGES, ROWS_PER_GRADIENT
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.subnetwork import Subnetwork
@@ -20,12 +21,6 @@ from sk_shadownet._training.losses import Loss
 __all__ = ["IterativePruning", "unit_importance"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Shares of the population's training at which networks get narrower. A single stage at .15 gained nothing
-# over cutting at once, two at .2 and .4 half as much as these.
-PRUNING_STAGES = (0.1, 0.2, 0.3)
-# Rows in one look at a network. The squares of sums over fewer rows tell less of units and more of rows.
-ROWS_PER_GRADIENT = 128
 
 
 class IterativePruning(Callback):  # type: ignore[misc]

@@ -12,6 +12,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from sk_shadownet._defaults import FORMAT_UPDATE_EPOCHS
 from sk_shadownet._gating.schedule import LearningRate
 from sk_shadownet._pruning.run import Run, build_net, hooks, own_state
 from sk_shadownet._system.threads import thread_limit
@@ -20,8 +21,6 @@ from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.net import CommitteeNet
 
 __all__ = ["finetune"]
-
-FORMAT_UPDATE_EPOCHS = (2, 3, 5, 9)  # epochs, from 1
 
 
 class _FormatUpdate(Callback):  # type: ignore[misc]

@@ -15,17 +15,18 @@ from torch import Tensor, nn
 
 from sk_shadownet._budget.correlations import input_correlations
 from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._defaults import DISTILLATION_RATE, GATE_UPDATES, N_PROBES, NEW_WEIGHTS_SHARE
 from sk_shadownet._estimator.pretrained import PretrainedMLP
 from sk_shadownet._gating.importance import ScoreRule
-from sk_shadownet._gating.layer import N_PROBES, LayerGates
+from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import LearningRate, PruningSchedule
 from sk_shadownet._metrics.scoring import Scoring
 from sk_shadownet._mlp.gated import GatedMLP
-from sk_shadownet._pruning.distillation import DISTILLATION_RATE, Distillation
+from sk_shadownet._pruning.distillation import Distillation
 from sk_shadownet._pruning.gate_callback import GateCallback
 from sk_shadownet._pruning.iterative_pruning import IterativePruning
 from sk_shadownet._pruning.results import Comparison, Point, RunResult, compare
-from sk_shadownet._pruning.subnetwork_sampling import NEW_WEIGHTS_SHARE, SubnetworkSampling
+from sk_shadownet._pruning.subnetwork_sampling import SubnetworkSampling
 from sk_shadownet._system.random import own_generators
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.callbacks import (
@@ -45,9 +46,6 @@ from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWa
 __all__ = ["Run", "build_net", "collect", "hooks", "own_state", "points_of", "train"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Gates are looked at this often while they close; more often changes no figure.
-REFRESHES = 250
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +128,7 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
         net = _shadowed_net(run, gate_callback, iterative_pruning, best, shift, scale, len(rows))
         net.probes = probes
-        gate_callback.refresh = max(1, net.n_steps // REFRESHES)
+        gate_callback.refresh = max(1, net.n_steps // GATE_UPDATES)
         net.fit(rows, valid)
         _finish(net, gate_callback)
         if subnetwork_sampling is None or isinstance(best, BestEpoch):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sk_shadownet._budget.schedule import BudgetSchedule
+from sk_shadownet._defaults import STARTING_WIDTH, STARTING_WIDTH_UP_TO
 from sk_shadownet._gating.gates import hard_mask
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut, member
@@ -23,19 +24,9 @@ from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import Rows, some_rows
 from sk_shadownet.architecture import count_multiplications
 
-__all__ = ["NEW_WEIGHTS_SHARE", "SubnetworkSampling"]
+__all__ = ["SubnetworkSampling"]
 
 BoolArray = npt.NDArray[np.bool_]
-
-# Share of new weights in the networks of a frontier. Mean accuracy over 12 points and 4 seeds with a share of
-# 0, a half and 1: mc100 .897 .901 .902, madelon .735 .737 .724, digits .953 .954 .952; jets .744 .744, and
-# nearly two points less at 1. A run that ends in one network is better off without (madelon -1.5 points).
-NEW_WEIGHTS_SHARE = 0.5
-# How much wider than they shall end networks of a frontier start to train, if that takes at most so many
-# multiplications. Mean gain of the smallest three, in points, if they start twice as wide: mc100 .5, digits
-# .9. Three times was no better (mc100 .4), twice for those of up to 1000 multiplications worse (mc100 .1).
-WIDER = 2
-MOST_WIDENED = 3000
 
 
 @dataclass(eq=False)
@@ -94,7 +85,7 @@ class SubnetworkSampling:
         return True
 
     def _take(self, net: Any, layers: list[LayerGates], load: float) -> None:
-        subnetwork = self._subnetwork(net, layers, load, WIDER)
+        subnetwork = self._subnetwork(net, layers, load, STARTING_WIDTH)
         if self.subnetworks and subnetwork.widths == self.subnetworks[-1].widths:
             self.subnetworks.pop()  # the same size, but less was known about it
         self.subnetworks.append(subnetwork)
@@ -108,7 +99,10 @@ class SubnetworkSampling:
             nonlinearities = nonlinearity_importance(network, x, y, weight, net.criterion_).tolist()
         widths = self.budget_schedule.final_widths(layers, load, nonlinearities)
         begin = _widened(widths, [layer.n_units for layer in layers], wider)
-        if count_multiplications((*(width for width in begin if width), network.widths[-1])) > MOST_WIDENED:
+        if (
+            count_multiplications((*(width for width in begin if width), network.widths[-1]))
+            > STARTING_WIDTH_UP_TO
+        ):
             begin = widths
         masks = tuple(
             hard_mask(layer.scores()[index], width) for layer, width in zip(layers, begin, strict=True)

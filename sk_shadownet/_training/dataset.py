@@ -16,6 +16,8 @@ import torch
 from skorch.dataset import Dataset
 from torch import Tensor
 
+from sk_shadownet._defaults import IMPORTANCE_ROWS
+
 __all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate", "some_rows"]
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
@@ -23,8 +25,6 @@ Batch = tuple[Tensor, Tensor, Tensor | None]
 # Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory
 # that is there already.
 EVALUATION_ROWS = 1024
-# Rows from which is judged what units, bends and straight lines are worth.
-JUDGE_ROWS = 2048
 
 
 def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
@@ -127,6 +127,6 @@ def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> 
     return iter(order.tensor_split(n_batches))
 
 
-def some_rows(n_rows: int, n_wanted: int = JUDGE_ROWS) -> Tensor:
+def some_rows(n_rows: int, n_wanted: int = IMPORTANCE_ROWS) -> Tensor:
     """Positions of up to `n_wanted` rows, spread over all of them."""
     return torch.linspace(0, n_rows - 1, min(n_rows, n_wanted), dtype=torch.float64).round().long()

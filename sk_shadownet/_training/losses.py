@@ -12,14 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from sk_shadownet._defaults import DISTILLATION_SHARE
+
 __all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
 
 FloatArray = npt.NDArray[np.float64]
-
-# Share of what the networks of a population say in what each of them learns. With .35, .5, .65 and .8 the
-# twelve sizes of madelon gained 2, 3, 4 and 6 points, of mc100 1, 1, 2 and 2; jets lost at .8, digits a
-# little.
-DISTILLATION_SHARE = 0.5
 
 
 class Loss(nn.Module):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
 
 __all__ = ["ClassFidelity", "Fidelity", "as_logits", "decisions", "disagreements"]
@@ -15,12 +16,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
-#: One-sided 99 % point of the normal distribution: a search takes the luckiest of about 60 plans.
-CONFIDENCE = 2.326
-#: Share of a tolerance that the loss of information may have. At 1, one signal in a hundred jets kept .993
-#: and .947 of its efficiency at 1 % and .1 % background, at a quarter .998 and .979; on balanced jets the
-#: formats were the same.
-INFORMATION_SHARE = 0.5
 #: Steps of the iteration that finds the priors; each brings them closer by more than half.
 PRIOR_STEPS = 30
 #: Less information than this (nats) is rounding of float64: such outputs say nothing of the class.

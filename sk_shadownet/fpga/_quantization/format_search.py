@@ -9,6 +9,15 @@ from typing import Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._defaults import (
+    FEWEST_BITS,
+    FIRST_WIDTHS,
+    MOST_EXCHANGES,
+    RANKING_ROWS,
+    SEARCH_HEADROOM,
+    SMALLEST_STEP,
+    TRIED_EXCHANGES,
+)
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet.fpga._quantization.fidelity import ClassFidelity
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
@@ -22,15 +31,6 @@ IntArray = npt.NDArray[np.int64]
 #: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
 Task = Literal["classification", "regression"]
 Cost = Callable[[FixedPointPlan], float]
-
-#: Widths tried for all signals at once, from which the search goes down.
-FIRST_WIDTHS = (4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 18, 20)
-#: Bits above the smallest sufficient common width from which the descent starts.
-HEADROOM = 2
-#: Fewest bits of a signal or weight.
-FEWEST_BITS = 2
-#: Rows on which the next step is chosen; whether it is allowed is decided on all rows.
-RANKING_ROWS = 1024
 
 
 class Loss(Protocol):
@@ -157,7 +157,7 @@ def search_precision(
     if precision.free and search.allows(start):
         raised = start
         for slot in precision.free:
-            raised = _add_bits(raised, slot, HEADROOM)
+            raised = _add_bits(raised, slot, SEARCH_HEADROOM)
         best = search.exchange(min(start, search.descend(raised), key=search.cost_of))
     plan, loss = search.planner.plan(best), search.loss(best)
     return SearchResult(best, plan, loss, search.allows(best), len(search.losses))
@@ -251,9 +251,5 @@ class _Search:
         return current
 
 
-#: Divergences that grow by less than this share count as equal.
-SMALLEST_STEP = 0.01
 #: A variance below this share of the squared mean is rounding.
 SMALLEST_SPREAD = 1e-24
-#: Exchanges made at most, and pairs tried on all rows for each.
-MOST_EXCHANGES, TRIED_EXCHANGES = 10, 5

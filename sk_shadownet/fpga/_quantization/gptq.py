@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._defaults import GPTQ_DAMPING
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
 __all__ = ["compensated_rounding"]
 
 FloatArray = npt.NDArray[np.float64]
-
-#: Share of the mean input power added to each: keeps rounding sane where few rows or copied inputs leave
-#: the best weights undetermined. One hundredth is the value of Frantar et al. 2023.
-DAMPING = 0.01
 
 
 def compensated_rounding(
@@ -55,7 +52,7 @@ def compensated_rounding(
     power = (a**2).mean(axis=0)
     order = np.argsort(-power, kind="stable")
     rows = np.hstack([a[:, order], np.ones((n_rows, 1))])
-    damping = np.full(n_inputs + 1, DAMPING * max(float(power.mean()), 1e-12))
+    damping = np.full(n_inputs + 1, GPTQ_DAMPING * max(float(power.mean()), 1e-12))
     damping[-1] = 1e-12
     hessian = rows.T @ rows / n_rows + np.diag(damping)
     start = np.hstack([weight[:, order], bias[:, None]])

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._defaults import CLIPPED_BITS, ERROR_ROWS, FREE_BIAS_FRACTION, KEPT_STAGES
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
@@ -23,13 +24,6 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 #: Whether each weight is rounded to its nearest number, or all of a unit together.
 Rounding = Literal["nearest", "compensated"]
-
-#: How many integer bits fewer than the largest value needs are tried.
-CLIPPED_BITS = 3
-#: Rows on which the binary points of a signal are compared, together with its smallest and largest values.
-ERROR_ROWS = 1024
-#: Stages kept by a planner, each with the calibration rows as they leave a layer.
-KEPT_STAGES = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,10 +243,6 @@ def _plan_bias(
     fraction = np.where(steps == -64, free, steps)
     rounded_up = integer_bits(np.abs(bias) + np.ldexp(1.0, -fraction))
     return FixedFormat(1, np.maximum(rounded_up, -fraction), fraction)
-
-
-#: Fraction bits of the bias of a unit that no input reaches, a constant; more where it is small.
-FREE_BIAS_FRACTION = 8
 
 
 def _require_shape(fmt: FixedFormat, shape: tuple[int, ...], what: str) -> None:

@@ -11,6 +11,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._defaults import (
+    BIAS_HEADROOM,
+    FINETUNED_TOLERANCE,
+    FORMAT_TOLERANCE,
+    QAT_WEIGHT_BITS,
+    WIDE_WEIGHTS,
+)
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._validation import check_choice, check_real
@@ -27,16 +34,6 @@ FloatArray = npt.NDArray[np.float64]
 
 #: Bits of a float32 mantissa: narrower sums are exact in float32 in every order.
 FLOAT32_BITS = 24
-#: Bits of the weights while the formats of inputs and activations are searched: so many that only the
-#: latter round.
-WIDE_WEIGHTS = 16
-#: Integer bits that a bias may grow by before formats are chosen again; they cost no hardware.
-BIAS_HEADROOM = 2
-#: What the formats of inputs and activations may lose before the finishing training: see `Fidelity`, or
-#: squared error over variance.
-DEFAULT_TOLERANCE: dict[Task, float] = {"classification": 0.01, "regression": 0.005}
-#: Of decisions twice as many may change: the training makes up for that, but not for scores that tie.
-CHANGED = 2.0
 
 
 class _Grid(NamedTuple):
@@ -306,17 +303,17 @@ def quantized_module(
     >>> bool((fixed(torch.from_numpy(rows)).detach().numpy() == fixed.plan().forward(rows)).all())
     True
     """
-    check_choice("task", task, tuple(DEFAULT_TOLERANCE))
+    check_choice("task", task, tuple(FORMAT_TOLERANCE))
     if tolerance is not None:
         check_real("tolerance", tolerance, 0, 1, open_high=True)
     network = FloatNetwork.from_module(module)
     rows = check_calibration(calibration_rows, network.widths[0])
     wanted = parse_quantization(precision, len(network.layers))
-    tolerance = DEFAULT_TOLERANCE[task] if tolerance is None else tolerance
+    tolerance = FORMAT_TOLERANCE[task] if tolerance is None else tolerance
     fine = wanted
     for n, spec in enumerate(wanted.weights):
         if spec == "auto":
-            wanted = wanted.with_spec(("weights", n), AUTO_WEIGHTS)
+            wanted = wanted.with_spec(("weights", n), QAT_WEIGHT_BITS)
         if not isinstance(spec, FixedFormat):
             fine = fine.with_spec(("weights", n), WIDE_WEIGHTS)
     if fine.free:
@@ -328,7 +325,7 @@ def quantized_module(
             task=task,
             cost=_signal_bits,
             targets=targets,
-            changed=CHANGED * tolerance,
+            changed=FINETUNED_TOLERANCE * tolerance,
             scoring=scoring,
         )
         for slot in fine.free:
@@ -356,10 +353,6 @@ def _rounded_together(module: nn.Sequential, plan: FixedPointPlan) -> nn.Sequent
                 layer.weight.copy_(torch.from_numpy(rounded.weight))
             layer.bias = nn.Parameter(bias)
     return started
-
-
-#: Bits of weights that are left to the planner: with these, finishing lost nothing measurable.
-AUTO_WEIGHTS = 8
 
 
 def parse_quantization(precision: Any, n_layers: int) -> Precision:
