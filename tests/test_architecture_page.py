@@ -35,7 +35,7 @@ def names_in_files(page):
 
 def rooms():
     """Modules and folders at the top of the package."""
-    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "_typing"}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
     return modules | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 
 
