@@ -7,19 +7,16 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_flag
-from sk_shadownet.convert._builder import ChainBuilder, reading
 from sk_shadownet.convert._keras_graph import Arithmetic, KerasLayer, layers_in_order
-from sk_shadownet.convert._onnx_activations import clipped
 from sk_shadownet.convert._optional_imports import import_keras
+from sk_shadownet.convert._sequential_builder import SequentialBuilder, reading
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
 __all__ = ["from_keras"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
@@ -85,7 +82,7 @@ def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
             "model of an older Keras and load it with keras.saving.load_model."
         )
     layers = list(layers_in_order(keras, model))
-    chain = ChainBuilder(_row_shape(model))
+    chain = SequentialBuilder(_row_shape(model))
     for where, layer in layers:
         with reading(where):
             _read(keras, chain, layer)
@@ -122,15 +119,17 @@ def _row_shape(model: Any) -> tuple[int, ...]:
     return tuple(int(n) for n in shape[1:])
 
 
-def _read(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
+def _read(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
     if isinstance(layer, Arithmetic):
         _arithmetic(chain, layer)
         return
     kind = type(layer).__name__
-    reader = _READERS.get(kind) if type(layer) is getattr(keras.layers, kind, None) else None
-    if reader is None:
+    if type(layer) is not getattr(keras.layers, kind, None) or kind not in _KINDS:
         raise UnsupportedLayerError(_why_not(kind))
-    reader(keras, chain, layer)
+    if kind in _MODULES:
+        chain.activation(_MODULES[kind](layer))
+    elif kind in _READERS:
+        _READERS[kind](keras, chain, layer)
 
 
 def _why_not(kind: str) -> str:
@@ -138,7 +137,7 @@ def _why_not(kind: str) -> str:
         return "only fully connected layers can; convert the part behind it as a model of its own"
     if kind in ("Add", "Concatenate", "Multiply", "Subtract", "Average", "Maximum", "Minimum", "Dot"):
         return "it joins branches, and an nn.Sequential is one chain"
-    return f"the kinds known are {', '.join(sorted(_READERS))}"
+    return f"the kinds known are {', '.join(sorted(_KINDS))}"
 
 
 # ---------------------------------------------------------------- one reader a kind
@@ -152,7 +151,7 @@ def _optional(keras: Any, weight: Any) -> FloatArray | None:
     return None if weight is None else _array(keras, weight)
 
 
-def _dense(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
+def _dense(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
     if getattr(layer, "quantization_mode", None) is not None:
         raise UnsupportedLayerError(f"its weights are quantised ({layer.quantization_mode})")
     kernel = _array(keras, layer.kernel)
@@ -166,10 +165,10 @@ def _dense(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
 def _selects(keras: Any, layer: KerasLayer, kernel: FloatArray) -> bool:
     """Whether a layer only chooses columns, and is to stay that way, as `to_keras` writes it."""
     plain = layer.bias is None and layer.activation is keras.activations.linear and not layer.trainable
-    return plain and bool(((kernel == 0) | (kernel == 1)).all() and (kernel.sum(axis=0) == 1).all())
+    return plain and bool(np.isin(kernel, (0, 1)).all() and (kernel.sum(axis=0) == 1).all())
 
 
-def _activation(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
+def _activation(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
     function = layer.activation
     if isinstance(function, keras.layers.Layer):
         _read(keras, chain, function)
@@ -184,6 +183,79 @@ def _activation(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
         chain.activation(module)
 
 
+def _arithmetic(chain: SequentialBuilder, call: Arithmetic) -> None:
+    """A sum, difference, product or quotient with constants."""
+    if call.kind in ("Negative", "Identity", "Copy") and call.operands == (None,):
+        chain.affine(-1.0 if call.kind == "Negative" else 1.0, 0.0)
+        return
+    constants = [value for value in call.operands if isinstance(value, np.ndarray)]
+    if call.kind not in _OPERATIONS or len(call.operands) != 2 or len(constants) != 1:
+        raise UnsupportedLayerError(
+            "of functions between layers only sums, differences, products and quotients with constants are "
+            "known"
+        )
+    chain.combine(constants[0], _OPERATIONS[call.kind], first=call.operands[0] is not None)
+
+
+def _batch_normalization(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    _require_last_axis(layer)
+    weight, bias = _optional(keras, layer.gamma), _optional(keras, layer.beta)
+    mean, variance = _array(keras, layer.moving_mean), _array(keras, layer.moving_variance)
+    chain.batch_norm(weight, bias, mean, variance, float(layer.epsilon), 1.0 - float(layer.momentum))
+
+
+def _layer_normalization(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    _require_last_axis(layer)
+    if getattr(layer, "rms_scaling", False):
+        raise UnsupportedLayerError("rms_scaling=True has no layer of its kind in torch")
+    chain.layer_norm(_optional(keras, layer.gamma), _optional(keras, layer.beta), float(layer.epsilon))
+
+
+def _normalization(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    deviation = np.maximum(np.sqrt(_array(keras, layer.variance)), keras.config.epsilon())
+    mean = _array(keras, layer.mean)
+    if layer.invert:
+        chain.affine(deviation, mean)
+    else:
+        chain.affine(1.0 / deviation, -mean / deviation)
+
+
+def _require_last_axis(layer: KerasLayer) -> None:
+    if layer.axis not in (1, -1, [1], [-1], (1,), (-1,)):
+        raise UnsupportedLayerError(f"it normalises along axis {layer.axis}; the last one was expected")
+
+
+def _relu(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    if layer.max_value is not None and not (layer.threshold or layer.negative_slope):
+        chain.clip(0.0, float(layer.max_value))
+        return
+    if layer.max_value is not None or layer.threshold:
+        raise UnsupportedLayerError(
+            "a ReLU with a threshold, or slope and max_value, has no layer of its kind"
+        )
+    chain.activation(nn.LeakyReLU(float(layer.negative_slope)) if layer.negative_slope else nn.ReLU())
+
+
+def _softmax(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    _require_last_axis(layer)
+    chain.activation(nn.Softmax(dim=-1))
+
+
+def _flatten(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    if getattr(layer, "data_format", None) == "channels_first":
+        raise UnsupportedLayerError("data_format='channels_first' reorders the values of a row")
+    chain.flatten()
+
+
+def _reshape(keras: Any, chain: SequentialBuilder, layer: KerasLayer) -> None:
+    if len(layer.target_shape) != 1:
+        raise UnsupportedLayerError(f"rows of shape {layer.target_shape} are not flat")
+    chain.flatten()
+
+
+#: Functions between layers, by the names that `SequentialBuilder.combine` has for them.
+_OPERATIONS = {"Add": "Add", "Divide": "Div", "Multiply": "Mul", "Subtract": "Sub", "TrueDivide": "Div"}
+#: Functions that a layer ends in; "linear" is none.
 _ACTIVATIONS: dict[str, Callable[[], nn.Module | None]] = {
     "celu": nn.CELU,
     "elu": nn.ELU,
@@ -209,118 +281,26 @@ _ACTIVATIONS: dict[str, Callable[[], nn.Module | None]] = {
     "tanh": nn.Tanh,
     "tanh_shrink": nn.Tanhshrink,
 }
-
-
-def _arithmetic(chain: ChainBuilder, call: Arithmetic) -> None:
-    """A sum, difference, product or quotient with constants."""
-    if call.kind in ("Negative", "Identity", "Copy") and call.operands == (None,):
-        chain.affine(-1.0 if call.kind == "Negative" else 1.0, 0.0)
-        return
-    known = ("Add", "Divide", "Multiply", "Subtract", "TrueDivide")
-    constants = [value for value in call.operands if isinstance(value, np.ndarray)]
-    if call.kind not in known or len(call.operands) != 2 or len(constants) != 1:
-        raise UnsupportedLayerError(
-            "of functions between layers only sums, differences, products and quotients with constants are "
-            "known"
-        )
-    constant, first = constants[0], call.operands[0] is not None
-    if call.kind == "Add":
-        chain.affine(1.0, constant)
-    elif call.kind == "Subtract":
-        chain.affine(-1.0 if first else 1.0, constant if first else -constant)
-    elif call.kind == "Multiply":
-        chain.affine(constant, 0.0)
-    elif first:
-        raise UnsupportedLayerError("it divides by what comes in")
-    else:
-        chain.affine(1.0 / constant, 0.0)
-
-
-def _batch_normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    _require_last_axis(layer)
-    chain.batch_norm(
-        _optional(keras, layer.gamma),
-        _optional(keras, layer.beta),
-        _array(keras, layer.moving_mean),
-        _array(keras, layer.moving_variance),
-        eps=float(layer.epsilon),
-        momentum=1.0 - float(layer.momentum),
-    )
-
-
-def _layer_normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    _require_last_axis(layer)
-    if getattr(layer, "rms_scaling", False):
-        raise UnsupportedLayerError("rms_scaling=True has no layer of its kind in torch")
-    chain.layer_norm(_optional(keras, layer.gamma), _optional(keras, layer.beta), float(layer.epsilon))
-
-
-def _normalization(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    deviation = np.maximum(np.sqrt(_array(keras, layer.variance)), keras.config.epsilon())
-    mean = _array(keras, layer.mean)
-    if layer.invert:
-        chain.affine(deviation, mean)
-    else:
-        chain.affine(1.0 / deviation, -mean / deviation)
-
-
-def _rescaling(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    chain.affine(np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64))
-
-
-def _require_last_axis(layer: KerasLayer) -> None:
-    axis = layer.axis
-    if axis not in (1, -1, [1], [-1], (1,), (-1,)):
-        raise UnsupportedLayerError(f"it normalises along axis {axis}; the last one was expected")
-
-
-def _relu(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    if layer.max_value is not None and not (layer.threshold or layer.negative_slope):
-        chain.activation(clipped(0.0, float(layer.max_value)))
-        return
-    if layer.max_value is not None or layer.threshold:
-        raise UnsupportedLayerError(
-            "a ReLU with a threshold, or slope and max_value, has no layer of its kind"
-        )
-    chain.activation(nn.LeakyReLU(float(layer.negative_slope)) if layer.negative_slope else nn.ReLU())
-
-
-def _softmax(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    _require_last_axis(layer)
-    chain.activation(nn.Softmax(dim=-1))
-
-
-def _flatten(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise UnsupportedLayerError("data_format='channels_first' reorders the values of a row")
-    chain.flatten()
-
-
-def _reshape(keras: Any, chain: ChainBuilder, layer: KerasLayer) -> None:
-    if len(layer.target_shape) != 1:
-        raise UnsupportedLayerError(f"rows of shape {layer.target_shape} are not flat")
-    chain.flatten()
-
-
-_READERS: dict[str, Callable[[Any, ChainBuilder, KerasLayer], None]] = {
+#: Layers that are one of torch.
+_MODULES: dict[str, Callable[[KerasLayer], nn.Module]] = {
+    "AlphaDropout": lambda layer: nn.AlphaDropout(float(layer.rate)),
+    "Dropout": lambda layer: nn.Dropout(float(layer.rate)),
+    "ELU": lambda layer: nn.ELU(float(layer.alpha)),
+    "LeakyReLU": lambda layer: nn.LeakyReLU(float(layer.negative_slope)),
+}
+_READERS: dict[str, Callable[[Any, SequentialBuilder, KerasLayer], None]] = {
     "Activation": _activation,
-    "ActivityRegularization": lambda keras, chain, layer: None,
-    "AlphaDropout": lambda keras, chain, layer: chain.activation(nn.AlphaDropout(float(layer.rate))),
     "BatchNormalization": _batch_normalization,
     "Dense": _dense,
-    "Dropout": lambda keras, chain, layer: chain.activation(nn.Dropout(float(layer.rate))),
-    "ELU": lambda keras, chain, layer: chain.activation(nn.ELU(float(layer.alpha))),
     "Flatten": _flatten,
-    "GaussianDropout": lambda keras, chain, layer: None,
-    "GaussianNoise": lambda keras, chain, layer: None,
-    "Identity": lambda keras, chain, layer: None,
-    "InputLayer": lambda keras, chain, layer: None,
     "LayerNormalization": _layer_normalization,
-    "LeakyReLU": lambda keras, chain, layer: chain.activation(nn.LeakyReLU(float(layer.negative_slope))),
     "Normalization": _normalization,
     "PReLU": lambda keras, chain, layer: chain.prelu(_array(keras, layer.alpha)),
     "ReLU": _relu,
-    "Rescaling": _rescaling,
+    "Rescaling": lambda keras, chain, layer: chain.affine(layer.scale, layer.offset),
     "Reshape": _reshape,
     "Softmax": _softmax,
 }
+#: Left out: they do nothing, or in training only.
+_IDLE = ("ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity", "InputLayer")
+_KINDS = {*_MODULES, *_READERS, *_IDLE}

@@ -9,7 +9,7 @@ from torch import nn
 
 from sk_shadownet._pipeline import fold_steps, split_pipeline
 from sk_shadownet._validation import check_flag
-from sk_shadownet.convert._builder import ChainBuilder
+from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["from_sklearn"]
@@ -72,7 +72,7 @@ def from_sklearn(model: Any, *, logits: bool = True) -> nn.Sequential:
     steps, mlp = split_pipeline(model)
     classifies = _require_fitted_mlp(mlp)
     fold, names = fold_steps(steps, mlp)
-    chain = ChainBuilder((len(names),))
+    chain = SequentialBuilder((len(names),))
     chain.select(fold.columns)
     chain.affine(fold.scale, fold.shift)
     last = len(mlp.coefs_) - 1
@@ -82,24 +82,16 @@ def from_sklearn(model: Any, *, logits: bool = True) -> nn.Sequential:
         if n < last and hidden is not None:
             chain.activation(hidden())
     if classifies:
-        _add_classes(chain, mlp)
+        chain.activation(nn.Softmax(dim=-1) if mlp.out_activation_ == "softmax" else nn.Sigmoid())
+        # With several labels a row, each has a sigmoid of its own.
+        if mlp.out_activation_ != "softmax" and chain.width == 1:
+            chain.two_classes()
     elif mlp.out_activation_ != "identity" and not logits:
         raise UnsupportedLayerError(
             "an MLPRegressor with loss='poisson' ends in an exponential, which is no layer of torch; "
             "take its logarithm, logits=True."
         )
     return chain.finish(logits=logits)
-
-
-def _add_classes(chain: ChainBuilder, mlp: Any) -> None:
-    """From the outputs of the last layer to ``predict_proba``."""
-    if mlp.out_activation_ == "softmax":
-        chain.activation(nn.Softmax(dim=-1))
-        return
-    chain.activation(nn.Sigmoid())
-    # With several labels a row, each has a sigmoid of its own.
-    if chain.width == 1:
-        chain.two_classes()
 
 
 def _require_fitted_mlp(mlp: Any) -> bool:

@@ -12,9 +12,9 @@ from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._builder import reading
+from sk_shadownet.convert._network import FloatNetwork, check_output, read_network, require_plain_softplus
 from sk_shadownet.convert._optional_imports import import_keras
-from sk_shadownet.convert._source import Network, check_output, read_network, require_plain_softplus
+from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_keras"]
@@ -72,13 +72,17 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     check_choice("inputs", inputs, ("all", "selected"))
     network = read_network(model)
     ending = check_output(output, network)
-    filled = _selection(keras, network) if inputs == "all" and network.selects else []
+    filled = [_selection(keras.layers, network)] if inputs == "all" and network.selects else []
     for name, layer in network.layers:
         with reading(f"layer {name!r} ({type(layer).__name__})"):
-            filled += _make(keras, layer)
+            if type(layer) not in (*_MAKERS, *_IDLE):
+                known = ", ".join(sorted(kind.__name__ for kind in (*_MAKERS, *_IDLE)))
+                raise UnsupportedLayerError(f"the kinds known are {known}")
+            if type(layer) in _MAKERS:
+                filled.append(_MAKERS[type(layer)](keras.layers, layer))
     if network.kind == "classifier" and ending == "probability":
         filled.append((keras.layers.Softmax(dtype="float32"), []))
-    width = len(network.feature_names if inputs == "all" else network.columns)
+    width = len(network.names_of(inputs))
     built = keras.Sequential([keras.Input((width,), dtype="float32"), *(layer for layer, _ in filled)])
     for layer, weights in filled:
         if weights:
@@ -86,94 +90,77 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     return built
 
 
-def _selection(keras: Any, network: Network) -> list[Filled]:
-    kernel = np.zeros((len(network.feature_names), len(network.columns)), np.float32)
-    kernel[network.columns, np.arange(len(network.columns))] = 1.0
-    layer = keras.layers.Dense(
-        len(network.columns), use_bias=False, trainable=False, name="select_features", dtype="float32"
-    )
-    return [(layer, [kernel])]
+def _selection(layers: Any, network: FloatNetwork) -> Filled:
+    n_selected = len(network.columns)
+    kernel = np.zeros((len(network.feature_names), n_selected), np.float32)
+    kernel[network.columns, np.arange(n_selected)] = 1.0
+    name = "select_features"
+    return layers.Dense(n_selected, use_bias=False, trainable=False, name=name, dtype="float32"), [kernel]
 
 
-def _make(keras: Any, layer: nn.Module) -> list[Filled]:
-    make = _MAKERS.get(type(layer))
-    if make is None:
-        known = ", ".join(sorted(kind.__name__ for kind in _MAKERS))
-        raise UnsupportedLayerError(f"the kinds known are {known}")
-    return make(keras.layers, layer)
+def _arrays(*tensors: Any) -> list[npt.NDArray[np.float32]]:
+    """Those that are not None."""
+    return [tensor.detach().cpu().to(torch.float32).numpy() for tensor in tensors if tensor is not None]
 
 
-def _array(tensor: Any) -> npt.NDArray[np.float32]:
-    return np.asarray(tensor.detach().cpu().to(torch.float32).numpy())
-
-
-def _linear(layers: Any, layer: Any) -> list[Filled]:
+def _linear(layers: Any, layer: Any) -> Filled:
     dense = layers.Dense(layer.out_features, use_bias=layer.bias is not None, dtype="float32")
-    weights = [_array(layer.weight.T)]
-    return [(dense, weights if layer.bias is None else [*weights, _array(layer.bias)])]
+    return dense, _arrays(layer.weight.T, layer.bias)
 
 
-def _batch_norm(layers: Any, layer: Any) -> list[Filled]:
+def _batch_norm(layers: Any, layer: Any) -> Filled:
     momentum = 0.9 if layer.momentum is None else 1.0 - layer.momentum
     scale, center = layer.weight is not None, layer.bias is not None
     norm = layers.BatchNormalization(
         momentum=momentum, epsilon=layer.eps, center=center, scale=scale, dtype="float32"
     )
-    parts = (layer.weight, layer.bias, layer.running_mean, layer.running_var)
-    return [(norm, [_array(part) for part in parts if part is not None])]
+    return norm, _arrays(layer.weight, layer.bias, layer.running_mean, layer.running_var)
 
 
-def _layer_norm(layers: Any, layer: Any) -> list[Filled]:
+def _layer_norm(layers: Any, layer: Any) -> Filled:
     scale, center = layer.weight is not None, layer.bias is not None
     norm = layers.LayerNormalization(epsilon=layer.eps, center=center, scale=scale, dtype="float32")
-    return [(norm, [_array(part) for part in (layer.weight, layer.bias) if part is not None])]
+    return norm, _arrays(layer.weight, layer.bias)
 
 
-def _prelu(layers: Any, layer: Any) -> list[Filled]:
+def _prelu(layers: Any, layer: Any) -> Filled:
     shared = [1] if layer.num_parameters == 1 else None
-    return [(layers.PReLU(shared_axes=shared, dtype="float32"), [_array(layer.weight)])]
+    return layers.PReLU(shared_axes=shared, dtype="float32"), _arrays(layer.weight)
 
 
-def _gelu(layers: Any, layer: Any) -> list[Filled]:
+def _gelu(layers: Any, layer: Any) -> Filled:
     if layer.approximate != "none":
         raise UnsupportedLayerError("approximate='tanh' has no name in Keras that a saved model could hold")
-    return [(layers.Activation("gelu", dtype="float32"), [])]
+    return layers.Activation("gelu", dtype="float32"), []
 
 
-def _softplus(layers: Any, layer: Any) -> list[Filled]:
+def _softplus(layers: Any, layer: Any) -> Filled:
     require_plain_softplus(layer)
-    return _named("softplus")(layers, layer)
+    return layers.Activation("softplus", dtype="float32"), []
 
 
-def _named(name: str) -> Callable[[Any, Any], list[Filled]]:
-    return lambda layers, layer: [(layers.Activation(name, dtype="float32"), [])]
+def _activation(name: str) -> Callable[[Any, Any], Filled]:
+    return lambda layers, layer: (layers.Activation(name, dtype="float32"), [])
 
 
-def _nothing(layers: Any, layer: Any) -> list[Filled]:
-    """Rows are flat already."""
-    return []
-
-
-_MAKERS: dict[type[nn.Module], Callable[[Any, Any], list[Filled]]] = {
-    nn.AlphaDropout: lambda layers, layer: [(layers.AlphaDropout(layer.p, dtype="float32"), [])],
+#: Rows are flat already.
+_IDLE = (nn.Flatten, nn.Identity)
+_MAKERS: dict[type[nn.Module], Callable[[Any, Any], Filled]] = {
+    nn.AlphaDropout: lambda layers, layer: (layers.AlphaDropout(layer.p, dtype="float32"), []),
     nn.BatchNorm1d: _batch_norm,
-    nn.Dropout: lambda layers, layer: [(layers.Dropout(layer.p, dtype="float32"), [])],
-    nn.ELU: lambda layers, layer: [(layers.ELU(float(layer.alpha), dtype="float32"), [])],
-    nn.Flatten: _nothing,
+    nn.Dropout: lambda layers, layer: (layers.Dropout(layer.p, dtype="float32"), []),
+    nn.ELU: lambda layers, layer: (layers.ELU(float(layer.alpha), dtype="float32"), []),
     nn.GELU: _gelu,
-    nn.Identity: _nothing,
     nn.LayerNorm: _layer_norm,
-    nn.LeakyReLU: lambda layers, layer: [
-        (layers.LeakyReLU(float(layer.negative_slope), dtype="float32"), [])
-    ],
+    nn.LeakyReLU: lambda layers, layer: (layers.LeakyReLU(float(layer.negative_slope), dtype="float32"), []),
     nn.Linear: _linear,
-    nn.LogSoftmax: _named("log_softmax"),
+    nn.LogSoftmax: _activation("log_softmax"),
     nn.PReLU: _prelu,
-    nn.ReLU: lambda layers, layer: [(layers.ReLU(dtype="float32"), [])],
-    nn.SELU: _named("selu"),
-    nn.SiLU: _named("silu"),
-    nn.Sigmoid: _named("sigmoid"),
-    nn.Softmax: lambda layers, layer: [(layers.Softmax(dtype="float32"), [])],
+    nn.ReLU: lambda layers, layer: (layers.ReLU(dtype="float32"), []),
+    nn.SELU: _activation("selu"),
+    nn.SiLU: _activation("silu"),
+    nn.Sigmoid: _activation("sigmoid"),
+    nn.Softmax: lambda layers, layer: (layers.Softmax(dtype="float32"), []),
     nn.Softplus: _softplus,
-    nn.Tanh: _named("tanh"),
+    nn.Tanh: _activation("tanh"),
 }

@@ -7,32 +7,30 @@ from os import PathLike
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from sk_shadownet._system.files import replacing_file
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import AnyArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._builder import reading
-from sk_shadownet.convert._fixed_point import FixedNetwork, read_fixed
-from sk_shadownet.convert._onnx_fixed import exact_ending, write_plan, write_score
-from sk_shadownet.convert._optional_imports import import_onnx
-from sk_shadownet.convert._source import (
+from sk_shadownet.convert._network import (
     PASSED_OVER,
+    FixedPointNetwork,
+    FloatNetwork,
     Network,
     check_output,
+    read_fixed_point,
     read_network,
     require_plain_softplus,
 )
+from sk_shadownet.convert._onnx_fixed_point import exact_ending, write_plan, write_score
+from sk_shadownet.convert._onnx_writer import OPSET_OF_GELU, GraphWriter
+from sk_shadownet.convert._optional_imports import import_onnx
+from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
-
-#: LayerNormalization came with 17, Gelu with 20; runtimes of 2022 and 2023 know them.
-OPSET, OPSET_OF_GELU = 17, 20
-#: The format of the file that came with each, so that these runtimes read it.
-IR_VERSION = {OPSET: 8, OPSET_OF_GELU: 9}
 
 
 @thread_limit()
@@ -107,45 +105,48 @@ def to_onnx(
     """
     onnx = import_onnx()
     check_choice("inputs", inputs, ("all", "selected"))
-    network = read_fixed(model) or read_network(model)
+    network = read_fixed_point(model) or read_network(model)
     ending = check_output(output, network)
-    writer = _Writer(onnx)
+    writer = GraphWriter(onnx)
     value = "X"
     if inputs == "all" and network.selects:
         value = writer.add("Gather", [value, writer.constant("columns", network.columns)], axis=1)
-    if isinstance(network, FixedNetwork):
+    if isinstance(network, FixedPointNetwork):
         ending = exact_ending(network, output, ending)
         writer.use_float64(inputs=not network.single)
         value = write_plan(writer, value, network)
     else:
         value = _write_layers(writer, value, network)
-    names = network.feature_names if inputs == "all" else network.selected_names
     _write_outputs(writer, network, value, ending)
-    proto = writer.finish(names, network.class_labels)
+    proto = writer.finish(network.names_of(inputs), network.class_labels)
     if path is not None:
         with replacing_file(path, "path") as file:
             onnx.save(proto, str(file))
     return proto
 
 
-def _write_layers(writer: _Writer, value: str, network: Network) -> str:
+def _write_layers(writer: GraphWriter, value: str, network: FloatNetwork) -> str:
     for name, layer in network.layers:
-        if type(layer) not in PASSED_OVER:
-            with reading(f"layer {name!r} ({type(layer).__name__})"):
-                value = _write(writer, value, name, layer)
+        if type(layer) in PASSED_OVER:
+            continue
+        with reading(f"layer {name!r} ({type(layer).__name__})"):
+            if type(layer) not in _WRITERS:
+                known = ", ".join(sorted(kind.__name__ for kind in (*_WRITERS, *PASSED_OVER)))
+                raise UnsupportedLayerError(f"the kinds known are {known}")
+            value = _WRITERS[type(layer)](writer, value, name, layer)
     return value
 
 
-def _write_outputs(writer: _Writer, network: Network | FixedNetwork, value: str, output: str) -> None:
-    if isinstance(network, FixedNetwork) and output in ("score", "trigger"):
+def _write_outputs(writer: GraphWriter, network: Network, value: str, output: str) -> None:
+    if isinstance(network, FixedPointNetwork) and output in ("score", "trigger"):
         write_score(writer, value, network, output)
         return
     if network.class_labels is None or output == "logits":
         name = {"classifier": "logits", "regressor": "variable", "module": "output"}[network.kind]
-        writer.rename(value, name)
+        writer.add("Identity", [value], output=name)
         writer.output(name, writer.kind, 2)
         return
-    if isinstance(network, FixedNetwork) and network.plan.widths[-1] == 1:
+    if isinstance(network, FixedPointNetwork) and network.plan.widths[-1] == 1:
         # One logit is that of the second class, beside 0 for the first.
         value = writer.add("MatMul", [value, writer.constant("beside_0", np.array([[0.0, 1.0]]))])
     best = writer.add("ArgMax", [value], axis=1, keepdims=0)
@@ -156,136 +157,63 @@ def _write_outputs(writer: _Writer, network: Network | FixedNetwork, value: str,
     writer.output("probabilities", writer.kind, 2)
 
 
-def _label_values(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if labels.dtype.kind in "iub":
-        return labels.astype(np.int64)
-    if labels.dtype.kind == "f":
-        return labels.astype(np.float64)
+def _label_values(labels: AnyArray) -> AnyArray:
+    if labels.dtype.kind in "iubf":
+        return labels.astype(np.float64 if labels.dtype.kind == "f" else np.int64)
     return np.array([str(label) for label in labels], dtype=object)
-
-
-class _Writer:
-    """Nodes and constants as they come, each with a name of its own."""
-
-    def __init__(self, onnx: Any) -> None:
-        self.onnx = onnx
-        self.opset = OPSET
-        #: Of the numbers that come out, and of those that go in.
-        self.kind = self._kind_of_X = onnx.TensorProto.FLOAT
-        self._nodes: list[Any] = []
-        self._constants: list[Any] = []
-        self._outputs: list[Any] = []
-
-    def use_float64(self, *, inputs: bool) -> None:
-        """Let what comes out be float64, and with ``inputs`` also what goes in."""
-        self.kind = self.onnx.TensorProto.DOUBLE
-        if inputs:
-            self._kind_of_X = self.kind
-
-    def add(self, op: str, inputs: list[str], output: str | None = None, **attributes: Any) -> str:
-        """One more node; the name of its result."""
-        output = output or f"{op.lower()}_{len(self._nodes)}"
-        self._nodes.append(self.onnx.helper.make_node(op, inputs, [output], f"node_{output}", **attributes))
-        return output
-
-    def constant(self, name: str, value: Any) -> str:
-        """One more constant, floats as float32 but for labels; its name."""
-        if isinstance(value, torch.Tensor):
-            value = value.detach().cpu().to(torch.float32).numpy()
-        self._constants.append(self.onnx.numpy_helper.from_array(np.ascontiguousarray(value), name))
-        return name
-
-    def rename(self, value: str, name: str) -> None:
-        """Give the last result the name of an output."""
-        self.add("Identity", [value], output=name)
-
-    def output(self, name: str, kind: int, n_axes: int) -> None:
-        """Declare a result as an output of the graph."""
-        shape = ["n_samples", None][:n_axes]
-        self._outputs.append(self.onnx.helper.make_tensor_value_info(name, kind, shape))
-
-    def finish(self, feature_names: tuple[str, ...], labels: npt.NDArray[Any] | None) -> Any:
-        """The checked model."""
-        helper = self.onnx.helper
-        shape = ["n_samples", len(feature_names)]
-        X = helper.make_tensor_value_info("X", self._kind_of_X, shape)
-        graph = helper.make_graph(self._nodes, "sk_shadownet", [X], self._outputs, self._constants)
-        proto = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", self.opset)],
-            ir_version=IR_VERSION[self.opset],
-            producer_name="sk_shadownet",
-        )
-        said = {"feature_names": "\n".join(feature_names)}
-        if labels is not None:
-            said["class_labels"] = "\n".join(map(str, labels))
-        helper.set_model_props(proto, said)
-        self.onnx.checker.check_model(proto, full_check=True)
-        return proto
 
 
 # ---------------------------------------------------------------- one writer a kind
 
 
-def _write(writer: _Writer, value: str, name: str, layer: nn.Module) -> str:
-    write = _WRITERS.get(type(layer))
-    if write is None:
-        known = ", ".join(sorted(kind.__name__ for kind in (*_WRITERS, *PASSED_OVER)))
-        raise UnsupportedLayerError(f"the kinds known are {known}")
-    return write(writer, value, name, layer)
+def _parameters(writer: GraphWriter, name: str, **tensors: Any) -> list[str]:
+    """Names of the constants that hold a layer's tensors; None is left out."""
+    return [
+        writer.constant(f"{name}.{part}", tensor) for part, tensor in tensors.items() if tensor is not None
+    ]
 
 
-def _linear(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    parts = [writer.constant(f"{name}.weight", layer.weight)]
-    if layer.bias is not None:
-        parts.append(writer.constant(f"{name}.bias", layer.bias))
-    return writer.add("Gemm", [value, *parts], transB=1)
+def _linear(writer: GraphWriter, value: str, name: str, layer: Any) -> str:
+    return writer.add(
+        "Gemm", [value, *_parameters(writer, name, weight=layer.weight, bias=layer.bias)], transB=1
+    )
 
 
-def _batch_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
+def _batch_norm(writer: GraphWriter, value: str, name: str, layer: Any) -> str:
     ones = torch.ones(layer.num_features)
-    parts = {
-        "weight": ones if layer.weight is None else layer.weight,
-        "bias": 0 * ones if layer.bias is None else layer.bias,
-        "running_mean": layer.running_mean,
-        "running_var": layer.running_var,
-    }
-    inputs = [writer.constant(f"{name}.{part}", array) for part, array in parts.items()]
+    inputs = _parameters(
+        writer,
+        name,
+        weight=ones if layer.weight is None else layer.weight,
+        bias=0 * ones if layer.bias is None else layer.bias,
+        running_mean=layer.running_mean,
+        running_var=layer.running_var,
+    )
     momentum = 0.9 if layer.momentum is None else 1.0 - layer.momentum
     return writer.add("BatchNormalization", [value, *inputs], epsilon=layer.eps, momentum=momentum)
 
 
-def _layer_norm(writer: _Writer, value: str, name: str, layer: Any) -> str:
+def _layer_norm(writer: GraphWriter, value: str, name: str, layer: Any) -> str:
     weight = torch.ones(layer.normalized_shape) if layer.weight is None else layer.weight
-    parts = [writer.constant(f"{name}.weight", weight)]
-    if layer.bias is not None:
-        parts.append(writer.constant(f"{name}.bias", layer.bias))
-    return writer.add("LayerNormalization", [value, *parts], epsilon=layer.eps, axis=-1)
+    inputs = _parameters(writer, name, weight=weight, bias=layer.bias)
+    return writer.add("LayerNormalization", [value, *inputs], epsilon=layer.eps, axis=-1)
 
 
-def _prelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    return writer.add("PRelu", [value, writer.constant(f"{name}.slope", layer.weight)])
-
-
-def _gelu(writer: _Writer, value: str, name: str, layer: Any) -> str:
+def _gelu(writer: GraphWriter, value: str, name: str, layer: Any) -> str:
     writer.opset = OPSET_OF_GELU
     return writer.add("Gelu", [value], approximate=layer.approximate)
 
 
-def _silu(writer: _Writer, value: str, name: str, layer: Any) -> str:
-    return writer.add("Mul", [value, writer.add("Sigmoid", [value])])
-
-
-def _softplus(writer: _Writer, value: str, name: str, layer: Any) -> str:
+def _softplus(writer: GraphWriter, value: str, name: str, layer: Any) -> str:
     require_plain_softplus(layer)
     return writer.add("Softplus", [value])
 
 
-def _plain(op: str) -> Callable[[_Writer, str, str, Any], str]:
+def _plain(op: str) -> Callable[[GraphWriter, str, str, Any], str]:
     return lambda writer, value, name, layer: writer.add(op, [value])
 
 
-_WRITERS: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
+_WRITERS: dict[type[nn.Module], Callable[[GraphWriter, str, str, Any], str]] = {
     nn.BatchNorm1d: _batch_norm,
     nn.ELU: lambda writer, value, name, layer: writer.add("Elu", [value], alpha=float(layer.alpha)),
     nn.GELU: _gelu,
@@ -295,10 +223,12 @@ _WRITERS: dict[type[nn.Module], Callable[[_Writer, str, str, Any], str]] = {
     ),
     nn.Linear: _linear,
     nn.LogSoftmax: lambda writer, value, name, layer: writer.add("LogSoftmax", [value], axis=-1),
-    nn.PReLU: _prelu,
+    nn.PReLU: lambda writer, value, name, layer: writer.add(
+        "PRelu", [value, *_parameters(writer, name, slope=layer.weight)]
+    ),
     nn.ReLU: _plain("Relu"),
     nn.SELU: _plain("Selu"),
-    nn.SiLU: _silu,
+    nn.SiLU: lambda writer, value, name, layer: writer.add("Mul", [value, writer.add("Sigmoid", [value])]),
     nn.Sigmoid: _plain("Sigmoid"),
     nn.Softmax: lambda writer, value, name, layer: writer.add("Softmax", [value], axis=-1),
     nn.Softplus: _softplus,

@@ -6,18 +6,17 @@ import warnings
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._builder import reading
-from sk_shadownet.convert._source import PASSED_OVER, Network, read_network
+from sk_shadownet.convert._network import PASSED_OVER, FloatNetwork, read_network
+from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_sklearn"]
 
-FloatArray = npt.NDArray[np.float64]
 #: A weight of shape (n_inputs, n_outputs) and a bias, as scikit-learn keeps them.
 Layer = tuple[FloatArray, FloatArray]
 
@@ -81,40 +80,38 @@ def to_sklearn(model: Any, *, inputs: str = "all") -> Any:
     if network.kind == "classifier" and layers[-1][0].shape[1] == 2:
         layers[-1] = (np.diff(layers[-1][0], axis=1), np.diff(layers[-1][1]))
     mlp = _blank(layers, activation, network.class_labels)
-    mlp.coefs_ = [weight for weight, _ in layers]
-    mlp.intercepts_ = [bias for _, bias in layers]
+    mlp.coefs_, mlp.intercepts_ = map(list, zip(*layers, strict=True))
     if getattr(model, "feature_names_in_", None) is not None:
-        names = network.feature_names if inputs == "all" else network.selected_names
-        mlp.feature_names_in_ = np.array(names, dtype=object)
+        mlp.feature_names_in_ = np.array(network.names_of(inputs), dtype=object)
     return mlp
 
 
-def _read_layers(network: Network) -> tuple[list[Layer], str]:
+def _read_layers(network: FloatNetwork) -> tuple[list[Layer], str]:
     """Weights layer by layer, and the one activation between them."""
     layers: list[Layer] = []
-    bends: list[str] = []
+    between: list[str] = []
     for name, layer in network.layers:
         if type(layer) in PASSED_OVER:
             continue
         with reading(f"layer {name!r} ({type(layer).__name__})"):
             if type(layer) is nn.Linear:
-                # Linear upon Linear: nothing bends between them.
-                bends += ["identity"] * (len(layers) - len(bends))
+                # Linear upon Linear: no activation stands between them.
+                between += ["identity"] * (len(layers) - len(between))
                 layers.append(_weights(layer))
             elif type(layer) not in _ACTIVATIONS:
                 known = ", ".join(["Linear", *sorted(kind.__name__ for kind in _ACTIVATIONS)])
                 raise UnsupportedLayerError(f"the kinds known are {known}")
-            elif len(layers) != len(bends) + 1:
+            elif len(layers) != len(between) + 1:
                 raise UnsupportedLayerError("an activation was expected between two Linear layers only")
             else:
-                bends.append(_ACTIVATIONS[type(layer)])
-    if len(bends) >= len(layers):
+                between.append(_ACTIVATIONS[type(layer)])
+    if len(between) >= len(layers):
         raise UnsupportedLayerError("the network ends in an activation; a Linear layer was expected.")
-    if len(set(bends)) > 1:
+    if len(set(between)) > 1:
         raise UnsupportedLayerError(
-            f"the network has the activations {', '.join(sorted(set(bends)))}; scikit-learn has one for all."
+            f"the network has the activations {', '.join(sorted({*between}))}; scikit-learn has one for all."
         )
-    return layers, bends[0] if bends else "identity"
+    return layers, between[0] if between else "identity"
 
 
 def _weights(layer: Any) -> Layer:
@@ -123,7 +120,7 @@ def _weights(layer: Any) -> Layer:
     return np.ascontiguousarray(weight), np.array(bias)
 
 
-def _blank(layers: list[Layer], activation: str, labels: npt.NDArray[Any] | None) -> Any:
+def _blank(layers: list[Layer], activation: str, labels: AnyArray | None) -> Any:
     """A perceptron of these widths, fitted to nothing, so that all attributes of a fit are there."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -133,9 +130,7 @@ def _blank(layers: list[Layer], activation: str, labels: npt.NDArray[Any] | None
     # lbfgs keeps no optimizer.
     mlp = kind(hidden_layer_sizes=hidden, activation=activation, solver="lbfgs", max_iter=1, random_state=0)
     n_outputs = layers[-1][0].shape[1]
-    y = labels
-    if y is None:
-        y = np.zeros((2, n_outputs) if n_outputs > 1 else 2)
+    y = np.zeros((2, n_outputs) if n_outputs > 1 else 2) if labels is None else labels
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         mlp.fit(np.zeros((len(y), len(layers[0][0]))), y)

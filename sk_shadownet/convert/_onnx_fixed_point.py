@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from sk_shadownet.convert._fixed_point import FixedNetwork
+from sk_shadownet._typing import FloatArray
+from sk_shadownet.convert._network import FixedPointNetwork
+from sk_shadownet.convert._onnx_writer import GraphWriter
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedFormat
-
-if TYPE_CHECKING:
-    from sk_shadownet.convert._to_onnx import _Writer
 
 __all__ = ["exact_ending", "write_plan", "write_score"]
 
 
-def exact_ending(network: FixedNetwork, asked: Any, ending: str) -> str:
-    """What the graph ends in: what was asked for, or else what the hardware puts out.
+def exact_ending(network: FixedPointNetwork, asked: Any, ending: str) -> str:
+    """What the graph ends in: "probability", "logits", "score" or "trigger".
 
-    Parameters
-    ----------
-    network : FixedNetwork
-    asked : "probability", "logits" or None
-        None takes what the hardware puts out.
-    ending : {"probability", "logits"}
-        The same for a classifier.
-
-    Returns
-    -------
-    str
-        "probability", "logits", "score" or "trigger".
+    `asked` is the user's choice, None for what the hardware puts out, and `ending` the same for a classifier.
 
     Raises
     ------
@@ -43,20 +31,17 @@ def exact_ending(network: FixedNetwork, asked: Any, ending: str) -> str:
         return "score"
     if asked is None and network.level is not None:
         return "trigger"
+    of_port = network.puts_out == "trigger" and network.level is None
+    said = repr(network.puts_out) + (" by a cut that is an input" if of_port else "")
     bits = "the bits" if asked is None or network.score is None else f"output={asked!r}"
     raise ExportError(
-        f"this hardware puts out {_said(network)}, of which a graph does not give {bits}; pass "
-        "output='logits' for the numbers before that. The .hpp and .py in its folder emulator/ compute "
+        f"this hardware puts out {said}, of which a graph does not give {bits}; pass output='logits' for the "
+        "numbers before that. The .hpp and .py in its folder emulator/ compute "
         f"{'these' if network.score is None else 'it'} in C++ and numpy."
     )
 
 
-def _said(network: FixedNetwork) -> str:
-    of_port = network.puts_out == "trigger" and network.level is None
-    return repr(network.puts_out) + (" by a cut that is an input" if of_port else "")
-
-
-def write_score(writer: _Writer, value: str, network: FixedNetwork, ending: str) -> None:
+def write_score(writer: GraphWriter, value: str, network: FixedPointNetwork, ending: str) -> None:
     """The nodes from the outputs of the last layer to the score, or to whether it reaches the cut."""
     assert network.score is not None
     signal, n_outputs = network.score.signal, network.plan.widths[-1]
@@ -76,7 +61,7 @@ def write_score(writer: _Writer, value: str, network: FixedNetwork, ending: str)
     writer.output(ending, kind, 1)
 
 
-def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:
+def write_plan(writer: GraphWriter, value: str, network: FixedPointNetwork) -> str:
     """The nodes from the chosen columns to the outputs of the last layer, float64 throughout.
 
     Notes
@@ -86,29 +71,27 @@ def write_plan(writer: _Writer, value: str, network: FixedNetwork) -> str:
     """
     if network.single:
         value = writer.add("Cast", [value], to=writer.onnx.TensorProto.DOUBLE)
-    if network.scale is not None and network.shift is not None:
-        value = writer.add("Mul", [value, writer.constant("scale", network.scale)])
-        value = writer.add("Add", [value, writer.constant("shift", network.shift)])
+    if network.scaling is not None:
+        value = writer.add("Mul", [value, writer.constant("scale", network.scaling.scale)])
+        value = writer.add("Add", [value, writer.constant("shift", network.scaling.shift)])
     zero, half = writer.constant("zero", np.float64(0.0)), writer.constant("half", np.float64(0.5))
-    value = _finetune_quantized(writer, value, "inputs", network.plan.inputs, half)
+    value = _quantize(writer, value, "inputs", network.plan.inputs, half)
     for n, layer in enumerate(network.plan.layers, start=1):
-        parts = [
-            writer.constant(f"layer{n}.weight", layer.weight),
-            writer.constant(f"layer{n}.bias", layer.bias),
-        ]
-        value = writer.add("Gemm", [value, *parts], transB=1)
+        weight = writer.constant(f"layer{n}.weight", layer.weight)
+        bias = writer.constant(f"layer{n}.bias", layer.bias)
+        value = writer.add("Gemm", [value, weight, bias], transB=1)
         if layer.relu:
             # Unlike Relu, Max hands NaN on in every runtime.
             value = writer.add("Max", [value, zero])
         if layer.activation is not None:
-            value = _finetune_quantized(writer, value, f"layer{n}", layer.activation, half)
+            value = _quantize(writer, value, f"layer{n}", layer.activation, half)
     return value
 
 
-def _finetune_quantized(writer: _Writer, value: str, name: str, formats: FixedFormat, half: str) -> str:
+def _quantize(writer: GraphWriter, value: str, name: str, formats: FixedFormat, half: str) -> str:
     """``formats.quantize``, step by step."""
 
-    def held(part: str, numbers: np.typing.NDArray[np.float64]) -> str:
+    def held(part: str, numbers: FloatArray) -> str:
         return writer.constant(f"{name}.{part}", numbers)
 
     low, high = (np.ldexp(end, formats.fraction) for end in (formats.lowest, formats.highest))

@@ -1,21 +1,19 @@
-"""Columns of an ONNX graph that are picked, turned and joined, known by what they do to rows."""
+"""Columns of an ONNX graph that are picked, turned and joined, recognised by what becomes of rows."""
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet.convert._builder import ChainBuilder
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.convert._onnx_graph import Graph, Step
+from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["read_arrangement"]
 
-FloatArray = npt.NDArray[np.float64]
 
-
-def read_arrangement(chain: ChainBuilder, graph: Graph, step: Step) -> None:
+def read_arrangement(chain: SequentialBuilder, graph: Graph, step: Step) -> None:
     """Take in nodes that make sums of columns, row by row: a choice, the two classes of one sigmoid, any sum.
 
     Raises
@@ -32,11 +30,10 @@ def read_arrangement(chain: ChainBuilder, graph: Graph, step: Step) -> None:
     matrix, shift, is_column = found
     chain.flatten()
     last = chain.modules[-1] if chain.modules else None
-    if matrix.shape[0] == matrix.shape[1] and (matrix == np.eye(len(matrix))).all() and not shift.any():
-        pass
-    elif _chooses(matrix) and not shift.any():
+    two_classes = matrix.tolist() == [[-1.0], [1.0]] and shift.tolist() == [1.0, 0.0]
+    if np.isin(matrix, (0, 1)).all() and (matrix.sum(axis=1) == 1).all() and not shift.any():
         chain.select(matrix.argmax(axis=1))
-    elif _is_two_classes(matrix, shift) and isinstance(last, nn.Sigmoid) and not chain.is_pending:
+    elif two_classes and isinstance(last, nn.Sigmoid) and not chain.is_pending:
         chain.two_classes()
     else:
         chain.is_column = False
@@ -44,7 +41,7 @@ def read_arrangement(chain: ChainBuilder, graph: Graph, step: Step) -> None:
     chain.is_column = is_column
 
 
-def _affine(chain: ChainBuilder, graph: Graph, step: Step) -> tuple[FloatArray, FloatArray, bool] | None:
+def _affine(chain: SequentialBuilder, graph: Graph, step: Step) -> tuple[FloatArray, FloatArray, bool] | None:
     """Matrix and shift of what a step does to each row alone, and whether a row becomes one number."""
     width = chain.columns
     random = np.random.default_rng(0).normal(size=(3, width))
@@ -59,11 +56,3 @@ def _affine(chain: ChainBuilder, graph: Graph, step: Step) -> tuple[FloatArray, 
     shift, matrix = outputs[0], (outputs[1 : width + 1] - outputs[0]).T
     same = np.allclose(outputs[width + 1 :], rows[width + 1 :] @ matrix.T + shift, atol=1e-5)
     return (matrix, shift, is_column) if same and np.isfinite(outputs).all() else None
-
-
-def _chooses(matrix: FloatArray) -> bool:
-    return bool(np.isin(matrix, (0, 1)).all() and (matrix.sum(axis=1) == 1).all())
-
-
-def _is_two_classes(matrix: FloatArray, shift: FloatArray) -> bool:
-    return bool(matrix.tolist() == [[-1.0], [1.0]] and shift.tolist() == [1.0, 0.0])

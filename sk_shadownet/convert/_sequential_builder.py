@@ -8,20 +8,18 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sk_shadownet._pipeline import ColumnMap
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["ChainBuilder", "reading"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["SequentialBuilder", "reading"]
 
 
-class ChainBuilder:
+class SequentialBuilder:
     """Collects layers; scaling and selecting of columns become part of the Linear layer beside them.
 
     Parameters
@@ -32,7 +30,7 @@ class ChainBuilder:
     Examples
     --------
     >>> import numpy as np
-    >>> chain = Chain((3,))
+    >>> chain = SequentialBuilder((3,))
     >>> chain.affine(0.5, 1.0)
     >>> chain.linear(np.array([[2.0, 4.0, 0.0]]), np.array([1.0]))
     >>> net = chain.finish()
@@ -56,7 +54,9 @@ class ChainBuilder:
         self._require_flat()
         if self.is_column:
             raise UnsupportedLayerError("rows are single numbers here; an axis of columns was expected")
-        weight = self._matrix(weight)
+        weight, width = np.asarray(weight, np.float64), self.columns
+        if weight.ndim != 2 or weight.shape[1] != width:
+            raise UnsupportedLayerError(f"a weight of shape {weight.shape} meets rows of {width} values")
         bias = np.zeros(len(weight)) if bias is None else np.asarray(bias, np.float64)
         waiting = self._waiting
         full = np.zeros((len(weight), self.width))
@@ -75,38 +75,20 @@ class ChainBuilder:
     ) -> None:
         """``(a - mean) / sqrt(variance + eps) * weight + bias``; momentum as torch counts it."""
         self._flush()
-        width = self.width
         affine = weight is not None or bias is not None
-        module = nn.BatchNorm1d(width, eps=eps, momentum=momentum, affine=affine)
-        with torch.no_grad():
-            if weight is not None:
-                module.weight.copy_(self._vector(weight))
-            if bias is not None:
-                module.bias.copy_(self._vector(bias))
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.copy_(self._vector(mean))
-            module.running_var.copy_(self._vector(variance))
-        self._append(module, width)
+        module = nn.BatchNorm1d(self.width, eps=eps, momentum=momentum, affine=affine)
+        self._append_filled(module, weight=weight, bias=bias, running_mean=mean, running_var=variance)
 
     def layer_norm(self, weight: FloatArray | None, bias: FloatArray | None, eps: float) -> None:
         """Rows normalised to mean 0 and variance 1, then scaled and shifted."""
         self._flush()
-        module = nn.LayerNorm(self.width, eps=eps)
-        with torch.no_grad():
-            if weight is not None:
-                module.weight.copy_(self._vector(weight))
-            if bias is not None:
-                module.bias.copy_(self._vector(bias))
-        self._append(module, self.width)
+        self._append_filled(nn.LayerNorm(self.width, eps=eps), weight=weight, bias=bias)
 
     def prelu(self, slope: FloatArray) -> None:
         """Slope below zero, one for all units or one for each."""
         slope = np.asarray(slope, np.float64).ravel()
-        module = nn.PReLU(len(slope))
-        with torch.no_grad():
-            module.weight.copy_(torch.as_tensor(slope) if len(slope) == 1 else self._vector(slope))
-        self.activation(module)
+        self._flush()
+        self._append_filled(nn.PReLU(len(slope)), weight=slope)
 
     # ---------------------------------------------------------------- layers without
 
@@ -127,16 +109,36 @@ class ChainBuilder:
         else:
             self._waiting = self._waiting.then_affine(scale, shift)
 
-    def select(self, columns: npt.NDArray[Any]) -> None:
+    def select(self, columns: AnyArray) -> None:
         """Only these columns, in this order."""
         self._require_flat()
         columns = np.asarray(columns).ravel()
-        n_columns = len(self._waiting.columns)
-        if ((columns < -n_columns) | (columns >= n_columns)).any():
-            raise UnsupportedLayerError(
-                f"columns {columns.tolist()} are chosen of {n_columns} that there are"
-            )
+        there = self.columns
+        if ((columns < -there) | (columns >= there)).any():
+            raise UnsupportedLayerError(f"columns {columns.tolist()} are chosen of {there} that there are")
         self._waiting = self._waiting.then_select(columns)
+
+    def clip(self, low: float, high: float) -> None:
+        """Values cut off below `low` and above `high`, which may be infinite."""
+        if not low < high:
+            raise UnsupportedLayerError(f"it makes every value one number, between {low} and {high}")
+        if low == 0 and high in (6, np.inf):
+            self.activation(nn.ReLU6() if high == 6 else nn.ReLU())
+        else:
+            self.activation(nn.Hardtanh(low, high))
+
+    def combine(self, constant: FloatArray, operation: str, *, first: bool) -> None:
+        """Do "Add", "Sub", "Mul" or "Div" with a constant, which may be the first of the two.
+
+        A sum or a difference is a shift, a product or a quotient a scaling.
+        """
+        if operation == "Div" and first:
+            raise UnsupportedLayerError("it divides by what comes in")
+        if operation in ("Add", "Sub"):
+            turned = operation == "Sub"
+            self.affine(-1.0 if turned and first else 1.0, -constant if turned and not first else constant)
+        else:
+            self.affine(constant if operation == "Mul" else 1.0 / constant, 0.0)
 
     def flatten(self) -> None:
         """All axes of a row become one."""
@@ -193,6 +195,16 @@ class ChainBuilder:
         self.width, self.shape = width, (width,)
         self._waiting = ColumnMap.identity(width)
 
+    def _append_filled(self, module: nn.Module, **values: FloatArray | None) -> None:
+        """A layer with parameters and buffers of these values; None leaves torch's own."""
+        with torch.no_grad():
+            for name, value in values.items():
+                if value is not None:
+                    # A slope that all units share is one number.
+                    tensor: Tensor = getattr(module, name)
+                    tensor.copy_(torch.as_tensor(self._row(value)[: tensor.numel()]))
+        self._append(module, self.width)
+
     def _require_flat(self) -> None:
         if len(self.shape) > 1:
             raise UnsupportedLayerError("rows have several axes here; flatten them first")
@@ -212,25 +224,16 @@ class ChainBuilder:
         """Where no Linear layer takes up what waits, one of its own does: diagonal, and so exact."""
         if self.is_pending:
             column, self.is_column = self.is_column, False
-            self.linear(np.eye(len(self._waiting.columns)))
+            self.linear(np.eye(self.columns))
             self.is_column = column
 
     def _row(self, values: Any) -> FloatArray:
         """One number for each column."""
-        width = len(self._waiting.columns)
+        width = self.columns
         array = np.asarray(values, np.float64)
         if array.size not in (1, width) or (array.size > 1 and array.shape[-1] != width):
             raise UnsupportedLayerError(f"constants of shape {array.shape} meet rows of {width} values")
         return np.array(np.broadcast_to(array.reshape(-1), (width,)))
-
-    def _vector(self, values: Any) -> Tensor:
-        return torch.as_tensor(self._row(values))
-
-    def _matrix(self, weight: Any) -> FloatArray:
-        matrix, width = np.asarray(weight, np.float64), len(self._waiting.columns)
-        if matrix.ndim != 2 or matrix.shape[1] != width:
-            raise UnsupportedLayerError(f"a weight of shape {matrix.shape} meets rows of {width} values")
-        return matrix
 
 
 @thread_limit()

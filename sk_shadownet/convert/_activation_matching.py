@@ -1,4 +1,4 @@
-"""Activations that an exporter wrote out in parts, known again by what they do."""
+"""Activations that an exporter wrote out in parts, recognised by the values they give."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator
 from math import log
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["clipped", "recognise"]
+__all__ = ["recognise"]
 
-FloatArray = npt.NDArray[np.float64]
-Function = Callable[[npt.NDArray[np.float32]], FloatArray]
+Function = Callable[[AnyArray], FloatArray]
 
 #: Values tried: beyond 8 every activation here is a straight line to within float32, or nearly one.
 GRID = np.linspace(-8.0, 8.0, 257)
@@ -61,27 +60,12 @@ def recognise(function: Function, width: int) -> tuple[nn.Module, float]:
             return _bent_line(slope), 1.0
         for module in _candidates(function, width, values[:, 0]):
             expected = module(torch.from_numpy(GRID)).numpy()
-            factor = _factor(values[:, 0], expected)
+            factor = _round(float(values[:, 0] @ expected / (expected @ expected)))
             if np.abs(values - factor * expected[:, None]).max() < TOLERANCE * max(1.0, abs(factor)):
                 return module, factor
     raise UnsupportedLayerError(
         "it joins branches that are no activation known, and an nn.Sequential is one chain"
     )
-
-
-def clipped(low: float, high: float) -> nn.Module:
-    """The layer that cuts values off below `low` and above `high`, which may be infinite.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        If nothing lies between.
-    """
-    if not low < high:
-        raise UnsupportedLayerError(f"it makes every value one number, between {low} and {high}")
-    if low == 0 and high in (6, np.inf):
-        return nn.ReLU6() if high == 6 else nn.ReLU()
-    return nn.Hardtanh(low, high)
 
 
 def _candidates(function: Function, width: int, values: FloatArray) -> Iterator[nn.Module]:
@@ -112,11 +96,6 @@ def _start_of_kept(function: Function, width: int, last: float) -> float:
         changed = np.flatnonzero(values != fine)
         last, step = float(fine[changed[-1] if len(changed) else 0]), step / 128
     return _round(last)
-
-
-def _factor(values: FloatArray, expected: FloatArray) -> float:
-    """How many times `expected` the values are; whole where they are."""
-    return _round(float(values @ expected / (expected @ expected)))
 
 
 def _round(number: float) -> float:

@@ -1,4 +1,4 @@
-"""What is converted: the layers of an estimator, pipeline or module, and what goes in and comes out."""
+"""What is converted: a network of floats or a fixed-point plan, with the names of what goes in and out."""
 
 from __future__ import annotations
 
@@ -8,36 +8,44 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._typing import AnyArray, IntArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._builder import reading
+from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
+from sk_shadownet.fpga import FixedPointPlan, FPGAModel
 from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
 
 if TYPE_CHECKING:
-    from sk_shadownet.convert._fixed_point import FixedNetwork
+    from sk_shadownet.fpga._decision import Score
 
-__all__ = ["PASSED_OVER", "Network", "check_output", "read_network", "require_plain_softplus"]
-
-IntArray = npt.NDArray[np.int64]
+__all__ = [
+    "PASSED_OVER",
+    "FixedPointNetwork",
+    "FloatNetwork",
+    "Network",
+    "check_output",
+    "read_fixed_point",
+    "read_network",
+    "require_plain_softplus",
+]
 
 #: Layers that change nothing when a network answers rows that are flat.
 PASSED_OVER = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
 
+Layers = tuple[tuple[str, nn.Module], ...]
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Network:
-    """A chain of layers and its ends.
+    """What goes into a network and what comes out.
 
     Attributes
     ----------
-    layers : tuple of (str, nn.Module)
-        With their names; nested Sequentials opened.
     columns : ndarray of int
         Which of the user's columns the first layer reads.
     feature_names : tuple of str
@@ -47,24 +55,56 @@ class Network:
         Of a classifier.
     """
 
-    layers: tuple[tuple[str, nn.Module], ...] = field(repr=False)
     columns: IntArray
     feature_names: tuple[str, ...]
     kind: Literal["classifier", "regressor", "module"]
-    class_labels: npt.NDArray[Any] | None = None
+    class_labels: AnyArray | None = None
 
     @property
     def selects(self) -> bool:
         """Whether it reads less than all columns, or these in another order."""
         return not np.array_equal(self.columns, np.arange(len(self.feature_names)))
 
-    @property
-    def selected_names(self) -> tuple[str, ...]:
-        """Names of the columns that are read."""
-        return tuple(self.feature_names[c] for c in self.columns)
+    def names_of(self, inputs: str) -> tuple[str, ...]:
+        """Names of "all" columns, or of the "selected" ones, which are read."""
+        return self.feature_names if inputs == "all" else tuple(self.feature_names[c] for c in self.columns)
 
 
-def read_network(model: Any) -> Network:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FloatNetwork(Network):
+    """A chain of layers with their names; nested Sequentials are opened."""
+
+    layers: Layers = field(repr=False)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FixedPointNetwork(Network):
+    """A plan of fixed-point arithmetic.
+
+    Attributes
+    ----------
+    plan : FixedPointPlan
+    puts_out : str
+        What the hardware puts out.
+    single : bool
+        Whether the model makes float32 of its rows, as an estimator does, before it rounds them.
+    scaling : ColumnMap or None
+        Scaling of the chosen columns in front of the plan.
+    score : Score or None
+        How the hardware's score comes of the plan's outputs; None where it has none.
+    level : float or None
+        The cut of a trigger as a number; None where it is an input of the hardware.
+    """
+
+    plan: FixedPointPlan
+    puts_out: str = "logits"
+    single: bool = False
+    scaling: ColumnMap | None = None
+    score: Score | None = None
+    level: float | None = None
+
+
+def read_network(model: Any) -> FloatNetwork:
     """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
 
     Raises
@@ -79,9 +119,7 @@ def read_network(model: Any) -> Network:
     model = getattr(model, "best_estimator_", model)
     if isinstance(model, nn.Module):
         layers = _layers_of(model)
-        width = _input_width(layers)
-        names = tuple(f"x{j}" for j in range(width))
-        return Network(layers, np.arange(width), names, "module")
+        return FloatNetwork(layers=layers, **_of_module(_input_width(layers)))
     steps, estimator = split_pipeline(model)
     require_fitted(estimator)
     if getattr(estimator, "fixed_point_plan_", None) is not None:
@@ -93,12 +131,79 @@ def read_network(model: Any) -> Network:
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
     layers = _fold_into(_layers_of(estimator.module_), fold)
+    return FloatNetwork(layers=layers, **_of_estimator(estimator, fold, names))
+
+
+def read_fixed_point(model: Any) -> FixedPointNetwork | None:
+    """The fixed-point network of a plan, exported hardware, or estimator trained with ``quantization``.
+
+    None for a model that answers in floats.
+
+    Raises
+    ------
+    ExportError
+        If a pipeline scales the features of such an estimator.
+    sklearn.exceptions.NotFittedError
+    """
+    model = getattr(model, "best_estimator_", model)
+    if isinstance(model, FixedPointPlan):
+        return FixedPointNetwork(plan=model, **_of_module(model.widths[0]))
+    if isinstance(model, FPGAModel):
+        return _read_hardware(model)
+    if not hasattr(model, "predict"):
+        return None
+    steps, estimator = split_pipeline(model)
+    plan = getattr(estimator, "fixed_point_plan_", None)
+    if plan is None:
+        return None
+    require_fitted(estimator)
+    fold, names = fold_steps(steps, estimator)
+    if fold.scales:
+        raise ExportError(
+            f"this pipeline scales the features of a {type(estimator).__name__} that answers in fixed point; "
+            "how scikit-learn rounds the scaled values is not to be had in a graph bit for bit. Convert "
+            "what to_fpga gives for the pipeline, whose scaling is that of its hardware (its folder "
+            "emulator/ does it in C++ and numpy, too), or the pipeline's last step alone."
+        )
+    fold = fold.then_select(np.asarray(estimator.support_))
+    return FixedPointNetwork(plan=plan, single=True, **_of_estimator(estimator, fold, names))
+
+
+def _read_hardware(model: FPGAModel) -> FixedPointNetwork:
+    exported, labels = model._model, model.class_labels
+    score, level = model._score, None
+    if model.config.output == "trigger" and score is not None:
+        cut = model._device.design.cut  # type: ignore[attr-defined]
+        level = None if cut == "port" else float(np.ldexp(cut, -score.format(model.plan.outputs).fraction[0]))
+    return FixedPointNetwork(
+        plan=model.plan,
+        columns=exported.columns,
+        feature_names=exported.feature_names,
+        kind="regressor" if labels is None else "classifier",
+        class_labels=labels,
+        puts_out=model.config.output,
+        scaling=exported.scaling,
+        score=score,
+        level=level,
+    )
+
+
+def _of_module(width: int) -> dict[str, Any]:
+    """The fields of a `Network` of a bare module or plan."""
+    names = tuple(f"x{j}" for j in range(width))
+    return {"columns": np.arange(width), "feature_names": names, "kind": "module"}
+
+
+def _of_estimator(estimator: Any, fold: ColumnMap, names: tuple[str, ...]) -> dict[str, Any]:
+    """The fields of a `Network` of a fitted estimator behind a pipeline."""
     labels = getattr(estimator, "classes_", None)
-    kind: Literal["classifier", "regressor"] = "regressor" if labels is None else "classifier"
-    return Network(layers, fold.columns, names, kind, None if labels is None else np.asarray(labels))
+    said = {"columns": fold.columns, "feature_names": names}
+    if labels is None:
+        return {**said, "kind": "regressor"}
+    return {**said, "kind": "classifier", "class_labels": np.asarray(labels)}
 
 
-def check_output(output: Any, network: Network | FixedNetwork) -> str:
+def check_output(output: Any, network: Network) -> str:
     """What a classifier's converted network ends in; others have no choice."""
     if output is None:
         return "probability"
@@ -109,7 +214,7 @@ def check_output(output: Any, network: Network | FixedNetwork) -> str:
     return check_choice("output", output, ("probability", "logits"))
 
 
-def _layers_of(module: nn.Module) -> tuple[tuple[str, nn.Module], ...]:
+def _layers_of(module: nn.Module) -> Layers:
     if isinstance(unwrapped(module), ShadowNetwork):
         raise UnsupportedLayerError("the module is a ShadowNetwork; convert its prune(), the small network.")
     return tuple(_flat_layers(plain_copy(module, UnsupportedLayerError)))
@@ -158,7 +263,7 @@ def require_plain_softplus(layer: nn.Softplus) -> None:
         raise UnsupportedLayerError("beta and threshold must be those of torch's default, 1 and 20")
 
 
-def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:
+def _input_width(layers: Layers) -> int:
     for _, layer in layers:
         width = getattr(layer, "in_features", None) or getattr(layer, "num_features", None)
         if isinstance(layer, nn.LayerNorm):
@@ -168,9 +273,7 @@ def _input_width(layers: tuple[tuple[str, nn.Module], ...]) -> int:
     raise UnsupportedLayerError("the network has no layer with weights; there is nothing to convert.")
 
 
-def _fold_into(
-    layers: tuple[tuple[str, nn.Module], ...], fold: ColumnMap
-) -> tuple[tuple[str, nn.Module], ...]:
+def _fold_into(layers: Layers, fold: ColumnMap) -> Layers:
     """The layers with a scaling of the inputs in the first: ``W (s x + t) + b = (W s) x + (W t + b)``."""
     if not fold.scales:
         return layers
@@ -185,7 +288,6 @@ def _fold_into(
     scale, shift = torch.from_numpy(fold.scale), torch.from_numpy(fold.shift)
     with torch.no_grad():
         start = folded.weight @ shift
-        bias = start if folded.bias is None else folded.bias + start
-        folded.bias = nn.Parameter(bias)
+        folded.bias = nn.Parameter(start if folded.bias is None else folded.bias + start)
         folded.weight.mul_(scale)
     return (*layers[:n], (name, folded.to(first.weight.dtype)), *layers[n + 1 :])
