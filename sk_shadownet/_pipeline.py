@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["ColumnMap", "fold_steps", "require_fitted", "split_pipeline"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +30,7 @@ class ColumnMap:
         """First this map, then ``scale * z + shift``."""
         return ColumnMap(self.columns, scale * self.scale, scale * self.shift + shift)
 
-    def then_select(self, chosen: npt.NDArray[Any]) -> ColumnMap:
+    def then_select(self, chosen: AnyArray) -> ColumnMap:
         """First this map, then a mask or an index of columns."""
         return ColumnMap(self.columns[chosen], self.scale[chosen], self.shift[chosen])
 
@@ -63,15 +60,14 @@ def split_pipeline(model: Any) -> tuple[list[tuple[str, Any]], Any]:
 
 
 def require_fitted(estimator: Any) -> None:
+    """Refuse what is no fitted estimator of this package."""
     from sklearn.exceptions import NotFittedError
 
     name = type(estimator).__name__
     if hasattr(estimator, "module_") and hasattr(estimator, "support_"):
         return
-    if hasattr(estimator, "to_fpga") or hasattr(estimator, "fit"):
-        known = hasattr(estimator, "to_fpga")
-        if known:
-            raise NotFittedError(f"this {name} is not fitted yet; call fit before exporting it.")
+    if hasattr(estimator, "to_fpga"):
+        raise NotFittedError(f"this {name} is not fitted yet; call fit before exporting it.")
     raise UnsupportedLayerError(
         f"a {name} cannot be exported; pass a fitted ShadowMLPClassifier or ShadowMLPRegressor, a "
         "Pipeline that ends in one, or a torch.nn.Sequential."
@@ -81,31 +77,16 @@ def require_fitted(estimator: Any) -> None:
 def fold_steps(steps: list[tuple[str, Any]], estimator: Any) -> tuple[ColumnMap, tuple[str, ...]]:
     """What the steps do to raw columns, and these columns' names; x0, x1, … where they have none.
 
-    Raises
-    ------
-    UnsupportedLayerError
-        If a step is no affine map of single columns.
+    UnsupportedLayerError if a step is no affine map of single columns.
     """
-    n_features = _count_raw_features(steps, estimator)
+    parts = [*(step for _, step in steps), estimator]
+    n_features = next(int(part.n_features_in_) for part in parts if hasattr(part, "n_features_in_"))
     fold = ColumnMap.identity(n_features)
     for name, step in steps:
         fold = _fold_step(name, step, fold)
-    return fold, tuple(_raw_names([*(step for _, step in steps), estimator], n_features))
-
-
-def _count_raw_features(steps: list[tuple[str, Any]], estimator: Any) -> int:
-    for _, step in steps:
-        if hasattr(step, "n_features_in_"):
-            return int(step.n_features_in_)
-    return int(estimator.n_features_in_)
-
-
-def _raw_names(parts: list[Any], n_features: int) -> list[str]:
-    for part in parts:
-        names = getattr(part, "feature_names_in_", None)
-        if names is not None and len(names) == n_features:
-            return [str(name) for name in names]
-    return [f"x{j}" for j in range(n_features)]
+    known = (getattr(part, "feature_names_in_", None) for part in parts)
+    names = next((names for names in known if names is not None and len(names) == n_features), None)
+    return fold, tuple(f"x{j}" for j in range(n_features)) if names is None else tuple(map(str, names))
 
 
 def _fold_step(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
@@ -117,24 +98,28 @@ def _fold_step(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
         return fold
     if isinstance(step, preprocessing.FunctionTransformer) and step.func is None:
         return fold
-    n_columns = len(fold.columns)
-    if isinstance(step, preprocessing.StandardScaler):
-        scale = np.ones(n_columns) if step.scale_ is None else 1.0 / np.asarray(step.scale_, dtype=np.float64)
-        mean = np.zeros(n_columns) if not step.with_mean else np.asarray(step.mean_, dtype=np.float64)
-        return fold.then_affine(scale, -mean * scale)
-    if isinstance(step, preprocessing.MinMaxScaler):
-        _require_no_clip(name, step)
-        return fold.then_affine(np.asarray(step.scale_, np.float64), np.asarray(step.min_, np.float64))
-    if isinstance(step, preprocessing.MaxAbsScaler):
-        _require_no_clip(name, step)
-        return fold.then_affine(1.0 / np.asarray(step.scale_, np.float64), np.zeros(n_columns))
-    if isinstance(step, preprocessing.RobustScaler):
-        scale = np.ones(n_columns) if step.scale_ is None else 1.0 / np.asarray(step.scale_, np.float64)
-        center = np.zeros(n_columns) if step.center_ is None else np.asarray(step.center_, np.float64)
-        return fold.then_affine(scale, -center * scale)
     if isinstance(step, SelectorMixin):
         return fold.then_select(np.asarray(step.get_support()))
-    raise UnsupportedLayerError(_cannot_fold(name, step))
+    ones, zeros = np.ones(len(fold.columns)), np.zeros(len(fold.columns))
+    if isinstance(step, preprocessing.MinMaxScaler):
+        _require_no_clip(name, step)
+        return fold.then_affine(ones * step.scale_, ones * step.min_)
+    # The others subtract a centre, then divide.
+    if isinstance(step, preprocessing.StandardScaler):
+        centre = step.mean_ if step.with_mean else None
+    elif isinstance(step, preprocessing.RobustScaler):
+        centre = step.center_
+    elif isinstance(step, preprocessing.MaxAbsScaler):
+        _require_no_clip(name, step)
+        centre = None
+    else:
+        kind = type(step).__name__
+        raise UnsupportedLayerError(
+            f"pipeline step {name!r} is a {kind}, which cannot be folded into the first layer; "
+            f"{_ADVICE.get(kind, _OTHER_ADVICE)}."
+        )
+    scale = ones if step.scale_ is None else 1.0 / np.asarray(step.scale_, np.float64)
+    return fold.then_affine(scale, zeros if centre is None else -np.asarray(centre, np.float64) * scale)
 
 
 def _require_no_clip(name: str, step: Any) -> None:
@@ -145,20 +130,17 @@ def _require_no_clip(name: str, step: Any) -> None:
         )
 
 
-def _cannot_fold(name: str, step: Any) -> str:
-    kind = type(step).__name__
-    advice = {
-        "PCA": "its rotation mixes all inputs; train without it, the first layer learns one of its own",
-        "SimpleImputer": "impute before the pipeline: hardware has no missing values",
-        "ColumnTransformer": "pass numeric columns through one scaler instead",
-        "QuantileTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
-        "PowerTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
-        "FunctionTransformer": "only func=None can be; apply the function before the pipeline",
-        "Normalizer": "it divides by each row's norm; use StandardScaler",
-        "PolynomialFeatures": "products of inputs are no affine map; compute them before the pipeline",
-    }.get(
-        kind,
-        "fold it yourself, or use StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler or a feature "
-        "selector",
-    )
-    return f"pipeline step {name!r} is a {kind}, which cannot be folded into the first layer; {advice}."
+#: What to do in place of a step that is no affine map of single columns.
+_ADVICE = {
+    "PCA": "its rotation mixes all inputs; train without it, the first layer learns one of its own",
+    "SimpleImputer": "impute before the pipeline: hardware has no missing values",
+    "ColumnTransformer": "pass numeric columns through one scaler instead",
+    "QuantileTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
+    "PowerTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
+    "FunctionTransformer": "only func=None can be; apply the function before the pipeline",
+    "Normalizer": "it divides by each row's norm; use StandardScaler",
+    "PolynomialFeatures": "products of inputs are no affine map; compute them before the pipeline",
+}
+_OTHER_ADVICE = (
+    "fold it yourself, or use StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler or a feature selector"
+)

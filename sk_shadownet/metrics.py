@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, overload
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar, overload
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_shadownet._metrics.efficiency import CutTable, Efficiency, clopper_pearson
-from sk_shadownet._metrics.rate_scorers import (
-    BackgroundRejection,
-    SignalEfficiency,
-    best_efficiency,
-    best_rejection,
-    checked_table,
-)
-from sk_shadownet._metrics.signal import check_labels, signal_of, signal_rows
+from sk_shadownet._metrics.efficiency import CutTable, Efficiency, clopper_pearson, cut_table
+from sk_shadownet._metrics.signal import check_labels, check_weight, model_scores, signal_of, signal_rows
+from sk_shadownet._typing import AnyArray, BoolArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
@@ -98,11 +92,8 @@ def signal_efficiency(
     >>> cross_val_score(LogisticRegression(max_iter=1000), *load_iris(return_X_y=True), scoring=scorer)
     array([1., 1., 1., 1., 1.])
     """
-    rate = check_real("rate", rate, 0, 1, open_low=True)
-    if y_true is None:
-        _require_no_data(y_score, sample_weight)
-        return SignalEfficiency(rate, pos_label)
-    return best_efficiency(_table(y_true, y_score, pos_label, sample_weight), rate)
+    scorer = SignalEfficiency(pos_label, rate=check_real("rate", rate, 0, 1, open_low=True))
+    return _score_or_scorer(scorer, y_true, y_score, sample_weight)
 
 
 @overload
@@ -152,10 +143,9 @@ def background_rejection(
     (4.0, inf)
     """
     efficiency = check_real("efficiency", efficiency, 0, 1, open_low=True)
-    if y_true is None:
-        _require_no_data(y_score, sample_weight)
-        return BackgroundRejection(efficiency, pos_label)
-    return best_rejection(_table(y_true, y_score, pos_label, sample_weight), efficiency)
+    return _score_or_scorer(
+        BackgroundRejection(pos_label, efficiency=efficiency), y_true, y_score, sample_weight
+    )
 
 
 def efficiency_interval(passed: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -196,15 +186,95 @@ def efficiency_interval(passed: float, total: float, confidence: float = 0.95) -
     return float(low), float(high)
 
 
-def _require_no_data(y_score: Any, sample_weight: Any) -> None:
-    if y_score is not None or sample_weight is not None:
+@dataclass(frozen=True, repr=False)
+class _Scorer:
+    """Scorer ``(estimator, X, y, sample_weight=None)``: it scores the signal of an estimator, cut by cut."""
+
+    pos_label: Any = None
+    #: What scikit-learn's metadata routing is asked for.
+    weighted: bool | str | None = None
+
+    def of(self, cuts: CutTable) -> float:
+        """The score, of all cuts that can be set."""
+        raise NotImplementedError
+
+    def __call__(self, estimator: Any, X: Any, y: Any, sample_weight: Any = None) -> float:
+        scores, label = model_scores(estimator, X, self.pos_label)
+        truth = check_labels(y, len(scores), "y")
+        return self.of(_cuts(scores, signal_rows(truth, label, "y"), sample_weight))
+
+    def set_score_request(self, *, sample_weight: bool | str | None = None) -> Any:
+        """A scorer that asks scikit-learn's metadata routing for weights, as its own scorers do."""
+        return replace(self, weighted=sample_weight)
+
+    def get_metadata_routing(self) -> Any:
+        """What scikit-learn's metadata routing is asked for."""
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        request = MetadataRequest(owner=repr(self))
+        request.score.add_request(param="sample_weight", alias=self.weighted)
+        return request
+
+
+@dataclass(frozen=True, repr=False)
+class SignalEfficiency(_Scorer):
+    """Signal efficiency of the loosest cut that keeps a background rate."""
+
+    rate: float = 0.01
+
+    def of(self, cuts: CutTable) -> float:
+        return float(cuts.signal[cuts.loosest(self.rate)])
+
+    def __repr__(self) -> str:
+        return f"signal_efficiency(rate={self.rate!r}, pos_label={self.pos_label!r})"
+
+
+@dataclass(frozen=True, repr=False)
+class BackgroundRejection(_Scorer):
+    """1 / background efficiency of the tightest cut that keeps a signal efficiency."""
+
+    efficiency: float = 0.5
+
+    def of(self, cuts: CutTable) -> float:
+        passing = float(cuts.background[cuts.tightest(self.efficiency)])
+        return 1 / passing if passing > 0 else float("inf")
+
+    def __repr__(self) -> str:
+        return f"background_rejection(efficiency={self.efficiency!r}, pos_label={self.pos_label!r})"
+
+
+AnyScorer = TypeVar("AnyScorer", bound=_Scorer)
+
+
+def _score_or_scorer(scorer: AnyScorer, y_true: Any, y_score: Any, sample_weight: Any) -> float | AnyScorer:
+    """The score of labels and scores; the scorer itself where there are none."""
+    if y_true is None and y_score is None and sample_weight is None:
+        return scorer
+    if y_true is None:
         raise InvalidParameterError(
             "scores and weights were given without y_true; pass y_true and y_score for a number, or neither "
             "for a scorer, which takes weights when it is called."
         )
+    if y_score is None:
+        raise InvalidParameterError("y_true was given without y_score; pass both, or neither for a scorer.")
+    truth = check_labels(y_true)
+    try:
+        labels = np.unique(truth)
+    except TypeError as error:
+        raise InvalidDataError(f"y_true holds labels that cannot be sorted: {error}") from error
+    position = signal_of(labels, scorer.pos_label, "y_true")
+    scores = _numbers(y_score)
+    if scores.ndim == 2 and scores.shape == (len(truth), len(labels)):
+        scores = scores[:, position]
+    elif scores.shape != truth.shape:
+        raise InvalidDataError(
+            f"y_score has shape {scores.shape}; {truth.shape}, or with a column for each label "
+            f"{(len(truth), len(labels))}, was expected."
+        )
+    return scorer.of(_cuts(scores, signal_rows(truth, labels[position]), sample_weight))
 
 
-def _numbers(y_score: Any) -> npt.NDArray[Any]:
+def _numbers(y_score: Any) -> AnyArray:
     """Scores as floats; integers stay what they are, since a float64 holds no more than 53 bits of one."""
     scores = np.asarray(y_score)
     if scores.dtype.kind in "iu":
@@ -215,21 +285,12 @@ def _numbers(y_score: Any) -> npt.NDArray[Any]:
         raise InvalidDataError(f"y_score must hold numbers: {error}") from error
 
 
-def _table(y_true: Any, y_score: Any, pos_label: Any, sample_weight: Any) -> CutTable:
-    if y_score is None:
-        raise InvalidParameterError("y_true was given without y_score; pass both, or neither for a scorer.")
-    truth = check_labels(y_true)
-    try:
-        labels = np.unique(truth)
-    except TypeError as error:
-        raise InvalidDataError(f"y_true holds labels that cannot be sorted: {error}") from error
-    position = signal_of(labels, pos_label, "y_true")
-    scores = _numbers(y_score)
-    if scores.ndim == 2 and scores.shape == (len(truth), len(labels)):
-        scores = scores[:, position]
-    elif scores.shape != truth.shape:
+def _cuts(scores: AnyArray, signal: BoolArray, sample_weight: Any) -> CutTable:
+    weight = check_weight(sample_weight, len(signal))
+    if scores.shape != signal.shape:
+        raise InvalidDataError(f"there are {len(signal)} labels, but scores of shape {scores.shape}.")
+    if np.isnan(scores).any():
         raise InvalidDataError(
-            f"y_score has shape {scores.shape}; {truth.shape}, or with a column for each label "
-            f"{(len(truth), len(labels))}, was expected."
+            f"{int(np.isnan(scores).sum())} of {len(scores)} scores are NaN, which no cut can order."
         )
-    return checked_table(scores, signal_rows(truth, labels[position]), sample_weight)
+    return cut_table(scores, signal, weight)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = [
@@ -20,9 +21,6 @@ __all__ = [
     "measure",
     "predicted",
 ]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Sums of weights carry rounding: a weighted share within this part of a limit is on it. Counts are exact.
 SLACK = 1e-9
@@ -76,7 +74,7 @@ class CutTable:
         Rounding that the efficiencies may carry, relative.
     """
 
-    scores: npt.NDArray[Any]
+    scores: AnyArray
     signal: FloatArray = field(repr=False)
     background: FloatArray = field(repr=False)
     slack: float
@@ -95,13 +93,10 @@ class CutTable:
         return float(self.background[self.background > 0].min())
 
 
-def cut_table(scores: npt.NDArray[Any], signal: BoolArray, weight: FloatArray | None = None) -> CutTable:
+def cut_table(scores: AnyArray, signal: BoolArray, weight: FloatArray | None = None) -> CutTable:
     """The cuts on scores of shape (n_rows,), higher for signal; an event passes with a score at the cut.
 
-    Raises
-    ------
-    InvalidDataError
-        If there is no signal or no background, or the weights of either sum to nothing.
+    InvalidDataError if there is no signal or no background, or the weights of either sum to nothing.
     """
     distinct, place = np.unique(scores, return_inverse=True)
     of_signal, of_background = (

@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["check_total", "class_factors", "class_sums"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def check_total(weight: FloatArray, name: str) -> None:
@@ -23,9 +21,7 @@ def check_total(weight: FloatArray, name: str) -> None:
         )
 
 
-def class_sums(
-    labels: npt.NDArray[np.int64], weight: FloatArray | None, classes: npt.NDArray[Any]
-) -> FloatArray:
+def class_sums(labels: IntArray, weight: FloatArray | None, classes: AnyArray) -> FloatArray:
     """Total weight of each class, every one above zero."""
     sums = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
     if (sums <= 0).any():
@@ -37,7 +33,7 @@ def class_sums(
     return sums
 
 
-def class_factors(class_weight: Any, sums: FloatArray, classes: npt.NDArray[Any]) -> FloatArray | None:
+def class_factors(class_weight: Any, sums: FloatArray, classes: AnyArray) -> FloatArray | None:
     """Factor by which ``class_weight`` multiplies the rows of each class; None for no change.
 
     ``"balanced"`` gives every class the same total: ``sum of all weights / (n_classes * sum of

@@ -8,31 +8,24 @@ from inspect import signature
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.metrics import get_scorer
 
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["Answers", "RowScoring", "Scoring", "check_scoring", "row_scoring"]
 
-FloatArray = npt.NDArray[np.float64]
 #: Share of a score that is lost, for class positions, logits and rounded logits.
-RowScoring = Callable[[npt.NDArray[np.int64], FloatArray, FloatArray], float]
+RowScoring = Callable[[IntArray, FloatArray, FloatArray], float]
 
 #: Parts of the rows that a standard error leaves out in turn; it is then itself known to a sixth.
 N_GROUPS = 20
 
 
 def check_scoring(value: Any) -> tuple[str, Callable[..., float]] | None:
-    """Name and scorer of ``scoring``; None stands for the loss.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is neither a name that scikit-learn knows nor a callable.
-    """
+    """Name and scorer of ``scoring``, a name that scikit-learn knows or a callable; None is the loss."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -59,7 +52,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.logits, self.probabilities, self.classes = logits, probabilities, classes
 
     @property
-    def classes_(self) -> npt.NDArray[Any]:
+    def classes_(self) -> AnyArray:
         return np.asarray(self.classes)
 
     def decision_function(self, X: Any) -> FloatArray:
@@ -69,7 +62,7 @@ class _Classifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict_proba(self, X: Any) -> FloatArray:
         return np.asarray(self.probabilities)
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any) -> AnyArray:
         return np.asarray(self.classes_[self.probabilities.argmax(axis=1)])
 
 
@@ -85,25 +78,18 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What several networks say of the same rows.
+    """What several networks say of the same rows."""
 
-    Parameters
-    ----------
-    outputs, probabilities : ndarray of shape (n_networks, n_rows, n_outputs)
-        Logits and class probabilities; where there are no classes the second are numbers in the user's units.
-    X : ndarray of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        Positions among the classes, or numbers.
-    weight : ndarray of shape (n_rows,) or None
-    """
-
+    #: Logits of shape (n_networks, n_rows, n_outputs).
     outputs: FloatArray
+    #: Class probabilities of that shape; where there are no classes, numbers in the user's units.
     probabilities: FloatArray
-    X: npt.NDArray[Any]
-    y: npt.NDArray[Any]
+    X: AnyArray
+    #: Positions among the classes, or numbers; a row for each row of X.
+    y: AnyArray
     weight: FloatArray | None
 
-    def some(self, stay: npt.NDArray[np.bool_]) -> Answers:
+    def some(self, stay: BoolArray) -> Answers:
         """The same of some rows."""
         weight = None if self.weight is None else self.weight[stay]
         return Answers(self.outputs[:, stay], self.probabilities[:, stay], self.X[stay], self.y[stay], weight)
@@ -111,22 +97,14 @@ class Answers:
 
 @dataclass(frozen=True, eq=False)
 class Scoring:
-    """A scorer, and how to put the answers of networks before it.
-
-    Parameters
-    ----------
-    name : str
-    scorer : callable ``(estimator, X, y)`` or ``(estimator, X, y, sample_weight=...)``
-        Larger is better. It is told the weights of rows where it takes them.
-    classes : ndarray or None
-        Labels of the outputs; None where they are numbers.
-    flat : bool
-        Whether the numbers are of one output, and handed on in one dimension.
-    """
+    """A scorer, and how to put the answers of networks before it."""
 
     name: str
+    #: ``(estimator, X, y)``, or with ``sample_weight=``, told where it takes it; larger is better.
     scorer: Callable[..., float]
-    classes: npt.NDArray[Any] | None
+    #: Labels of the outputs; None where they are numbers.
+    classes: AnyArray | None
+    #: Whether the numbers are of one output, and handed on in one dimension.
     flat: bool = False
 
     @property
@@ -141,29 +119,17 @@ class Scoring:
         return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
     def of(self, said: Answers) -> FloatArray:
-        """Score of each network, shape (n_networks,).
-
-        Raises
-        ------
-        InvalidParameterError
-            If the scorer raises, or gives no finite number.
-        """
+        """Score of each network, shape (n_networks,); InvalidParameterError unless all are finite numbers."""
         scores = [self._of_one(z, p, said) for z, p in zip(said.outputs, said.probabilities, strict=True)]
         return np.array(scores, dtype=np.float64)
 
     def covariance(self, said: Answers) -> FloatArray:
         """Covariance of the networks' scores, shape (n_networks, n_networks).
 
-        Raises
-        ------
-        InvalidParameterError
-            If the score cannot be had of fewer rows, as where the only row of a class is left out.
-
-        Notes
-        -----
         The jackknife that leaves out a group of rows at a time: with many rows in each group it also serves
         scores that are not smooth, such as an efficiency at a fixed rate (Shao and Wu 1989). Rows of each
         class are dealt to the groups in turn, so that no group has what the others lack.
+        InvalidParameterError if the score cannot be had of fewer rows, as where a class has a single one.
         """
         n = len(said.y)
         group = np.empty(n, dtype=np.intp)
@@ -203,7 +169,7 @@ class Scoring:
         return score
 
 
-def row_scoring(value: Any, classes: npt.NDArray[Any] | None) -> RowScoring | None:
+def row_scoring(value: Any, classes: AnyArray | None) -> RowScoring | None:
     """What rounded logits lose of a user's score, for ``scoring`` and labels; None where there is none.
 
     The function takes class positions of shape (n_rows,), logits of the float network and rounded ones, both
@@ -215,7 +181,7 @@ def row_scoring(value: Any, classes: npt.NDArray[Any] | None) -> RowScoring | No
         return None
     scoring = Scoring(*found, classes)
 
-    def lost(targets: npt.NDArray[np.int64], logits: FloatArray, rounded: FloatArray) -> float:
+    def lost(targets: IntArray, logits: FloatArray, rounded: FloatArray) -> float:
         both = np.stack([logits, rounded])
         said = Answers(both, softmax(both, axis=2), logits, targets, None)
         before, after = scoring.of(said)

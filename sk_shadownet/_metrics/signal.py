@@ -5,20 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["check_labels", "check_weight", "model_scores", "plain", "signal_of", "signal_rows"]
+__all__ = ["check_labels", "check_weight", "labels_of", "model_scores", "plain", "signal_of", "signal_rows"]
 
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Labels that a message lists at most.
 MOST_LISTED = 20
 
 
-def check_labels(y: Any, n_rows: int | None = None, name: str = "y_true") -> npt.NDArray[Any]:
+def check_labels(y: Any, n_rows: int | None = None, name: str = "y_true") -> AnyArray:
     """Labels as an array of shape (n_rows,)."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -58,14 +56,8 @@ def plain(label: Any) -> Any:
     return label.item() if hasattr(label, "item") else label
 
 
-def signal_of(labels: npt.NDArray[Any], pos_label: Any, owner: str) -> int:
-    """Position of the signal among sorted labels; None stands for the second of two.
-
-    Raises
-    ------
-    InvalidParameterError
-        If the signal is none of the labels, or is needed and left out.
-    """
+def signal_of(labels: AnyArray, pos_label: Any, owner: str) -> int:
+    """Position of the signal among sorted labels; None stands for the second of two."""
     known = labels.tolist()
     listed = f"{known}" if len(known) <= MOST_LISTED else f"{known[:MOST_LISTED]} and more"
     if pos_label is None:
@@ -80,14 +72,8 @@ def signal_of(labels: npt.NDArray[Any], pos_label: Any, owner: str) -> int:
     return found[0]
 
 
-def signal_rows(y: npt.NDArray[Any], label: Any, name: str = "y_true") -> BoolArray:
-    """True for the rows of the signal.
-
-    Raises
-    ------
-    InvalidDataError
-        If these are none, or all.
-    """
+def signal_rows(y: AnyArray, label: Any, name: str = "y_true") -> BoolArray:
+    """True for the rows of the signal; InvalidDataError if these are none, or all."""
     rows = np.asarray(y == label)
     if rows.shape != y.shape:  # unlike types are compared as a whole
         rows = np.zeros(len(y), dtype=bool)
@@ -100,6 +86,16 @@ def signal_rows(y: npt.NDArray[Any], label: Any, name: str = "y_true") -> BoolAr
     return rows
 
 
+def labels_of(model: Any) -> AnyArray:
+    """Labels that a classifier or hardware tells apart."""
+    labels = getattr(model, "classes_", getattr(model, "class_labels", None))
+    if labels is None:
+        raise InvalidParameterError(
+            f"{type(model).__name__} tells no classes apart; pass a fitted classifier, or hardware of one."
+        )
+    return np.asarray(labels)
+
+
 def model_scores(model: Any, X: Any, pos_label: Any) -> tuple[FloatArray, Any]:
     """Scores of shape (n_rows,) of the signal against the rest, higher for signal, and the signal's label.
 
@@ -109,12 +105,7 @@ def model_scores(model: Any, X: Any, pos_label: Any) -> tuple[FloatArray, Any]:
     ``z_s - log(sum of exp(z_k) over the others)`` of logits z: the log odds of the softmax, without its
     saturation. Without a decision function ``log(p_s) - log(sum of the other p)`` of probabilities.
     """
-    labels = getattr(model, "classes_", getattr(model, "class_labels", None))
-    if labels is None:
-        raise InvalidParameterError(
-            f"{type(model).__name__} tells no classes apart; pass a fitted classifier, or hardware of one."
-        )
-    labels = np.asarray(labels)
+    labels = labels_of(model)
     signal = signal_of(labels, pos_label, type(model).__name__)
     logits = _logits(model, X, len(labels))
     if logits is None:

@@ -28,12 +28,8 @@ _ADVICE = {
 def check_path(name: str, value: Any) -> Path:
     """`value` as an absolute path; where it is a symbolic link, what that points to.
 
-    Raises
-    ------
-    InvalidParameterError
-        If it is no path.
-    ExportError
-        If there is no such place, as with a home of nobody or links in a circle.
+    InvalidParameterError if it is no path, ExportError if there is no such place, as with a home of nobody or
+    links in a circle.
     """
     text = os.fspath(value) if isinstance(value, PathLike) else value
     if not isinstance(text, str) or not text or "\0" in text:
@@ -58,15 +54,7 @@ def is_of_the_disk(error: BaseException) -> bool:
 
 @contextmanager
 def writing(what: str | PathLike[str], name: str) -> Iterator[None]:
-    """Turn the system's refusals within the block into an error of ours.
-
-    Parameters
-    ----------
-    what : str or path
-        What is written.
-    name : str
-        The parameter that says where.
-    """
+    """Turn the system's refusals to write `what` into an error of ours; parameter `name` says where."""
     try:
         yield
     except OSError as error:
@@ -83,24 +71,9 @@ def writing(what: str | PathLike[str], name: str) -> Iterator[None]:
 def replacing_file(value: Any, name: str) -> Iterator[Path]:
     """A file that takes the place of the one at a path when the block ends without an error.
 
-    Parameters
-    ----------
-    value : path
-        Must not be a folder.
-    name : str
-        The parameter that says where.
-
-    Yields
-    ------
-    Path
-        The file to write, beside it. After an error it is removed, and what was there is still there.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is no path.
-    ExportError
-        If it cannot be written.
+    The file to write lies beside it. After an error it is removed, and what was there is still there.
+    InvalidParameterError if `value`, given as parameter `name`, is no path, ExportError if it cannot be
+    written or is a folder.
     """
     target = check_path(name, value)
     with writing(target, name):

@@ -21,18 +21,7 @@ CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def require_memory(widths: Sequence[int], n_networks: int, batch_size: int) -> None:
     """Refuse networks whose weights and values alone exceed the machine's memory.
 
-    Parameters
-    ----------
-    widths : sequence of int
-        Inputs, hidden layers, outputs at the start.
-    n_networks : int
-        Trained side by side.
-    batch_size : int
-
-    Raises
-    ------
-    InvalidParameterError
-        With the size that was asked for and the size that there is.
+    `widths` are inputs, hidden layers and outputs at the start of each of `n_networks` trained side by side.
     """
     weights = sum((a + 1) * b for a, b in zip(widths[:-1], widths[1:], strict=True))
     needed = n_networks * (BYTES_OF_WEIGHT * weights + BYTES_OF_VALUE * batch_size * sum(widths))
@@ -48,15 +37,12 @@ def require_memory(widths: Sequence[int], n_networks: int, batch_size: int) -> N
 
 def memory_there_is() -> int | None:
     """Bytes of memory that this process can have at most; None where the system does not say."""
-    sizes = []
     try:
-        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        size = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):
         return None
     try:
         limit = CONTAINER_LIMIT.read_text().strip()
     except OSError:
         limit = "max"
-    if limit.isdigit():
-        sizes.append(int(limit))
-    return min(sizes)
+    return min(size, int(limit)) if limit.isdigit() else size

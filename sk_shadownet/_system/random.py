@@ -11,27 +11,14 @@ from torch import Tensor
 
 __all__ = ["normal", "own_generators"]
 
-# Generators of the run that goes on in this thread, by device; None outside of all.
-_OWN: ContextVar[_Generators | None] = ContextVar("generators_of_the_run", default=None)
-
-
-class _Generators:
-    """One generator for each device, with the numbers that torch's own gives after the same seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-        self._made: dict[torch.device, torch.Generator] = {}
-
-    def on(self, device: torch.device) -> torch.Generator:
-        if device not in self._made:
-            self._made[device] = torch.Generator(device).manual_seed(self._seed)
-        return self._made[device]
+# Seed and generators, by device, of the run that goes on in this thread; None outside of all.
+_OWN: ContextVar[tuple[int, dict[torch.device, torch.Generator]] | None] = ContextVar("_OWN", default=None)
 
 
 @contextmanager
 def own_generators(seed: int) -> Iterator[None]:
     """Draw from generators of this thread's own within the block."""
-    token = _OWN.set(_Generators(seed))
+    token = _OWN.set((seed, {}))
     try:
         yield
     finally:
@@ -39,7 +26,14 @@ def own_generators(seed: int) -> Iterator[None]:
 
 
 def normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:
-    """Standard normal numbers in float32, from the generator of the run that goes on, else from torch's."""
-    own = _OWN.get()
-    generator = None if own is None else own.on(torch.device(device))
+    """Standard normal numbers in float32, from the generator of the run that goes on, else from torch's.
+
+    A run's generator gives the numbers that torch's own gives after the same seed.
+    """
+    device, own, generator = torch.device(device), _OWN.get(), None
+    if own is not None:
+        seed, made = own
+        if device not in made:
+            made[device] = torch.Generator(device).manual_seed(seed)
+        generator = made[device]
     return torch.randn(*shape, generator=generator, device=device, dtype=torch.float32)

@@ -9,14 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
+from sk_shadownet._validation import check_choice, check_flag
+from sk_shadownet.exceptions import MissingToolError
 
 __all__ = [
     "FEATURE_NAMES",
     "TARGET_NAMES",
     "Subset",
     "as_bunch",
-    "check_subset",
+    "check_options",
     "load_lhc_jets",
     "read_text",
     "require_pandas",
@@ -26,23 +27,9 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Subset: TypeAlias = Literal["all", "train", "test"]
 
-FEATURE_NAMES = (
-    "zlogz",
-    "c1_b0_mmdt",
-    "c1_b1_mmdt",
-    "c1_b2_mmdt",
-    "c2_b1_mmdt",
-    "c2_b2_mmdt",
-    "d2_b1_mmdt",
-    "d2_b2_mmdt",
-    "d2_a1_b1_mmdt",
-    "d2_a1_b2_mmdt",
-    "m2_b1_mmdt",
-    "m2_b2_mmdt",
-    "n2_b1_mmdt",
-    "n2_b2_mmdt",
-    "mass_mmdt",
-    "multiplicity",
+FEATURE_NAMES = tuple(
+    """zlogz c1_b0_mmdt c1_b1_mmdt c1_b2_mmdt c2_b1_mmdt c2_b2_mmdt d2_b1_mmdt d2_b2_mmdt d2_a1_b1_mmdt
+    d2_a1_b2_mmdt m2_b1_mmdt m2_b2_mmdt n2_b1_mmdt n2_b2_mmdt mass_mmdt multiplicity""".split()
 )
 TARGET_NAMES = ("g", "q", "t", "w", "z")
 SUBSETS = ("all", "train", "test")
@@ -126,11 +113,7 @@ def load_lhc_jets(
     >>> [int((y == c).sum()) for c in range(5)]
     [2000, 2000, 2000, 2000, 2000]
     """
-    from sk_shadownet._validation import check_flag
-
-    check_subset(subset)
-    check_flag("return_X_y", return_X_y)
-    check_flag("as_frame", as_frame)
+    check_options(subset, return_X_y=return_X_y, as_frame=as_frame)
     X_train, X_test, y_train, y_test = _read_sample()
     n_train, n_rows = len(y_train), len(y_train) + len(y_test)
     return as_bunch(
@@ -156,25 +139,10 @@ def as_bunch(
     as_frame: bool,
     subset: Subset,
 ) -> Bunch | tuple[Any, Any]:
-    """Rows and their division in the form the caller asked for.
+    """Rows and their division in the form that the caller of `load_lhc_jets` asked for.
 
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, 16)
-        Features in the order of ``FEATURE_NAMES``.
-    y : ndarray of shape (n_samples,)
-        Indices into ``TARGET_NAMES``.
-    train_indices, test_indices : ndarray of int
-        Row numbers of the given division.
-    descr : str
-        Text of ``DESCR``.
-    return_X_y, as_frame, subset
-        As in `load_lhc_jets`.
-
-    Returns
-    -------
-    Bunch or tuple
-        As in `load_lhc_jets`.
+    Columns of X are in the order of ``FEATURE_NAMES``, y are indices into ``TARGET_NAMES``; the indices are
+    row numbers of the given division.
     """
     if subset != "all":
         rows = train_indices if subset == "train" else test_indices
@@ -197,10 +165,11 @@ def as_bunch(
     return bunch
 
 
-def check_subset(subset: object) -> None:
-    """Raise unless `subset` is one of the three words."""
-    if not isinstance(subset, str) or subset not in SUBSETS:
-        raise InvalidParameterError(f"subset={subset!r} is unknown; pass 'all', 'train' or 'test'.")
+def check_options(subset: object, **flags: object) -> None:
+    """Refuse a subset that there is not, and flags that are neither True nor False."""
+    check_choice("subset", subset, SUBSETS)
+    for name, value in flags.items():
+        check_flag(name, value)
 
 
 def read_text(name: str) -> str:

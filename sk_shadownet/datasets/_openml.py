@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 from importlib.util import find_spec
-from numbers import Integral, Real
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -14,16 +13,17 @@ from sklearn.datasets import fetch_openml
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Bunch
 
+from sk_shadownet._validation import check_integer, check_real
 from sk_shadownet.datasets._lhc_jets import (
     FEATURE_NAMES,
     TARGET_NAMES,
     Subset,
     as_bunch,
-    check_subset,
+    check_options,
     read_text,
     require_pandas,
 )
-from sk_shadownet.exceptions import DownloadError, InvalidParameterError
+from sk_shadownet.exceptions import DownloadError
 
 __all__ = ["fetch_lhc_jets"]
 
@@ -119,12 +119,9 @@ def fetch_lhc_jets(
     >>> jets.X_train.shape  # doctest: +SKIP
     (664000, 16)
     """
-    from sk_shadownet._validation import check_flag
-
-    check_subset(subset)
-    _check_retries(n_retries, delay)
-    for name, value in (("return_X_y", return_X_y), ("as_frame", as_frame), ("cache", cache)):
-        check_flag(name, value)
+    check_options(subset, return_X_y=return_X_y, as_frame=as_frame, cache=cache)
+    check_integer("n_retries", n_retries, 0)
+    check_real("delay", delay, 0)
     if as_frame:
         require_pandas()
     X, y, description = _download(data_home=data_home, cache=cache, n_retries=n_retries, delay=delay)
@@ -139,14 +136,6 @@ def fetch_lhc_jets(
         as_frame=as_frame,
         subset=subset,
     )
-
-
-def _check_retries(n_retries: object, delay: object) -> None:
-    """Raise unless the number of tries and the pause between them can be."""
-    if not isinstance(n_retries, Integral) or isinstance(n_retries, bool) or n_retries < 0:
-        raise InvalidParameterError(f"n_retries={n_retries!r} must be an integer, 0 or more.")
-    if not isinstance(delay, Real) or isinstance(delay, bool) or not 0 <= float(delay) < float("inf"):
-        raise InvalidParameterError(f"delay={delay!r} must be a finite number of seconds, 0 or more.")
 
 
 def _download(**options: Any) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64], str]:

@@ -151,7 +151,7 @@ def test_description_warns_that_the_jets_are_simulated(jets):
 
 def test_unknown_subset_is_named_with_the_legal_words():
     with pytest.raises(
-        InvalidParameterError, match=r"subset='valid' is unknown; pass 'all', 'train' or 'test'"
+        InvalidParameterError, match=r"subset must be one of 'all', 'train', 'test'; got 'valid'"
     ):
         load_lhc_jets(subset="valid")
 

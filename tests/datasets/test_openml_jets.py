@@ -147,11 +147,11 @@ def test_damaged_copy_is_reported_with_what_to_do(openml_home):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"subset": "some"}, "pass 'all', 'train' or 'test'"),
-        ({"n_retries": -1}, "n_retries=-1 must be an integer, 0 or more"),
-        ({"n_retries": 1.5}, "n_retries=1.5 must be an integer"),
-        ({"delay": float("nan")}, "delay=nan must be a finite number of seconds"),
-        ({"delay": "long"}, "delay='long' must be a finite number"),
+        ({"subset": "some"}, "subset must be one of 'all', 'train', 'test'"),
+        ({"n_retries": -1}, "n_retries must be an integer of at least 0, got -1"),
+        ({"n_retries": 1.5}, "n_retries must be an integer of at least 0, got 1.5"),
+        ({"delay": float("nan")}, r"delay must be a number in \[0, inf\), got nan"),
+        ({"delay": "long"}, r"delay must be a number in \[0, inf\), got 'long'"),
     ],
 )
 def test_bad_options_are_refused_before_any_download(monkeypatch, options, message):
