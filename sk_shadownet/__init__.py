@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from sk_shadownet._system.versions import MovedModuleFinder
 
 if TYPE_CHECKING:
     from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
@@ -26,6 +29,9 @@ __all__ = [
 ]
 
 __version__ = "0.2.0.dev0"
+
+if MovedModuleFinder not in sys.meta_path:
+    sys.meta_path.append(MovedModuleFinder)
 
 # Imported when asked for: a PyTorch user's ShadowNetwork needs neither scikit-learn nor skorch.
 _HOMES = {

@@ -2,7 +2,11 @@
 
 import copy
 import pickle
+import sys
 import warnings
+from importlib import import_module, reload
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
 
 import joblib
 import numpy as np
@@ -14,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 
 import sk_shadownet
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._system.versions import MovedModuleFinder
 from sk_shadownet.exceptions import VersionMismatchWarning
 
 X, Y = make_classification(200, 4, random_state=0)
@@ -104,3 +109,31 @@ def test_what_was_loaded_under_another_version_still_answers(clf, monkeypatch):
 def test_hardware_from_a_pickle_answers_alike(kinds):
     fpga = kinds["hardware"]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(fpga)).predict(X), fpga.predict(X))
+
+
+@pytest.mark.parametrize("module", ["_base", "_frontier", "fpga._handle", "_training._branch"])
+def test_a_pickle_that_names_a_module_which_has_moved_says_what_to_do(module):
+    stored = f"csk_shadownet.{module}\nAnything\n.".encode()
+    with pytest.raises(ModuleNotFoundError, match=r"sk_shadownet 0\.1 wrote that pickle") as caught:
+        pickle.loads(stored)
+    assert caught.value.name == f"sk_shadownet.{module}"
+    assert "fit or export the model anew" in str(caught.value)
+    assert "load it with sk_shadownet 0.1" in str(caught.value)
+
+
+def test_other_names_are_looked_for_as_ever():
+    assert find_spec("sk_shadownet.nothing") is None
+    assert find_spec("sk_shadownet_extras") is None
+    assert find_spec("_sk_shadownet") is None
+    assert find_spec("sk_shadownet._system.versions").name == "sk_shadownet._system.versions"
+    assert not hasattr(sk_shadownet, "_base")
+    assert not hasattr(sk_shadownet, "nothing")
+    with pytest.raises(ModuleNotFoundError, match=r"^No module named 'sk_shadownet\.nothing'$"):
+        import_module("sk_shadownet.nothing")
+
+
+def test_the_finder_stands_behind_python_s_own_and_once_however_often_the_package_is_loaded():
+    reload(sk_shadownet)
+    ours = [n for n, finder in enumerate(sys.meta_path) if finder is MovedModuleFinder]
+    assert len(ours) == 1
+    assert sys.meta_path.index(PathFinder) < ours[0]

@@ -1,4 +1,4 @@
-"""Pickles say which version of the package wrote them, and another version says so when it reads them."""
+"""Pickles of other versions of the package: what wrote them, and what to do about them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from sk_shadownet.exceptions import VersionMismatchWarning
 
-__all__ = ["KnowsItsVersion"]
+__all__ = ["KnowsItsVersion", "MovedModuleFinder"]
 
 #: Where the state of a pickled object holds the version; the object itself does not have it.
 KEY = "_sk_shadownet_version"
@@ -19,6 +19,27 @@ UNKNOWN = "an unknown version (before 0.2)"
 def own_version() -> str:
     """Version of this package, which is loaded where this module is; importing it here would go round."""
     return str(sys.modules["sk_shadownet"].__version__)
+
+
+class MovedModuleFinder:
+    """Last finder of ``sys.meta_path``: says what to do about a pickle that names a module which has moved.
+
+    Only private modules of this package have moved, so it speaks up for their names alone, and only where no
+    other finder knew them.
+    """
+
+    @staticmethod
+    def find_spec(name: str, path: Any = None, target: Any = None) -> None:
+        """Raise ModuleNotFoundError for a private name below ``sk_shadownet``; of others nothing is known."""
+        package, *parts = name.split(".")
+        if package == "sk_shadownet" and any(part.startswith("_") for part in parts):
+            raise ModuleNotFoundError(
+                f"No module named {name!r} in sk_shadownet {own_version()}. If a pickle names it, "
+                "sk_shadownet 0.1 wrote that pickle, and its modules have moved since: fit or export the model "
+                "anew here, or load it with sk_shadownet 0.1, write the network with sk_shadownet.convert "
+                "(to_onnx, to_keras, to_sklearn) and read that.",
+                name=name,
+            )
 
 
 class KnowsItsVersion:
