@@ -35,9 +35,9 @@ class MovedModuleFinder:
         if package == "sk_shadownet" and any(part.startswith("_") for part in parts):
             raise ModuleNotFoundError(
                 f"No module named {name!r} in sk_shadownet {own_version()}. If a pickle names it, "
-                "sk_shadownet 0.1 wrote that pickle, and its modules have moved since: fit or export the model "
-                "anew here, or load it with sk_shadownet 0.1, write the network with sk_shadownet.convert "
-                "(to_onnx, to_keras, to_sklearn) and read that.",
+                "sk_shadownet 0.1 wrote that pickle, and its modules have moved since: fit or export the "
+                "model anew here, or load it with sk_shadownet 0.1, write the network with "
+                "sk_shadownet.convert (to_onnx, to_keras, to_sklearn) and read that.",
                 name=name,
             )
 

@@ -6,14 +6,14 @@
 ``pip install "sk-shadownet[plot]"``.
 """
 
-from sk_shadownet.display._architecture import ArchitectureDisplay
-from sk_shadownet.display._frontier import FrontierDisplay
-from sk_shadownet.display._precision import PrecisionDisplay
-from sk_shadownet.display._resources import ResourceDisplay
-from sk_shadownet.display._roc import RocDisplay
+from sk_shadownet.display._architecture_display import ArchitectureDisplay
+from sk_shadownet.display._frontier_display import FrontierDisplay
+from sk_shadownet.display._precision_display import PrecisionDisplay
+from sk_shadownet.display._resource_display import ResourceDisplay
 from sk_shadownet.display._roc_curve import RocCurve
-from sk_shadownet.display._selection import SelectionDisplay
-from sk_shadownet.display._shrinkage import ShrinkageDisplay
+from sk_shadownet.display._roc_display import RocDisplay
+from sk_shadownet.display._selection_display import SelectionDisplay
+from sk_shadownet.display._shrinkage_display import ShrinkageDisplay
 
 __all__ = [
     "ArchitectureDisplay",

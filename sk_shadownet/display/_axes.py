@@ -10,22 +10,25 @@ import numpy as np
 from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
 
 __all__ = [
-    "HATCHES",
-    "LINESTYLES",
-    "MARKERS",
+    "annotate",
+    "bars",
     "colour",
     "halo",
+    "hatch",
     "ink",
     "line_on",
+    "linestyle",
+    "marker",
     "panels",
+    "plain_log",
     "safe_text",
     "single",
 ]
 
-#: Curves and bars differ in these, too, so that pictures can be read without colours.
-LINESTYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
-MARKERS = "osD^vPX"
-HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo")
+# Curves and bars differ in these, too, so that pictures can be read without colours.
+_LINESTYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
+_MARKERS = "osD^vPX"
+_HATCHES = ("", "////", "....", "xxxx", "\\\\\\\\", "++++", "oo")
 
 
 def pyplot() -> Any:
@@ -58,22 +61,11 @@ def panels(
     heights: Sequence[float] | None = None,
     widths: Sequence[float] | None = None,
 ) -> tuple[Any, list[Any]]:
-    """Figure and axes of a picture with several panels.
+    """Figure and axes of a picture of so many rows and columns of panels, of which `n_used` are needed.
 
-    Parameters
-    ----------
-    ax : Axes, sequence of Axes or None
-        None makes a new figure; axes by themselves are divided; a sequence has one for each panel.
-    shape : tuple of int
-        Rows and columns.
-    size : tuple of float
-        Of a new figure, inches.
-    n_used : int or None
-        Panels needed, where fewer than there are places.
-    share : str
-        Axes the panels share, some of "x" and "y".
-    heights, widths : sequence of float or None
-        Of rows and columns, relative to each other.
+    Axes by themselves are divided, a sequence of axes has one for each panel, and None makes a new figure of
+    `size` inches. Panels share the axes named in `share`, some of "x" and "y". Heights of rows and widths of
+    columns are relative to each other.
     """
     n_rows, n_columns = shape
     wanted = n_rows * n_columns if n_used is None else n_used
@@ -102,8 +94,7 @@ def panels(
         grid = place.subgridspec(n_rows, n_columns, height_ratios=heights, width_ratios=widths)
     made: list[Any] = []
     for k in range(wanted):
-        first = made[0] if made else None
-        shared = {f"share{axis}": first for axis in share}
+        shared = {f"share{axis}": made[0] for axis in share if made}
         made.append(figure.add_subplot(grid[k // n_columns, k % n_columns], **shared))
     return figure, made
 
@@ -116,6 +107,43 @@ def ink() -> Any:
 def colour(position: int) -> str:
     """Colours of the user's own cycle."""
     return f"C{position % 10}"
+
+
+def linestyle(position: int) -> Any:
+    """Line styles in turn."""
+    return _LINESTYLES[position % len(_LINESTYLES)]
+
+
+def marker(position: int) -> str:
+    """Marks in turn."""
+    return _MARKERS[position % len(_MARKERS)]
+
+
+def hatch(position: int) -> str:
+    """Hatches in turn."""
+    return _HATCHES[position % len(_HATCHES)]
+
+
+def bars(position: int) -> dict[str, Any]:
+    """How the bars of the design or model at a position look, as options of matplotlib."""
+    fill = colour(position)
+    return {"color": fill, "hatch": hatch(position), "edgecolor": line_on(fill), "linewidth": 0.6}
+
+
+def annotate(ax: Any, text: str, at: Any, offset: tuple[float, float], **options: Any) -> None:
+    """Text so many points beside a place."""
+    ax.annotate(text, at, offset, textcoords="offset points", **options)
+
+
+def plain_log(ax: Any, axis: str, base: int = 10, subs: tuple[int, ...] = (1, 2, 5)) -> None:
+    """A logarithmic x or y axis with its numbers written out, `subs` in each decade."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    getattr(ax, f"set_{axis}scale")("log", base=base)
+    numbers = getattr(ax, f"{axis}axis")
+    numbers.set_major_locator(LogLocator(base, subs))
+    numbers.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    numbers.set_minor_formatter(NullFormatter())
 
 
 def line_on(fill: Any) -> str:

@@ -1,4 +1,4 @@
-"""A legend below its axes, which covers no curve and stays inside the figure, whatever the names."""
+"""Legends above or below their axes, which cover no curve and stay inside the figure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sk_shadownet.display._axes import safe_text
 
-__all__ = ["legend_below", "wrapped"]
+__all__ = ["legend_above", "legend_below", "wrapped"]
 
 #: A name gets so many lines at most; what is left of it then is cut.
 MOST_LINES = 2
@@ -33,24 +33,18 @@ def wrapped(text: object, width: int, most_lines: int = MOST_LINES) -> str:
     return "\n".join(safe_text(line) for line in lines)
 
 
+def legend_above(ax: Any, n_columns: int = 2, **options: Any) -> None:
+    """A legend above the axes, for a few short names; options are matplotlib's."""
+    place = {"loc": "lower left", "bbox_to_anchor": (0, 1), "borderaxespad": 0.2}
+    ax.legend(frameon=False, fontsize="small", ncols=n_columns, **place, **options)
+
+
 def legend_below(ax: Any, names: list[str], facts: list[list[str]] | None = None, heading: str = "") -> Any:
     """A legend of what `ax` shows, below its label, in as many columns as fit.
 
-    Parameters
-    ----------
-    ax : Axes
-        Its artists with labels are shown, in order. Where nothing lays the figure out, the axes give up the
-        height that the legend takes.
-    names : list of str
-        One for each artist, wrapped to the width of the axes.
-    facts : list of list of str or None
-        Lines that stand under each name.
-    heading : str
-        What those lines say.
-
-    Returns
-    -------
-    legend : Legend
+    The artists of `ax` that have labels are shown under these names, wrapped to the width of the axes, with
+    lines of `facts` under each, and what those say as a heading. Where nothing lays the figure out, the axes
+    give up the height that the legend takes.
     """
     handles, _ = ax.get_legend_handles_labels()
     facts = facts or [[] for _ in names]

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import roc_curve
 
-from sk_shadownet._metrics.efficiency import clopper_pearson
+from sk_shadownet._metrics.efficiency import clopper_pearson, effective_count
 from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._metrics.signal import check_weight
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["RocCurve", "make_curve", "score_columns"]
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Efficiencies are sums of weights, which may miss a rate that they are by their last digits.
 ROUNDING = 1e-12
@@ -140,7 +139,7 @@ class RocCurve:
         return int(np.searchsorted(passed, rate * (1.0 + ROUNDING), side="right")) - 1
 
 
-def score_columns(name: str, values: Any, known: npt.NDArray[Any], truth: npt.NDArray[Any]) -> FloatArray:
+def score_columns(name: str, values: Any, known: AnyArray, truth: AnyArray) -> FloatArray:
     """Scores as columns, one for each of the `known` labels."""
     scores = np.asarray(values, dtype=np.float64)
     if scores.ndim == 1 and len(known) == 2:
@@ -158,10 +157,10 @@ def score_columns(name: str, values: Any, known: npt.NDArray[Any], truth: npt.ND
     return scores
 
 
-def make_curve(model: str, label: Any, truth: npt.NDArray[Any], scores: FloatArray, weight: Any) -> RocCurve:
+def make_curve(model: str, label: Any, truth: AnyArray, scores: FloatArray, weight: Any) -> RocCurve:
     """The curve of the rows with this label against all others."""
-    signal = truth == label
-    weights = _weights(weight, len(truth))
+    signal, given = truth == label, check_weight(weight, len(truth))
+    weights = np.ones(len(truth)) if given is None else given
     if signal.all() or not signal.any():
         raise InvalidDataError(
             f"y holds {'only' if signal.any() else 'no'} rows of class {label!r}; a ROC needs both."
@@ -169,26 +168,7 @@ def make_curve(model: str, label: Any, truth: npt.NDArray[Any], scores: FloatArr
     check_total(weights[signal], f"sample_weight of class {label!r}")
     check_total(weights[~signal], f"sample_weight of all classes but {label!r}")
     # Every cut stays, those on a straight line too: each can be set.
-    fpr, tpr, _ = roc_curve(
-        signal, scores, sample_weight=None if weight is None else weights, drop_intermediate=False
-    )
+    fpr, tpr, _ = roc_curve(signal, scores, sample_weight=given, drop_intermediate=False)
     area = float((np.diff(fpr) * (tpr[1:] + tpr[:-1])).sum()) / 2
-    n_background, n_signal = (_effective_rows(weights[which]) for which in (~signal, signal))
+    n_background, n_signal = (effective_count(weights[which]) for which in (~signal, signal))
     return RocCurve(model, str(label), fpr, tpr, area, n_background, n_signal)
-
-
-def _weights(weight: Any, n_rows: int) -> FloatArray:
-    if weight is None:
-        return np.ones(n_rows)
-    weights = np.asarray(weight, dtype=np.float64)
-    if weights.shape != (n_rows,) or not np.isfinite(weights).all():
-        raise InvalidDataError(
-            f"sample_weight must be {n_rows} finite numbers, one for each label in y; got shape "
-            f"{weights.shape}{'' if np.isfinite(weights).all() else ' with NaN or infinite ones'}."
-        )
-    return weights
-
-
-def _effective_rows(weights: FloatArray) -> float:
-    """Rows of equal weight that say as much."""
-    return float(weights.sum() ** 2 / (weights**2).sum())

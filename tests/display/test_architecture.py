@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sk_shadownet import Architecture
 from sk_shadownet.display import ArchitectureDisplay
-from sk_shadownet.display._architecture import _column
+from sk_shadownet.display._architecture_display import _column
 from sk_shadownet.exceptions import InvalidParameterError
 
 masks = st.lists(st.booleans(), min_size=1, max_size=60).map(lambda m: np.array([True, *m]))

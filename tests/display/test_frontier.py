@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet.display import FrontierDisplay
-from sk_shadownet.display._judging import scorer_name
+from sk_shadownet.display._frontier_values import scorer_name
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 from .conftest import small
@@ -173,7 +173,7 @@ def test_a_scorer_and_its_rows_go_together(auto, data, options):
 
 def test_unknown_scorers_and_scores_that_are_no_numbers_are_refused(auto, data):
     rows = {"X": data[0], "y": data[1]}
-    with pytest.raises(InvalidParameterError, match="scoring='luck' is no scorer of scikit-learn"):
+    with pytest.raises(InvalidParameterError, match="scoring='luck' is no name that scikit-learn knows"):
         FrontierDisplay.from_estimator(auto, scoring="luck", **rows)
     with pytest.raises(InvalidDataError, match="gave nan for a network of"):
         FrontierDisplay.from_estimator(auto, scoring=lambda estimator, X, y: np.nan, **rows)

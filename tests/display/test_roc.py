@@ -13,10 +13,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import LinearSVC
 
 from sk_shadownet.display import RocCurve, RocDisplay
+from sk_shadownet.display._fitted_models import class_scores, log_odds
 from sk_shadownet.display._legend import wrapped
-from sk_shadownet.display._models import class_scores, log_odds
 from sk_shadownet.display._roc_curve import make_curve
-from sk_shadownet.display._roc_steps import steps
+from sk_shadownet.display._roc_drawing import steps
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 
 from .conftest import small
@@ -318,8 +318,8 @@ def test_scores_of_another_shape_are_refused():
     ("scores", "options", "message"),
     [
         ([0.1, np.nan], {}, "scores of 'm' hold 2 values that are NaN or infinite"),
-        ([0.1, 0.2], {"sample_weight": [1, 1, 1]}, "sample_weight must be 2 finite numbers"),
-        ([0.1, 0.2], {"sample_weight": [1, np.inf]}, "with NaN or infinite ones"),
+        ([0.1, 0.2], {"sample_weight": [1, 1, 1]}, "but there are 2 rows; pass one weight for each"),
+        ([0.1, 0.2], {"sample_weight": [1, np.inf]}, "sample_weight holds NaN or infinity"),
         ([0.1, 0.2], {"sample_weight": [0, 1]}, "sample_weight of all classes but 1 sums to 0"),
     ],
 )
@@ -425,7 +425,7 @@ def test_models_of_different_classes_are_refused(classifier, data):
 
 
 def test_a_regressor_has_no_curve(regressor, data):
-    with pytest.raises(InvalidDataError, match="ShadowMLPRegressor tells no classes apart"):
+    with pytest.raises(InvalidParameterError, match="ShadowMLPRegressor tells no classes apart"):
         RocDisplay.from_estimator(regressor, *data)
 
 

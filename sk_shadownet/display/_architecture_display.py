@@ -6,19 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.base import is_classifier
 
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import check_flag, check_integer
 from sk_shadownet.architecture import Architecture
-from sk_shadownet.display._axes import colour, ink, safe_text, single
-from sk_shadownet.display._models import feature_names, shadow_estimator
+from sk_shadownet.display._axes import annotate, colour, ink, safe_text, single
+from sk_shadownet.display._fitted_models import feature_names as names_of
+from sk_shadownet.display._fitted_models import shadow_estimator
 
 __all__ = ["ArchitectureDisplay"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
 
 #: Width of the boldest connection, points; fainter than this share of a layer's boldest are left out.
 BOLDEST, FAINTEST = 1.6, 0.05
@@ -30,7 +28,7 @@ class _Column:
 
     units: IntArray
     heights: FloatArray
-    kept: npt.NDArray[np.bool_]
+    kept: BoolArray
     gap: float | None
 
 
@@ -105,7 +103,7 @@ class ArchitectureDisplay:
         return cls(
             architecture=fitted.architecture_,
             strengths=_strengths(fitted.module_, fitted.calibration_rows_),
-            input_names=_names(estimator, feature_names),
+            input_names=names_of(estimator, feature_names),
             output_names=outputs if outputs is not None and len(outputs) == n_outputs else None,
         ).plot(ax, connections=connections, max_units=max_units)
 
@@ -144,19 +142,11 @@ class ArchitectureDisplay:
         return self
 
     def _draw_column(self, position: int, column: _Column) -> None:
-        for kept in (False, True):
+        look = {"markersize": 8, "color": ink(), "zorder": 3, "linestyle": "none"}
+        for kept, face, alpha in ((False, "none", 0.35), (True, colour(0), 1.0)):
             heights = column.heights[column.kept == kept]
-            self.ax_.plot(
-                np.full(len(heights), position),
-                heights,
-                "o",
-                markersize=8,
-                color=ink(),
-                markerfacecolor=colour(0) if kept else "none",
-                alpha=1.0 if kept else 0.35,
-                zorder=3,
-                linestyle="none",
-            )
+            places = np.full(len(heights), position)
+            self.ax_.plot(places, heights, "o", markerfacecolor=face, alpha=alpha, **look)
         if column.gap is not None:
             dots = column.gap + np.array([-0.3, 0.0, 0.3])
             self.ax_.plot(np.full(3, position), dots, ".", color=ink(), markersize=3, zorder=3)
@@ -169,40 +159,30 @@ class ArchitectureDisplay:
         there = [n for n, mask in enumerate(masks) if n == 0 or mask.any()]
         for before, after, strength in zip(there[:-1], there[1:], self.strengths, strict=True):
             left, right = columns[before], columns[after]
-            places = [np.cumsum(mask) - 1 for mask in (masks[before], masks[after])]
-            boldest = float(np.abs(strength).max()) or 1.0
+            # Position among the kept units of each unit that is drawn and kept.
+            i, j = ((np.cumsum(masks[n]) - 1)[columns[n].units[columns[n].kept]] for n in (before, after))
+            shares = strength[np.ix_(j, i)].T / (float(np.abs(strength).max()) or 1.0)
             for sign, style, hue in ((1, "solid", colour(0)), (-1, "dashed", colour(1))):
-                lines, widths = [], []
-                for i, a in zip(left.units[left.kept], left.heights[left.kept], strict=True):
-                    for j, b in zip(right.units[right.kept], right.heights[right.kept], strict=True):
-                        worth = float(sign * strength[places[1][j], places[0][i]]) / boldest
-                        if worth > FAINTEST:
-                            lines.append([(before, a), (after, b)])
-                            widths.append(BOLDEST * worth)
-                self.ax_.add_collection(
-                    LineCollection(
-                        lines, linewidths=widths, linestyles=style, colors=hue, alpha=0.7, zorder=1
-                    )
-                )
+                bold = sign * shares > FAINTEST
+                lines = [
+                    [(before, left.heights[left.kept][a]), (after, right.heights[right.kept][b])]
+                    for a, b in np.argwhere(bold)
+                ]
+                drawn = LineCollection(lines, linewidths=BOLDEST * np.abs(shares[bold]), linestyles=style)
+                drawn.set(color=hue, alpha=0.7, zorder=1)
+                self.ax_.add_collection(drawn)
 
     def _name_units(self, columns: list[_Column]) -> None:
-        for names, column, position, side in (
-            (self.input_names, columns[0], 0, "right"),
-            (self.output_names, columns[-1], len(columns) - 1, "left"),
+        last = len(columns) - 1
+        for names, position, side, away in (
+            (self.input_names, 0, "right", -9),
+            (self.output_names, last, "left", 9),
         ):
-            if names is None:
-                continue
+            column = columns[position]
             for unit, height, kept in zip(column.units, column.heights, column.kept, strict=True):
-                self.ax_.annotate(
-                    safe_text(names[unit]),
-                    (position, height),
-                    (-9 if side == "right" else 9, 0),
-                    textcoords="offset points",
-                    ha=side,
-                    va="center",
-                    fontsize="small",
-                    alpha=1.0 if kept else 0.5,
-                )
+                if names is not None:
+                    look = {"ha": side, "va": "center", "fontsize": "small", "alpha": 1.0 if kept else 0.5}
+                    annotate(self.ax_, safe_text(names[unit]), (position, height), (away, 0), **look)
 
     def _frame(self, columns: list[_Column]) -> None:
         before = self.architecture.initial_widths
@@ -222,7 +202,7 @@ class ArchitectureDisplay:
             spine.set_visible(False)
 
 
-def _column(mask: npt.NDArray[np.bool_], max_units: int) -> _Column:
+def _column(mask: BoolArray, max_units: int) -> _Column:
     units, gap = np.arange(len(mask)), None
     if len(mask) > max_units:
         n_kept = min(int(mask.sum()), max_units)
@@ -239,10 +219,6 @@ def _column(mask: npt.NDArray[np.bool_], max_units: int) -> _Column:
 def _evenly(units: IntArray, number: int) -> IntArray:
     """So many of the units, from the first to the last."""
     return units[np.round(np.linspace(0, len(units) - 1, min(number, len(units)))).astype(np.intp)]
-
-
-def _names(estimator: Any, given: Any) -> tuple[str, ...]:
-    return feature_names(estimator, given)
 
 
 def _strengths(module: Any, rows: Any) -> tuple[FloatArray, ...]:

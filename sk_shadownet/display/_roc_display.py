@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from sk_shadownet._metrics.signal import labels_of
 from sk_shadownet._validation import check_choice, check_real
-from sk_shadownet.display._axes import HATCHES, colour, ink, line_on, panels
+from sk_shadownet.display._axes import bars, ink, panels, plain_log
+from sk_shadownet.display._fitted_models import class_scores
 from sk_shadownet.display._legend import legend_below, wrapped
-from sk_shadownet.display._models import class_labels, class_scores
 from sk_shadownet.display._roc_curve import RocCurve, make_curve, score_columns
-from sk_shadownet.display._roc_steps import draw_rejection, draw_roc, plain_log
+from sk_shadownet.display._roc_drawing import draw_rejection, draw_roc
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["RocDisplay"]
@@ -107,22 +108,15 @@ class RocDisplay:
             raise InvalidParameterError(
                 "estimators must be a mapping of names to models, such as {'dense': clf, 'emulated': fpga}."
             )
-        scores, first = {}, class_labels(next(iter(estimators.values()))).tolist()
+        scores, first = {}, labels_of(next(iter(estimators.values()))).tolist()
         for name, model in estimators.items():
-            labels = class_labels(model).tolist()
+            labels = labels_of(model).tolist()
             if sorted(map(str, labels)) != sorted(map(str, first)):
                 raise InvalidDataError(f"the models tell different classes apart: {first} and {labels}.")
             # Hardware of one score names its signal last.
             scores[name] = class_scores(model, X)[:, [labels.index(label) for label in first]]
-        return cls.from_predictions(
-            y,
-            scores,
-            labels=np.asarray(first),
-            sample_weight=sample_weight,
-            classes=classes,
-            ax=ax,
-            **options,
-        )
+        options = {"sample_weight": sample_weight, "classes": classes, "ax": ax, **options}
+        return cls.from_predictions(y, scores, labels=np.asarray(first), **options)
 
     @classmethod
     def from_predictions(
@@ -260,9 +254,8 @@ class RocDisplay:
         self.figure_, self.axes_ = panels(ax, (1, 1), size=size)
         self.ax_ = self.axes_[0]
         thickness = 0.8 / len(self.models)
-        tallest = max(
-            (r for r in (c.rejection(signal_efficiency) for c in self.curves) if np.isfinite(r)), default=10.0
-        )
+        rejections = [curve.rejection(signal_efficiency) for curve in self.curves]
+        tallest = max(filter(np.isfinite, rejections), default=10.0)
         for k, model in enumerate(self.models):
             curves = [curve for curve in self.curves if curve.model == model]
             heights = np.array([curve.rejection(signal_efficiency) for curve in curves])
@@ -274,16 +267,13 @@ class RocDisplay:
                 np.where(open_end, 2 * tallest, heights),
                 thickness,
                 yerr=np.where(open_end, np.nan, errors),
-                color=colour(k),
-                hatch=HATCHES[k % len(HATCHES)],
-                edgecolor=line_on(colour(k)),
-                linewidth=0.6,
+                **bars(k),
                 error_kw={"elinewidth": 1, "capsize": 2, "ecolor": ink()},
                 label=f"model {k}",
             )
             for x in at[open_end]:
                 self.ax_.annotate("∞", (x, 2 * tallest), ha="center", va="bottom")
-        plain_log(self.ax_)
+        plain_log(self.ax_, "y")
         self.ax_.set_ylim(bottom=1)
         self.ax_.set_xticks(range(len(self.labels)), [wrapped(label, CLASS_NAME) for label in self.labels])
         self.ax_.set_ylabel(f"background rejection at\n{signal_efficiency:.0%} signal efficiency or more")

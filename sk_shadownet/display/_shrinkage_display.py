@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_shadownet.display._axes import LINESTYLES, colour, ink, panels, safe_text
-from sk_shadownet.display._models import shadow_estimator
+from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet.display._axes import colour, ink, linestyle, panels, plain_log, safe_text
+from sk_shadownet.display._fitted_models import shadow_estimator
 
 __all__ = ["ShrinkageDisplay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(eq=False)
@@ -58,7 +56,7 @@ class ShrinkageDisplay:
     ['open units', 'temperature', 'loss']
     """
 
-    epochs: npt.NDArray[np.int64]
+    epochs: IntArray
     open_counts: FloatArray
     temperature: FloatArray
     losses: dict[str, FloatArray]
@@ -133,20 +131,15 @@ class ShrinkageDisplay:
         return bool((self.open_counts[-1] < self.open_counts[0]).any()) or "closing" in self.phases
 
     def _draw_counts(self, ax: Any) -> None:
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
         n_layers = self.open_counts.shape[1]
         for layer, counts in enumerate(self.open_counts.T):
             # Layers of equal widths lie on each other: the lower line must be the wider one.
             width = 1.5 + (n_layers - 1 - layer) * 2.5 / n_layers
             name = "inputs" if layer == 0 else f"hidden layer {layer}"
-            style = LINESTYLES[layer % len(LINESTYLES)]
             label = f"{name}: {counts[0]:.0f} to {counts[-1]:.0f}"
-            ax.plot(self.epochs, counts, linestyle=style, linewidth=width, color=colour(layer), label=label)
-        ax.set_yscale("log", base=2)
-        ax.yaxis.set_major_locator(LogLocator(base=2))
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:g}"))
-        ax.yaxis.set_minor_formatter(NullFormatter())
+            look = {"linestyle": linestyle(layer), "linewidth": width, "color": colour(layer)}
+            ax.plot(self.epochs, counts, label=label, **look)
+        plain_log(ax, "y", base=2, subs=(1,))
         ax.set_ylabel("open units")
         ax.legend(frameon=False, fontsize="small", loc="best")
 
@@ -157,7 +150,7 @@ class ShrinkageDisplay:
 
     def _draw_losses(self, ax: Any) -> None:
         for k, (name, loss) in enumerate(self.losses.items()):
-            ax.plot(self.epochs, loss, linestyle=LINESTYLES[1 - k], color=colour(k), label=name)
+            ax.plot(self.epochs, loss, linestyle=linestyle(1 - k), color=colour(k), label=name)
         name = "validation" if "validation" in self.losses else "training"
         self._mark_kept(ax, self.losses[name])
         ax.set_ylabel("loss")

@@ -1,23 +1,51 @@
-"""Networks of a frontier, judged by a scorer of scikit-learn on rows that the user has."""
+"""Values that a frontier is drawn with: judged by a scorer on rows that the user has, or those of rivals."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from sklearn.metrics import get_scorer
 from sklearn.pipeline import Pipeline
 
-from sk_shadownet.display._models import shadow_estimator
+from sk_shadownet._metrics.scoring import check_scoring
+from sk_shadownet._typing import FloatArray
+from sk_shadownet.display._fitted_models import shadow_estimator
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["judged", "scorer_name"]
+__all__ = ["Rival", "judged", "make_rival", "scorer_name"]
 
 
-def judged(model: Any, frontier: Any, scoring: Any, X: Any, y: Any) -> npt.NDArray[np.float64]:
+@dataclass(frozen=True, eq=False)
+class Rival:
+    """Networks or models of another method: costs, values and their standard errors, by cost."""
+
+    cost: FloatArray
+    value: FloatArray
+    error: FloatArray | None
+
+
+def make_rival(name: str, given: Any) -> Rival:
+    """A rival given as ``(cost, value)`` or ``(cost, value, standard_error)``, sorted by cost."""
+    if not (isinstance(given, tuple) and len(given) in (2, 3)):
+        raise InvalidParameterError(
+            f"the rival {name!r} must be a tuple (cost, value) or (cost, value, standard_error), got "
+            f"{given!r}."
+        )
+    parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in given]
+    if len({part.shape for part in parts}) > 1:
+        raise InvalidDataError(
+            f"costs and values of the rival {name!r} differ in length: {[len(part) for part in parts]}."
+        )
+    order = np.argsort(parts[0], kind="stable")
+    return Rival(parts[0][order], parts[1][order], parts[2][order] if len(parts) == 3 else None)
+
+
+def judged(model: Any, frontier: Any, scoring: Any, X: Any, y: Any) -> FloatArray:
     """Score of every network of the frontier, shape (n_points,)."""
-    scorer = _scorer(scoring)
+    found = check_scoring(scoring)
+    assert found is not None  # the display refuses None
+    _, scorer = found
     networks = [_network(model, frontier, n) for n in range(len(frontier.points))]
     scores = np.array([scorer(network, X, y) for network in networks], dtype=np.float64)
     if not np.isfinite(scores).all():
@@ -37,18 +65,6 @@ def scorer_name(scoring: Any) -> str:
     function = getattr(scoring, "_score_func", scoring)
     name = str(getattr(function, "__name__", type(function).__name__))
     return f"negative {name}" if getattr(scoring, "_sign", 1) < 0 else name
-
-
-def _scorer(scoring: Any) -> Any:
-    if callable(scoring):
-        return scoring
-    try:
-        return get_scorer(scoring)
-    except (ValueError, TypeError) as error:
-        raise InvalidParameterError(
-            f"scoring={scoring!r} is no scorer of scikit-learn; pass one of "
-            "sklearn.metrics.get_scorer_names(), or a function of (estimator, X, y) that gives a number."
-        ) from error
 
 
 def _network(model: Any, frontier: Any, n: int) -> Any:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import expit, logsumexp
 from sklearn.utils.validation import check_is_fitted
 
+from sk_shadownet._metrics.signal import labels_of
+from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_sequence
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import FPGAModel
 
-__all__ = ["class_labels", "class_scores", "feature_names", "log_odds", "shadow_estimator"]
+__all__ = ["class_scores", "feature_names", "log_odds", "shadow_estimator"]
 
 
 def shadow_estimator(model: Any) -> Any:
@@ -48,17 +49,7 @@ def feature_names(model: Any, given: Any = None) -> tuple[str, ...]:
     return tuple(f"x{column}" for column in range(n_features)) if names is None else tuple(map(str, names))
 
 
-def class_labels(model: Any) -> npt.NDArray[Any]:
-    """Labels that a classifier or hardware tells apart."""
-    labels = getattr(model, "classes_", getattr(model, "class_labels", None))
-    if labels is None:
-        raise InvalidDataError(
-            f"{type(model).__name__} tells no classes apart; pass a fitted classifier or its hardware."
-        )
-    return np.asarray(labels)
-
-
-def class_scores(model: Any, X: Any) -> npt.NDArray[np.float64]:
+def class_scores(model: Any, X: Any) -> FloatArray:
     """What ranks rows by class, shape (n_rows, n_classes), of a classifier or of emulated hardware.
 
     Log-odds of each class against all others, where the model has logits: its probabilities rank rows alike,
@@ -67,10 +58,10 @@ def class_scores(model: Any, X: Any) -> npt.NDArray[np.float64]:
     if isinstance(model, FPGAModel):
         if model.config.output == "probability":
             return np.asarray(model.predict_proba(X), dtype=np.float64)
-        if model.signal is not None and len(class_labels(model)) > 2:
+        if model.signal is not None and len(labels_of(model)) > 2:
             raise InvalidParameterError(
                 f"hardware with output={model.config.output!r} has one score, that of {model.signal!r}, for "
-                f"{len(class_labels(model))} classes; draw from_predictions(y == fpga.signal, {{'hardware': "
+                f"{len(labels_of(model))} classes; draw from_predictions(y == fpga.signal, {{'hardware': "
                 "fpga.decision_function(X)}), or export with output='logits'."
             )
         return log_odds(model.decision_function(X))
@@ -88,13 +79,10 @@ def class_scores(model: Any, X: Any) -> npt.NDArray[np.float64]:
     return scores
 
 
-def log_odds(decision: Any) -> npt.NDArray[np.float64]:
-    """Log-odds of each class against all others, shape (n_rows, n_classes).
+def log_odds(decision: Any) -> FloatArray:
+    """Log-odds of each class against all others, of logits, both of shape (n_rows, n_classes).
 
-    Parameters
-    ----------
-    decision : array-like of shape (n_rows, n_classes) or (n_rows,)
-        Logits; of two classes also the second one's less the first one's.
+    Of two classes the second logit less the first one will do, shape (n_rows,).
 
     Examples
     --------
@@ -116,6 +104,6 @@ def log_odds(decision: Any) -> npt.NDArray[np.float64]:
     return np.stack([logits[:, k] - logsumexp(others[k], axis=1) for k in columns], axis=1)
 
 
-def _are_alike(scores: npt.NDArray[np.float64], probabilities: npt.NDArray[np.float64]) -> bool:
+def _are_alike(scores: FloatArray, probabilities: FloatArray) -> bool:
     """Whether these are log-odds of these probabilities: other decision functions rank rows otherwise."""
     return scores.shape == probabilities.shape and np.allclose(expit(scores), probabilities, atol=1e-5)

@@ -7,18 +7,24 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import BoolArray, FloatArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink, safe_text, single
-from sk_shadownet.display._judging import judged, scorer_name
-from sk_shadownet.display._models import shadow_estimator
-from sk_shadownet.display._rivals import Rival, make_rival
+from sk_shadownet.display._axes import (
+    annotate,
+    colour,
+    ink,
+    linestyle,
+    marker,
+    plain_log,
+    safe_text,
+    single,
+)
+from sk_shadownet.display._fitted_models import shadow_estimator
+from sk_shadownet.display._frontier_values import Rival, judged, make_rival, scorer_name
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["FrontierDisplay"]
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Costs that differ by more than this factor get a logarithmic axis.
 LINEAR_UP_TO = 8.0
@@ -214,7 +220,7 @@ class FrontierDisplay:
         )
 
     @property
-    def on_front(self) -> npt.NDArray[np.bool_]:
+    def on_front(self) -> BoolArray:
         """True for each network that no other of this frontier beats at its cost or less."""
         gain = -self.value if self.lower_is_better else self.value
         beaten = [
@@ -252,40 +258,22 @@ class FrontierDisplay:
         line = {"color": colour(0), "zorder": 2}
         self.ax_.plot(self.cost[front][order], self.value[front][order], linestyle="-", **line)
         known = bool(np.isfinite(self.error).all())
-        for which, face, name in (
-            (front, colour(0), "one run (± 1 standard error)" if known else "one run"),
-            (~front, "none", "beaten by a cheaper one"),
-        ):
+        label = "one run (± 1 standard error)" if known else "one run"
+        bars = {"capsize": 2, "elinewidth": 1}
+        for which, face, name in ((front, colour(0), label), (~front, "none", "beaten by a cheaper one")):
             if which.any():
-                self.ax_.errorbar(
-                    self.cost[which],
-                    self.value[which],
-                    yerr=self.error[which] if known else None,
-                    fmt=MARKERS[0],
-                    markerfacecolor=face,
-                    capsize=2,
-                    elinewidth=1,
-                    label=name,
-                    **line,
-                )
+                x, y, error = self.cost[which], self.value[which], self.error[which] if known else None
+                look = {"fmt": marker(0), "markerfacecolor": face, "label": name}
+                self.ax_.errorbar(x, y, yerr=error, **look, **bars, **line)
         if self.chosen is not None:
             at = (self.cost[self.chosen], self.value[self.chosen])
             name = f"chosen: {self.widths[self.chosen]}"
             self.ax_.plot(*at, "*", color=ink(), markersize=15, zorder=5, linestyle="none", label=name)
 
     def _draw_rival(self, k: int, name: str, rival: Rival) -> None:
-        style = LINESTYLES[k % len(LINESTYLES)] if len(rival.cost) > 1 else "none"
-        self.ax_.errorbar(
-            rival.cost,
-            rival.value,
-            yerr=rival.error,
-            marker=MARKERS[k % len(MARKERS)],
-            linestyle=style,
-            color=colour(k),
-            capsize=2,
-            elinewidth=1,
-            label=safe_text(name),
-        )
+        look = {"linestyle": linestyle(k) if len(rival.cost) > 1 else "none", "color": colour(k)}
+        bars = {"yerr": rival.error, "capsize": 2, "elinewidth": 1}
+        self.ax_.errorbar(rival.cost, rival.value, marker=marker(k), label=safe_text(name), **look, **bars)
 
     def _draw_labels(self, labels: bool | None) -> None:
         """Widths on the outer side of the curve, those near the right end to the left of their points."""
@@ -299,11 +287,11 @@ class FrontierDisplay:
                 continue
             left = places[n] > LABELS_LEFT_FROM
             above = left != self.lower_is_better
-            self.ax_.annotate(
+            annotate(
+                self.ax_,
                 self.widths[n],
                 (self.cost[n], self.value[n]),
                 (-5 if left else 5, 5 if above else -5),
-                textcoords="offset points",
                 fontsize="x-small",
                 ha="right" if left else "left",
                 va="bottom" if above else "top",
@@ -313,12 +301,7 @@ class FrontierDisplay:
         costs = np.concatenate([self.cost, *(rival.cost for rival in self.rivals.values())])
         positive = costs[costs > 0]
         if len(positive) and positive.max() > LINEAR_UP_TO * positive.min():
-            from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-            self.ax_.set_xscale("log")
-            self.ax_.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            self.ax_.xaxis.set_major_formatter(FuncFormatter(lambda cost, _: f"{cost:,g}"))
-            self.ax_.xaxis.set_minor_formatter(NullFormatter())
+            plain_log(self.ax_, "x")
         self.ax_.set(xlabel=self.cost_name, ylabel=self.value_name)
         self.ax_.margins(x=0.1)
         self.ax_.legend(frameon=False, fontsize="small", loc="best")

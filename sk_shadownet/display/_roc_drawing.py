@@ -5,15 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_shadownet.display._axes import LINESTYLES, MARKERS, colour, ink
+from sk_shadownet._typing import FloatArray
+from sk_shadownet.display._axes import colour, ink, linestyle, marker
 from sk_shadownet.display._legend import legend_below
 from sk_shadownet.display._roc_curve import RocCurve
 
-__all__ = ["draw_rejection", "draw_roc", "plain_log", "steps"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["draw_rejection", "draw_roc", "steps"]
 
 #: Up to so many cuts are seen as dots, too.
 MOST_DOTS = 20
@@ -85,16 +83,6 @@ def draw_rejection(ax: Any, curves: list[RocCurve], rates: tuple[float, ...], co
     legend_below(ax, [curve.model for curve in curves], facts, _heading(rates, confidence))
 
 
-def plain_log(ax: Any) -> None:
-    """A logarithmic axis of rejections with 1, 2 and 5 in each decade written out."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda rejection, _: f"{rejection:,g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
-
-
 def _left_end(curves: list[RocCurve], rates: tuple[float, ...]) -> float:
     """Where a logarithmic axis begins: left of all that is marked."""
     return min(*(curve.smallest_rate for curve in curves), *rates, 0.1) / 1.6
@@ -117,7 +105,7 @@ def _above_zero(curve: RocCurve, x: FloatArray, y: FloatArray) -> tuple[FloatArr
 
 
 def _style(k: int) -> dict[str, Any]:
-    return {"linestyle": LINESTYLES[k % len(LINESTYLES)], "color": colour(k)}
+    return {"linestyle": linestyle(k), "color": colour(k)}
 
 
 def _unresolved(k: int) -> dict[str, Any]:
@@ -131,15 +119,8 @@ def _dots(curve: RocCurve) -> dict[str, Any]:
 
 
 def _mark(k: int) -> dict[str, Any]:
-    return {
-        "fmt": MARKERS[k % len(MARKERS)],
-        "markersize": 4,
-        "color": colour(k),
-        "ecolor": colour(k),
-        "capsize": 3,
-        "elinewidth": 1.2,
-        "zorder": 4,
-    }
+    look = {"fmt": marker(k), "markersize": 4, "color": colour(k), "zorder": 4}
+    return {**look, "ecolor": colour(k), "capsize": 3, "elinewidth": 1.2}
 
 
 def _bars(curve: RocCurve, rate: float, confidence: float) -> tuple[float, float]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet.display._axes import colour, halo, ink, line_on, safe_text, single
+from sk_shadownet.display._axes import bars, halo, ink, safe_text, single
+from sk_shadownet.display._legend import legend_above
 from sk_shadownet.fpga._ranges import SignalRange, plan_and_rows, signal_ranges
 
 __all__ = ["PrecisionDisplay"]
@@ -100,15 +101,12 @@ class PrecisionDisplay:
         return self
 
     def _draw_format(self, line: int, one: SignalRange) -> None:
-        weights = one.name.startswith("weights ")
-        fill = colour(1 if weights else 0)
-        style = {"height": 0.62, "edgecolor": line_on(fill), "linewidth": 0.6, "color": fill}
-        hatch = "////" if weights else ""
+        style = {**bars(one.name.startswith("weights ")), "height": 0.62}
         left, right = -one.fraction[1], one.integer[1]
-        self.ax_.barh(line, right - left, left=left, alpha=0.35, hatch=hatch, **style)
+        self.ax_.barh(line, right - left, left=left, alpha=0.35, **style)
         left, right = -one.fraction[0], one.integer[0]
         if right > left:
-            self.ax_.barh(line, right - left, left=left, alpha=0.65, hatch=hatch, **style)
+            self.ax_.barh(line, right - left, left=left, alpha=0.65, **style)
 
     def _draw_seen(self, line: int, one: SignalRange) -> None:
         if one.smallest is None or one.largest is None:
@@ -138,32 +136,18 @@ class PrecisionDisplay:
 
     def _legend(self) -> None:
         from matplotlib.lines import Line2D
+        from matplotlib.patches import Patch
 
-        entries: list[Any] = [
-            _patch(colour(0), "", "bits of inputs and results"),
-            _patch(colour(1), "////", "bits of weights"),
-        ]
+        entries: list[Any] = []
+        for k, label in enumerate(("bits of inputs and results", "bits of weights")):
+            look = bars(k)
+            entries.append(Patch(facecolor=look.pop("color"), alpha=0.65, label=label, **look))
         if any(one.largest is not None for one in self.ranges):
             seen = f"seen in {self.n_rows:,} rows" if self.n_rows else "the weights"
             entries.append(Line2D([], [], color=ink(), linewidth=2, marker="|", label=seen))
         if any(one.n_saturated for one in self.ranges):
             entries.append(Line2D([], [], color=ink(), linewidth=2, marker="X", label="saturates"))
-        self.ax_.legend(
-            handles=entries,
-            frameon=False,
-            fontsize="small",
-            ncols=2,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            borderaxespad=0.2,
-        )
-
-
-def _patch(fill: str, hatch: str, label: str) -> Any:
-    from matplotlib.patches import Patch
-
-    edge = line_on(fill)
-    return Patch(facecolor=fill, alpha=0.65, hatch=hatch, edgecolor=edge, linewidth=0.6, label=label)
+        legend_above(self.ax_, handles=entries)
 
 
 def _words(one: SignalRange) -> str:

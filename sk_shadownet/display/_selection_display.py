@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import check_integer, check_sequence
-from sk_shadownet.display._axes import colour, ink, panels, safe_text
-from sk_shadownet.display._models import feature_names as names_of
-from sk_shadownet.display._models import shadow_estimator
+from sk_shadownet.display._axes import annotate, colour, ink, panels, safe_text
+from sk_shadownet.display._fitted_models import feature_names as names_of
+from sk_shadownet.display._fitted_models import shadow_estimator
+from sk_shadownet.display._legend import legend_above
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["SelectionDisplay"]
-
-FloatArray = npt.NDArray[np.float64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Fits from which on shares are shown; the class says why so many.
 FEWEST_FITS = 5
@@ -185,7 +183,7 @@ class SelectionDisplay:
         self._say_what_is_missing(order[len(shown) :])
         return self
 
-    def _draw_scores(self, ax: Any, shown: npt.NDArray[np.intp]) -> None:
+    def _draw_scores(self, ax: Any, shown: IntArray) -> None:
         lines = np.arange(len(shown))
         if len(self.scores) > 1:
             spread = self.scores[:, shown]
@@ -206,7 +204,7 @@ class SelectionDisplay:
         ax.set_xlabel("relevance (score)")
         ax.margins(x=0.08)
 
-    def _draw_shares(self, ax: Any, shown: npt.NDArray[np.intp]) -> None:
+    def _draw_shares(self, ax: Any, shown: IntArray) -> None:
         share = 100.0 * self.kept_share[shown]
         ax.barh(np.arange(len(shown)), share, height=0.6, color=colour(0), edgecolor=ink(), linewidth=0.5)
         ax.set(xlim=(0, 100), xlabel=f"kept in % of {len(self.support)} fits")
@@ -214,24 +212,14 @@ class SelectionDisplay:
         if np.isfinite(self.stability):
             ax.set_title(f"stability {self.stability:.2f}", fontsize="small", loc="right")
 
-    def _name_lines(self, shown: npt.NDArray[np.intp]) -> None:
+    def _name_lines(self, shown: IntArray) -> None:
         ax = self.ax_
         ax.set_yticks(np.arange(len(shown)), [safe_text(self.names[k]) for k in shown])
         ax.set_ylim(len(shown) - 0.5, -0.5)
-        handles, labels = ax.get_legend_handles_labels()
-        if len(labels) > 1:
-            ax.legend(
-                handles,
-                labels,
-                frameon=False,
-                fontsize="small",
-                ncols=2,
-                loc="lower left",
-                bbox_to_anchor=(0, 1),
-                borderaxespad=0.2,
-            )
+        if len(ax.get_legend_handles_labels()[1]) > 1:
+            legend_above(ax)
 
-    def _say_what_is_missing(self, rest: npt.NDArray[np.intp]) -> None:
+    def _say_what_is_missing(self, rest: IntArray) -> None:
         """Below the first panel: fits that are too few for shares, features for which there is no line."""
         missing = []
         if 1 < len(self.support) < FEWEST_FITS:
@@ -242,12 +230,5 @@ class SelectionDisplay:
             kept = int((self.kept_share[rest] > 0).sum())
             missing.append(f"{len(rest)} more features are not shown, {kept} of them kept")
         if missing:
-            self.ax_.annotate(
-                "\n".join(missing),
-                (0, 0),
-                (0, -34),
-                xycoords="axes fraction",
-                textcoords="offset points",
-                va="top",
-                fontsize="small",
-            )
+            text = "\n".join(missing)
+            annotate(self.ax_, text, (0, 0), (0, -34), xycoords="axes fraction", va="top", fontsize="small")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet.display._axes import HATCHES, colour, line_on, panels, safe_text
+from sk_shadownet.display._axes import annotate, bars, panels, safe_text
+from sk_shadownet.display._legend import legend_above
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import ResourceTable, compare_resources
 
@@ -24,6 +25,8 @@ GROUPS = (
 SHORT = {"latency (cycles)": "latency", "latency (ns)": "latency", "Fmax (MHz)": "Fmax"}
 #: Largest ratio of figures that a linear axis shows well.
 LINEAR_UP_TO = 20.0
+#: Where a logarithmic axis begins: left of a bar of one.
+LEFT_END = 0.5
 #: Inches of a bar, and of a panel's frame.
 BAR, FRAME = 0.24, 0.55
 
@@ -110,14 +113,7 @@ class ResourceDisplay:
         self.ax_ = self.axes_[0]
         for one, (unit, names) in zip(self.axes_, groups, strict=True):
             self._draw_group(one, unit, names, designs)
-        self.ax_.legend(
-            frameon=False,
-            fontsize="small",
-            ncols=3,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),
-            borderaxespad=0.2,
-        )
+        legend_above(self.ax_, 3)
         source = fill(f"source: {designs[0]['source']}", 66)
         last = self.axes_[-1]
         last.set_xlabel(f"{last.get_xlabel()}\n{safe_text(source)}" if last is not self.ax_ else source)
@@ -136,38 +132,19 @@ class ResourceDisplay:
         for k, design in enumerate(designs):
             values = [design.get(name) for name in names]
             at = np.arange(len(names)) + (k - (len(designs) - 1) / 2) * thickness
-            bars = ax.barh(
-                at,
-                [value or 0.0 for value in values],
-                thickness,
-                color=colour(k),
-                hatch=HATCHES[k % len(HATCHES)],
-                edgecolor=line_on(colour(k)),
-                linewidth=0.6,
-                label=safe_text(design["design"]),
-            )
+            lengths, label = [value or 0.0 for value in values], safe_text(design["design"])
+            drawn = ax.barh(at, lengths, thickness, label=label, **bars(k))
             texts = ["not given" if value is None else f"{value:,.6g}" for value in values]
             if logarithmic:
-                self._label_ends(ax, at, values, texts, floor=0.5)
+                for y, length, text in zip(at, lengths, texts, strict=True):
+                    annotate(ax, text, (max(length, LEFT_END), y), (3, 0), va="center", fontsize="small")
             else:
-                ax.bar_label(bars, texts, padding=3, fontsize="small")
+                ax.bar_label(drawn, texts, padding=3, fontsize="small")
         ax.set_yticks(range(len(names)), [SHORT.get(name, name) for name in names])
         ax.invert_yaxis()
         ax.set_xlabel(f"{unit} (logarithmic)" if logarithmic else unit)
         if logarithmic:
             ax.set_xscale("log")
-            ax.set_xlim(0.5, 6.0 * max(some))
+            ax.set_xlim(LEFT_END, 6.0 * max(some))
         else:
             ax.set_xlim(0, 1.18 * max(some, default=1.0))
-
-    @staticmethod
-    def _label_ends(ax: Any, at: Any, values: list[Any], texts: list[str], floor: float) -> None:
-        for y, value, text in zip(at, values, texts, strict=True):
-            ax.annotate(
-                text,
-                (max(value or floor, floor), y),
-                (3, 0),
-                textcoords="offset points",
-                va="center",
-                fontsize="small",
-            )
