@@ -92,14 +92,11 @@ def _cell(content: object, right: bool, tag: str) -> str:
 
 
 def _text(content: object) -> str:
-    if content is None:
-        return ""
-    if isinstance(content, Bar):
-        return str(content)
-    if isinstance(content, int) and not isinstance(content, bool):
+    if content is None or isinstance(content, Bar):
+        return "" if content is None else str(content)
+    if not _is_number(content):
+        return escape(str(content))
+    assert isinstance(content, int | float)
+    if isinstance(content, int):
         return f"{content:,}"
-    if isinstance(content, float) and content.is_integer():
-        return f"{content:,.0f}"
-    if isinstance(content, float):
-        return f"{content:,.4g}"
-    return escape(str(content))
+    return f"{content:,.0f}" if content.is_integer() else f"{content:,.4g}"

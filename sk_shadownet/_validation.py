@@ -83,12 +83,7 @@ def check_widths(name: str, value: Any) -> tuple[Any, ...]:
 def check_sequence(name: str, value: Any, what: str) -> tuple[Any, ...]:
     """`value` as a tuple; what has no order, or can be gone through once only, is no sequence, nor is text.
 
-    Parameters
-    ----------
-    name : str
-    value : sequence, or array-like of one axis
-    what : str
-        What was expected, in words.
+    An array-like of one axis is one. `what` says in words what was expected.
     """
     like_array = getattr(value, "ndim", None) == 1 and not isinstance(value, np.ma.MaskedArray)
     if not like_array and (not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray))):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,19 +64,15 @@ class Efficiency:
 class CutTable:
     """Every cut that tells events apart, the tightest first: one lies between any two distinct scores.
 
-    Attributes
-    ----------
-    scores : ndarray of shape (n_distinct,)
-        Distinct scores, the highest first. Cut k passes the first k of them; cut 0 passes nothing.
-    signal, background : ndarray of float of shape (n_distinct + 1,)
-        Efficiency of each cut. Negative weights can make it fall from one cut to the next looser one.
-    slack : float
-        Rounding that the efficiencies may carry, relative.
+    Cut k passes the first k of the `scores`; cut 0 passes nothing.
     """
 
+    #: Distinct scores, the highest first, shape (n_distinct,).
     scores: AnyArray
+    #: Efficiency of each cut, shape (n_distinct + 1,). Negative weights can make it fall.
     signal: FloatArray = field(repr=False)
     background: FloatArray = field(repr=False)
+    #: Rounding that the efficiencies may carry, relative.
     slack: float
 
     def loosest(self, rate: float) -> int:
@@ -164,21 +160,13 @@ def predicted(passed: float, total: float, n: int, confidence: float = 0.95) -> 
     from scipy.stats import beta, binom
 
     k = min(max(passed, 0.0), total)
+    # Both are the smallest count from which on a condition holds.
     tail, at = (1 - confidence) / 2, (np.arange(N_RATES) + 0.5) / N_RATES
     low, high = 0, n
     if k > 0:
         rates = beta.ppf(at, k, total - k + 1)
-        low = _first(lambda count: float(binom.cdf(count, n, rates).mean()) > tail, n)
+        low = bisect_left(range(n), True, key=lambda count: binom.cdf(count, n, rates).mean() > tail)
     if k < total:
         rates = beta.ppf(at, k + 1, total - k)
-        high = _first(lambda count: float(binom.cdf(count, n, rates).mean()) >= 1 - tail, n)
+        high = bisect_left(range(n), True, key=lambda count: binom.cdf(count, n, rates).mean() >= 1 - tail)
     return low, high
-
-
-def _first(holds: Any, last: int) -> int:
-    """Smallest integer from 0 to `last` that a condition holds for, which then holds for all above it."""
-    low, high = 0, last
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    return low

@@ -17,29 +17,19 @@ KerasLayer: TypeAlias = Any
 
 @dataclass(frozen=True, eq=False)
 class Arithmetic:
-    """A call of one of Keras' functions between layers, as ``(x - 0.5) * 2`` makes them.
-
-    Attributes
-    ----------
-    name : str
-    kind : str
-        Class of the operation.
-    operands : tuple
-        None for the value that comes in, arrays for constants; anything else as it was given.
-    """
+    """A call of one of Keras' functions between layers, as ``(x - 0.5) * 2`` makes them."""
 
     name: str
+    #: Class of the operation.
     kind: str
+    #: None for the value that comes in, arrays for constants; anything else as it was given.
     operands: tuple[Any, ...]
 
 
 def layers_in_order(keras: Any, model: Any, prefix: str = "") -> Iterator[tuple[str, KerasLayer]]:
     """Every layer with the words that name it, nested models opened.
 
-    Raises
-    ------
-    UnsupportedLayerError
-        If the layers form no single chain, or the model's ``call`` is code of its own.
+    UnsupportedLayerError if the layers form no single chain, or the model's ``call`` is code of its own.
     """
     layers = model.layers if isinstance(model, keras.Sequential) else _functional_chain(keras, model)
     for n, layer in enumerate(layers):
@@ -64,7 +54,9 @@ def _functional_chain(keras: Any, model: Any) -> list[KerasLayer]:
         operation = operations[name]
         if isinstance(operation, keras.layers.Layer):
             return operation
-        return Arithmetic(name, type(operation).__name__, _operands(entries[name]["inbound_nodes"][node]))
+        call = entries[name]["inbound_nodes"][node]
+        given = [*call["args"], *call["kwargs"].values()] if isinstance(call, dict) else [call]
+        return Arithmetic(name, type(operation).__name__, tuple(map(_operand, given)))
 
     chain: list[KerasLayer] = [step(name, node)]
     while entries[name]["inbound_nodes"]:
@@ -79,13 +71,8 @@ def _functional_chain(keras: Any, model: Any) -> list[KerasLayer]:
     return chain[::-1]
 
 
-def _operands(call: Any) -> tuple[Any, ...]:
-    """What a function was called with, from the configuration of its call."""
-    given = [*call["args"], *call["kwargs"].values()] if isinstance(call, dict) else [call]
-    return tuple(map(_operand, given))
-
-
 def _operand(value: Any) -> Any:
+    """One of the things that a function was called with, from the configuration of its call."""
     if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "PASSED_OVER",
     "FixedPointNetwork",
-    "FloatNetwork",
+    "LayeredNetwork",
     "Network",
     "check_output",
+    "of_kind",
     "read_fixed_point",
     "read_network",
     "require_plain_softplus",
@@ -37,27 +38,20 @@ __all__ = [
 #: Layers that change nothing when a network answers rows that are flat.
 PASSED_OVER = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
 
+T = TypeVar("T")
 Layers = tuple[tuple[str, nn.Module], ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Network:
-    """What goes into a network and what comes out.
+    """What goes into a network and what comes out."""
 
-    Attributes
-    ----------
-    columns : ndarray of int
-        Which of the user's columns the first layer reads.
-    feature_names : tuple of str
-        Of the user's columns.
-    kind : {"classifier", "regressor", "module"}
-    class_labels : ndarray or None
-        Of a classifier.
-    """
-
+    #: Which of the user's columns the first layer reads.
     columns: IntArray
+    #: Of the user's columns.
     feature_names: tuple[str, ...]
     kind: Literal["classifier", "regressor", "module"]
+    #: Of a classifier.
     class_labels: AnyArray | None = None
 
     @property
@@ -71,7 +65,7 @@ class Network:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class FloatNetwork(Network):
+class LayeredNetwork(Network):
     """A chain of layers with their names; nested Sequentials are opened."""
 
     layers: Layers = field(repr=False)
@@ -79,47 +73,31 @@ class FloatNetwork(Network):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FixedPointNetwork(Network):
-    """A plan of fixed-point arithmetic.
-
-    Attributes
-    ----------
-    plan : FixedPointPlan
-    puts_out : str
-        What the hardware puts out.
-    single : bool
-        Whether the model makes float32 of its rows, as an estimator does, before it rounds them.
-    scaling : ColumnMap or None
-        Scaling of the chosen columns in front of the plan.
-    score : Score or None
-        How the hardware's score comes of the plan's outputs; None where it has none.
-    level : float or None
-        The cut of a trigger as a number; None where it is an input of the hardware.
-    """
+    """A plan of fixed-point arithmetic, and what the hardware does before and after it."""
 
     plan: FixedPointPlan
+    #: What the hardware puts out.
     puts_out: str = "logits"
+    #: Whether the model makes float32 of its rows, as an estimator does, before it rounds them.
     single: bool = False
+    #: Scaling of the chosen columns in front of the plan.
     scaling: ColumnMap | None = None
+    #: How the hardware's score comes of the plan's outputs; None where it has none.
     score: Score | None = None
+    #: The cut of a trigger as a number; None where it is an input of the hardware.
     level: float | None = None
 
 
-def read_network(model: Any) -> FloatNetwork:
-    """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
+def read_network(model: Any) -> LayeredNetwork:
+    """Read a fitted estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
 
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        If an estimator is not fitted.
-    UnsupportedLayerError
-        If a pipeline step cannot be folded, or the module is no Sequential.
-    ExportError
-        If the estimator answers in fixed point.
+    UnsupportedLayerError if a pipeline step cannot be folded, or the module is no Sequential; ExportError if
+    the estimator answers in fixed point.
     """
     model = getattr(model, "best_estimator_", model)
     if isinstance(model, nn.Module):
         layers = _layers_of(model)
-        return FloatNetwork(layers=layers, **_of_module(_input_width(layers)))
+        return LayeredNetwork(layers=layers, **_of_module(_input_width(layers)))
     steps, estimator = split_pipeline(model)
     require_fitted(estimator)
     if getattr(estimator, "fixed_point_plan_", None) is not None:
@@ -131,19 +109,13 @@ def read_network(model: Any) -> FloatNetwork:
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
     layers = _fold_into(_layers_of(estimator.module_), fold)
-    return FloatNetwork(layers=layers, **_of_estimator(estimator, fold, names))
+    return LayeredNetwork(layers=layers, **_of_estimator(estimator, fold, names))
 
 
 def read_fixed_point(model: Any) -> FixedPointNetwork | None:
     """The fixed-point network of a plan, exported hardware, or estimator trained with ``quantization``.
 
-    None for a model that answers in floats.
-
-    Raises
-    ------
-    ExportError
-        If a pipeline scales the features of such an estimator.
-    sklearn.exceptions.NotFittedError
+    None for a model that answers in floats; ExportError if a pipeline scales what such an estimator takes.
     """
     model = getattr(model, "best_estimator_", model)
     if isinstance(model, FixedPointPlan):
@@ -255,6 +227,14 @@ def _require_rows_apart(layer: Any) -> None:
             "it does not know how many features it selects from; leave it out, and give the converted "
             "network the selected ones"
         )
+
+
+def of_kind(table: dict[type[nn.Module], T], layer: nn.Module, *others: type[nn.Module]) -> T:
+    """The entry of a table for a kind of layer; a refusal names its kinds and the others that can be."""
+    if type(layer) not in table:
+        known = ", ".join(sorted(kind.__name__ for kind in (*table, *others)))
+        raise UnsupportedLayerError(f"the kinds known are {known}")
+    return table[type(layer)]
 
 
 def require_plain_softplus(layer: nn.Softplus) -> None:

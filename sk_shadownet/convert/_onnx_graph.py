@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
@@ -34,17 +34,11 @@ _TURNED = frozenset(["GatherND", "Transpose"])
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One stop of the chain: a node, or several that take one value to one value together.
+    """One stop of the chain: a node, or several that take one value to one value together."""
 
-    Attributes
-    ----------
-    nodes : tuple of NodeProto
-        In the order of the graph; the last one gives the step its name.
-    source, target : str
-        Names of the values that come in and go out.
-    """
-
+    #: In the order of the graph; the last one gives the step its name.
     nodes: tuple[Node, ...]
+    #: Names of the values that come in and go out.
     source: str
     target: str
 
@@ -55,20 +49,12 @@ class Step:
 
 
 class Graph:
-    """Values, constants and nodes of a model, by name.
-
-    Parameters
-    ----------
-    model : ModelProto
-    """
+    """Values, constants and nodes of a ModelProto, by name."""
 
     def __init__(self, model: Any) -> None:
-        onnx = import_onnx()
-        if len(model.functions):
-            model = onnx.inliner.inline_local_functions(model)
-        self._onnx = onnx
-        self._model = model
-        graph = model.graph
+        self._onnx = import_onnx()
+        self._model = self._onnx.inliner.inline_local_functions(model) if model.functions else model
+        graph = self._model.graph
         self.position = {name: n for n, node in enumerate(graph.node) for name in node.output}
         self._maker = {name: node for node in graph.node for name in node.output if name}
         self._constants: dict[str, Any] = {t.name: self._stored(t) for t in graph.initializer}
@@ -98,7 +84,7 @@ class Graph:
 
     # ---------------------------------------------------------------- values
 
-    def constant(self, name: str) -> npt.NDArray[Any] | None:
+    def constant(self, name: str) -> AnyArray | None:
         """The value of a name that does not depend on the input; None for one that does."""
         if name in self._varying or (name not in self._constants and name not in self._maker):
             return None
@@ -106,17 +92,14 @@ class Graph:
             self._constants[name] = self._run((self._maker[name],), name, {})
         return np.asarray(self._constants[name])
 
-    def run(self, step: Step, rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    def run(self, step: Step, rows: AnyArray) -> FloatArray:
         """What the nodes of a step make of rows, in batches of the number that the graph is fixed to."""
-        output = step.target
-        if self.n_rows is None:
-            return np.asarray(self._run(step.nodes, output, {step.source: rows}), np.float64)
-        n_missing = -len(rows) % self.n_rows
-        padded = np.concatenate([rows, np.repeat(rows[-1:], n_missing, axis=0)])
-        parts = [
-            self._run(step.nodes, output, {step.source: padded[n : n + self.n_rows]})
-            for n in range(0, len(padded), self.n_rows)
-        ]
+        size = self.n_rows
+        if size is None:
+            return np.asarray(self._run(step.nodes, step.target, {step.source: rows}), np.float64)
+        padded = np.concatenate([rows, np.repeat(rows[-1:], -len(rows) % size, axis=0)])
+        batches = (padded[n : n + size] for n in range(0, len(padded), size))
+        parts = [self._run(step.nodes, step.target, {step.source: batch}) for batch in batches]
         return np.concatenate(parts).astype(np.float64)[: len(rows)]
 
     def _run(self, nodes: tuple[Node, ...], output: str, given: dict[str, Any]) -> Any:
@@ -148,13 +131,7 @@ class Graph:
     # ---------------------------------------------------------------- chain
 
     def output(self, wanted: str | None) -> str:
-        """Name of the value that the network is read up to.
-
-        Raises
-        ------
-        InvalidParameterError
-            If there is no such value, or there are several and none was named.
-        """
+        """Name of the value that the network is read up to; None where it is the only output of numbers."""
         if wanted is not None:
             if wanted not in self._maker:
                 raise InvalidParameterError(
@@ -179,13 +156,7 @@ class Graph:
         return not value.type.HasField("tensor_type") or value.type.tensor_type.elem_type in floats
 
     def chain(self, output: str) -> list[Step]:
-        """From the input to `output`.
-
-        Raises
-        ------
-        UnsupportedLayerError
-            If the graph branches on the way.
-        """
+        """From the input to `output`; UnsupportedLayerError if the graph branches on the way."""
         steps: list[Step] = []
         name = output
         while name != self.input:
@@ -212,7 +183,7 @@ class Graph:
         while True:
             made = {output for node in nodes for output in node.output}
             open_ends = {source for node in nodes for source in self._sources(node)} - made
-            turned = any(self._makes(end) in _TURNED for end in open_ends)
+            turned = any(self._maker[end].op_type in _TURNED for end in open_ends if end in self._maker)
             if len(open_ends) == 1 and nodes[-1].op_type in allowed and not turned:
                 nodes.sort(key=lambda node: self.position[node.output[0]])
                 return Step(tuple(nodes), open_ends.pop(), name)
@@ -223,7 +194,3 @@ class Graph:
                     "chain."
                 )
             nodes.append(self._maker[latest])
-
-    def _makes(self, name: str) -> str | None:
-        """Kind of the node that makes a value; None for the input."""
-        return self._maker[name].op_type if name in self._maker else None

@@ -9,9 +9,8 @@ import numpy as np
 from torch import nn
 
 from sk_shadownet._typing import AnyArray, FloatArray
-from sk_shadownet.convert._activation_matching import recognise
-from sk_shadownet.convert._onnx_column_matching import read_arrangement
 from sk_shadownet.convert._onnx_graph import ARRANGING, Graph, Node, Step
+from sk_shadownet.convert._onnx_matching import read_activation, read_arrangement
 from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
@@ -27,22 +26,13 @@ def read_step(chain: SequentialBuilder, graph: Graph, step: Step) -> None:
     if kind in ARRANGING and (len(step.nodes) > 1 or not _picks_or_flattens(graph, node)):
         read_arrangement(chain, graph, step)
     elif len(step.nodes) > 1:
-        _read_activation_in_parts(chain, graph, step)
+        read_activation(chain, graph, step)
     elif kind in _MODULES:
         chain.activation(_MODULES[kind](graph.attributes(node)))
     elif kind in _READERS:
         _READERS[kind](chain, graph, node)
     elif kind not in _IDLE:
         raise UnsupportedLayerError(_why_not(kind))
-
-
-def _read_activation_in_parts(chain: SequentialBuilder, graph: Graph, step: Step) -> None:
-    shape = (-1,) if chain.is_column else (-1, chain.width)
-    found, scale = recognise(
-        lambda rows: graph.run(step, rows.reshape(shape)).reshape(-1, chain.width), chain.width
-    )
-    chain.activation(found)
-    chain.affine(scale, 0.0)
 
 
 def _picks_or_flattens(graph: Graph, node: Node) -> bool:

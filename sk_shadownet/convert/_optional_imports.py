@@ -17,38 +17,21 @@ __all__ = ["import_keras", "import_onnx"]
 
 
 def import_onnx() -> Any:
-    """Module onnx with its helpers loaded.
-
-    Raises
-    ------
-    MissingToolError
-        If it is not installed.
-    """
-    try:
+    """Module onnx with its helpers loaded; MissingToolError if it is not installed."""
+    with _installed("onnx"):
         import onnx
         import onnx.checker
         import onnx.helper
         import onnx.inliner
         import onnx.numpy_helper
         import onnx.reference
-    except ImportError as error:
-        raise MissingToolError(_missing("onnx", "onnx", error)) from error
     return onnx
 
 
 def import_keras() -> Any:
-    """Module keras.
-
-    Raises
-    ------
-    MissingToolError
-        If it, or the backend it is set to, is not installed, or if it is older than Keras 3.
-    """
-    try:
-        with _a_backend_that_is_there():
-            import keras
-    except ImportError as error:
-        raise MissingToolError(_missing("keras", "keras", error)) from error
+    """Module keras; MissingToolError if it or its backend is not installed, or is older than 3."""
+    with _installed("keras"), _a_backend_that_is_there():
+        import keras
     if int(str(keras.__version__).split(".")[0]) < 3:
         raise MissingToolError(
             f'Keras 3 is needed, found {keras.__version__}; pip install "sk-shadownet[keras]".'
@@ -56,8 +39,15 @@ def import_keras() -> Any:
     return keras
 
 
-def _missing(package: str, extra: str, error: ImportError) -> str:
-    return f'{package} could not be imported ({error}); pip install "sk-shadownet[{extra}]".'
+@contextmanager
+def _installed(package: str) -> Iterator[None]:
+    """Say how to get a package that could not be imported."""
+    try:
+        yield
+    except ImportError as error:
+        raise MissingToolError(
+            f'{package} could not be imported ({error}); pip install "sk-shadownet[{package}]".'
+        ) from error
 
 
 @contextmanager

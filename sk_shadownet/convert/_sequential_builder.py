@@ -22,10 +22,7 @@ __all__ = ["SequentialBuilder", "reading"]
 class SequentialBuilder:
     """Collects layers; scaling and selecting of columns become part of the Linear layer beside them.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of one row: ``(n_features,)``, or more axes where rows are flattened first.
+    One row has this `shape`: ``(n_features,)``, or more axes where rows are flattened first.
 
     Examples
     --------
@@ -46,8 +43,6 @@ class SequentialBuilder:
         self.is_column = False
         # What was done to the values since the last layer, not yet part of any.
         self._waiting = ColumnMap.identity(self.width)
-
-    # ---------------------------------------------------------------- layers with weights
 
     def linear(self, weight: FloatArray, bias: FloatArray | None = None) -> None:
         """``W a + b`` with weight of shape (n_outputs, n_inputs)."""
@@ -89,8 +84,6 @@ class SequentialBuilder:
         slope = np.asarray(slope, np.float64).ravel()
         self._flush()
         self._append_filled(nn.PReLU(len(slope)), weight=slope)
-
-    # ---------------------------------------------------------------- layers without
 
     def activation(self, module: nn.Module) -> None:
         """A layer that leaves the shape as it is."""
@@ -146,15 +139,8 @@ class SequentialBuilder:
             self.modules.append(nn.Flatten())
             self.shape = (self.width,)
 
-    # ---------------------------------------------------------------- heads
-
     def two_classes(self) -> None:
-        """Make the sigmoid p of one output the softmax of two, ``(1 - p, p)``.
-
-        Notes
-        -----
-        With p = sigmoid(z), ``softmax(-z / 2, z / 2) = (1 - p, p)``.
-        """
+        """Make the sigmoid p of one output z the softmax of two: ``softmax(-z / 2, z / 2) = (1 - p, p)``."""
         if not (self.width == 1 and len(self.modules) > 1 and isinstance(self.modules[-1], nn.Sigmoid)):
             raise UnsupportedLayerError("a sigmoid of one output was expected in front of it")
         if not isinstance(self.modules[-2], nn.Linear):
@@ -168,10 +154,7 @@ class SequentialBuilder:
     def finish(self, *, logits: bool = False) -> nn.Sequential:
         """The network in evaluation mode.
 
-        Parameters
-        ----------
-        logits : bool
-            Leave out a softmax or sigmoid at the end; the sigmoid of one output becomes two logits.
+        `logits` leaves out a softmax or sigmoid at the end; the sigmoid of one output becomes two logits.
         """
         self._flush()
         if not any(isinstance(module, nn.Linear) for module in self.modules):
@@ -186,8 +169,6 @@ class SequentialBuilder:
         if self.is_column and self.width == 1:
             self.modules.append(nn.Flatten(0))
         return nn.Sequential(*self.modules).eval()
-
-    # ---------------------------------------------------------------- parts
 
     def _append(self, module: nn.Module, width: int) -> None:
         self._require_flat()

@@ -12,7 +12,13 @@ from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._network import FloatNetwork, check_output, read_network, require_plain_softplus
+from sk_shadownet.convert._network import (
+    LayeredNetwork,
+    check_output,
+    of_kind,
+    read_network,
+    require_plain_softplus,
+)
 from sk_shadownet.convert._optional_imports import import_keras
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
@@ -75,11 +81,8 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     filled = [_selection(keras.layers, network)] if inputs == "all" and network.selects else []
     for name, layer in network.layers:
         with reading(f"layer {name!r} ({type(layer).__name__})"):
-            if type(layer) not in (*_MAKERS, *_IDLE):
-                known = ", ".join(sorted(kind.__name__ for kind in (*_MAKERS, *_IDLE)))
-                raise UnsupportedLayerError(f"the kinds known are {known}")
-            if type(layer) in _MAKERS:
-                filled.append(_MAKERS[type(layer)](keras.layers, layer))
+            if type(layer) not in _IDLE:
+                filled.append(of_kind(_MAKERS, layer, *_IDLE)(keras.layers, layer))
     if network.kind == "classifier" and ending == "probability":
         filled.append((keras.layers.Softmax(dtype="float32"), []))
     width = len(network.names_of(inputs))
@@ -90,7 +93,7 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     return built
 
 
-def _selection(layers: Any, network: FloatNetwork) -> Filled:
+def _selection(layers: Any, network: LayeredNetwork) -> Filled:
     n_selected = len(network.columns)
     kernel = np.zeros((len(network.feature_names), n_selected), np.float32)
     kernel[network.columns, np.arange(n_selected)] = 1.0

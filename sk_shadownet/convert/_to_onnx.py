@@ -17,9 +17,10 @@ from sk_shadownet._validation import check_choice
 from sk_shadownet.convert._network import (
     PASSED_OVER,
     FixedPointNetwork,
-    FloatNetwork,
+    LayeredNetwork,
     Network,
     check_output,
+    of_kind,
     read_fixed_point,
     read_network,
     require_plain_softplus,
@@ -28,7 +29,6 @@ from sk_shadownet.convert._onnx_fixed_point import exact_ending, write_plan, wri
 from sk_shadownet.convert._onnx_writer import OPSET_OF_GELU, GraphWriter
 from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.convert._sequential_builder import reading
-from sk_shadownet.exceptions import UnsupportedLayerError
 
 __all__ = ["to_onnx"]
 
@@ -125,15 +125,12 @@ def to_onnx(
     return proto
 
 
-def _write_layers(writer: GraphWriter, value: str, network: FloatNetwork) -> str:
+def _write_layers(writer: GraphWriter, value: str, network: LayeredNetwork) -> str:
     for name, layer in network.layers:
         if type(layer) in PASSED_OVER:
             continue
         with reading(f"layer {name!r} ({type(layer).__name__})"):
-            if type(layer) not in _WRITERS:
-                known = ", ".join(sorted(kind.__name__ for kind in (*_WRITERS, *PASSED_OVER)))
-                raise UnsupportedLayerError(f"the kinds known are {known}")
-            value = _WRITERS[type(layer)](writer, value, name, layer)
+            value = of_kind(_WRITERS, layer, *PASSED_OVER)(writer, value, name, layer)
     return value
 
 

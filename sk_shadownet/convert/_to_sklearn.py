@@ -11,7 +11,7 @@ from torch import nn
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._network import PASSED_OVER, FloatNetwork, read_network
+from sk_shadownet.convert._network import PASSED_OVER, LayeredNetwork, of_kind, read_network
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
@@ -86,7 +86,7 @@ def to_sklearn(model: Any, *, inputs: str = "all") -> Any:
     return mlp
 
 
-def _read_layers(network: FloatNetwork) -> tuple[list[Layer], str]:
+def _read_layers(network: LayeredNetwork) -> tuple[list[Layer], str]:
     """Weights layer by layer, and the one activation between them."""
     layers: list[Layer] = []
     between: list[str] = []
@@ -98,13 +98,11 @@ def _read_layers(network: FloatNetwork) -> tuple[list[Layer], str]:
                 # Linear upon Linear: no activation stands between them.
                 between += ["identity"] * (len(layers) - len(between))
                 layers.append(_weights(layer))
-            elif type(layer) not in _ACTIVATIONS:
-                known = ", ".join(["Linear", *sorted(kind.__name__ for kind in _ACTIVATIONS)])
-                raise UnsupportedLayerError(f"the kinds known are {known}")
-            elif len(layers) != len(between) + 1:
+                continue
+            activation = of_kind(_ACTIVATIONS, layer, nn.Linear)
+            if len(layers) != len(between) + 1:
                 raise UnsupportedLayerError("an activation was expected between two Linear layers only")
-            else:
-                between.append(_ACTIVATIONS[type(layer)])
+            between.append(activation)
     if len(between) >= len(layers):
         raise UnsupportedLayerError("the network ends in an activation; a Linear layer was expected.")
     if len(set(between)) > 1:

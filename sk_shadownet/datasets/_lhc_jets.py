@@ -147,7 +147,8 @@ def as_bunch(
     if subset != "all":
         rows = train_indices if subset == "train" else test_indices
         X, y = X[rows], y[rows]
-    data, target, frame = _to_frame(X, y) if as_frame else (X, y, None)
+    made: tuple[Any, Any, Any] = _to_frame(X, y) if as_frame else (X, y, None)
+    data, target, frame = made
     if return_X_y:
         return data, target
     bunch = Bunch(
@@ -161,7 +162,8 @@ def as_bunch(
     if subset == "all":
         bunch.update(train_indices=train_indices, test_indices=test_indices)
         for part, rows in (("train", train_indices), ("test", test_indices)):
-            bunch[f"X_{part}"], bunch[f"y_{part}"] = _rows(data, rows), _rows(target, rows)
+            for name, table in ((f"X_{part}", data), (f"y_{part}", target)):
+                bunch[name] = table.iloc[rows] if as_frame else table[rows]
     return bunch
 
 
@@ -197,11 +199,6 @@ def _read_sample() -> tuple[Floats, Floats, Ints, Ints]:
         X_train, X_test = (np.ascontiguousarray(arrays[name]) for name in ("X_train", "X_test"))
         y_train, y_test = (arrays[name].astype(np.int64) for name in ("y_train", "y_test"))
     return X_train, X_test, y_train, y_test
-
-
-def _rows(table: Any, rows: Ints) -> Any:
-    """Those rows of an array, a DataFrame or a Series."""
-    return table.iloc[rows] if hasattr(table, "iloc") else table[rows]
 
 
 def _to_frame(X: Floats, y: Ints) -> tuple[Any, Any, Any]:

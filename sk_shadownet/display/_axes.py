@@ -14,7 +14,6 @@ __all__ = [
     "bars",
     "colour",
     "halo",
-    "hatch",
     "ink",
     "line_on",
     "linestyle",
@@ -119,15 +118,10 @@ def marker(position: int) -> str:
     return _MARKERS[position % len(_MARKERS)]
 
 
-def hatch(position: int) -> str:
-    """Hatches in turn."""
-    return _HATCHES[position % len(_HATCHES)]
-
-
 def bars(position: int) -> dict[str, Any]:
     """How the bars of the design or model at a position look, as options of matplotlib."""
-    fill = colour(position)
-    return {"color": fill, "hatch": hatch(position), "edgecolor": line_on(fill), "linewidth": 0.6}
+    fill, hatch = colour(position), _HATCHES[position % len(_HATCHES)]
+    return {"color": fill, "hatch": hatch, "edgecolor": line_on(fill), "linewidth": 0.6}
 
 
 def annotate(ax: Any, text: str, at: Any, offset: tuple[float, float], **options: Any) -> None:
@@ -135,14 +129,14 @@ def annotate(ax: Any, text: str, at: Any, offset: tuple[float, float], **options
     ax.annotate(text, at, offset, textcoords="offset points", **options)
 
 
-def plain_log(ax: Any, axis: str, base: int = 10, subs: tuple[int, ...] = (1, 2, 5)) -> None:
-    """A logarithmic x or y axis with its numbers written out, `subs` in each decade."""
+def plain_log(ax: Any, axis: str, base: int = 10, digits: str = ",g") -> None:
+    """A logarithmic x or y axis with its numbers written out: 1, 2 and 5 of each decade, or powers of 2."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     getattr(ax, f"set_{axis}scale")("log", base=base)
     numbers = getattr(ax, f"{axis}axis")
-    numbers.set_major_locator(LogLocator(base, subs))
-    numbers.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    numbers.set_major_locator(LogLocator(base, (1, 2, 5) if base == 10 else (1,)))
+    numbers.set_major_formatter(FuncFormatter(lambda value, _: format(value, digits)))
     numbers.set_minor_formatter(NullFormatter())
 
 

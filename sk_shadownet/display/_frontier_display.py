@@ -149,11 +149,10 @@ class FrontierDisplay:
                 "scoring, X and y go together, with value='score': a scorer, such as 'roc_auc', and the rows "
                 "that it judges networks on."
             )
-        display = cls._of_points(frontier, cost, rivals)
-        display.value = judged(estimator, frontier, scoring, X, y)
-        display.error = np.full(len(display.value), np.nan)
-        display.value_name = f"{scorer_name(scoring)} of the rows given"
-        return display.plot(ax)
+        fields = _fields_of(frontier, cost, rivals)
+        values = judged(estimator, frontier, scoring, X, y)
+        name = f"{scorer_name(scoring)} of the rows given"
+        return cls(value=values, error=np.full(len(values), np.nan), value_name=name, **fields).plot(ax)
 
     @classmethod
     def from_frontier(
@@ -195,29 +194,17 @@ class FrontierDisplay:
         check_choice("value", value, VALUES)
         rows = "validation" if getattr(frontier, "held_out", True) else "training"
         name = score_name or getattr(frontier, "score_name", "score")
-        points = list(frontier.points)
-        display = cls._of_points(frontier, cost, rivals)
-        display.value = np.array([getattr(point, value) for point in points], dtype=np.float64)
-        display.error = np.array([getattr(point, f"{value}_std_error") for point in points], dtype=np.float64)
-        display.value_name = f"{rows} {name if value == 'score' else 'loss'}"
-        display.lower_is_better = value == "loss"
-        return display.plot(ax)
-
-    @classmethod
-    def _of_points(cls, frontier: Any, cost: str, rivals: Mapping[str, Any] | None) -> FrontierDisplay:
-        """All but the values."""
-        points = list(frontier.points)
-        unknown = np.full(len(points), np.nan)
-        return cls(
-            cost=np.array([_cost(point, cost) for point in points], dtype=np.float64),
-            value=unknown,
-            error=unknown,
-            widths=tuple("-".join(map(str, point.widths)) for point in points),
-            chosen=frontier.chosen,
-            cost_name={"n_features": "features"}.get(cost, cost),
-            value_name="",
-            rivals={name: make_rival(name, given) for name, given in (rivals or {}).items()},
+        values, errors = (
+            np.array([getattr(point, field) for point in frontier.points], dtype=np.float64)
+            for field in (value, f"{value}_std_error")
         )
+        return cls(
+            value=values,
+            error=errors,
+            value_name=f"{rows} {name if value == 'score' else 'loss'}",
+            lower_is_better=value == "loss",
+            **_fields_of(frontier, cost, rivals),
+        ).plot(ax)
 
     @property
     def on_front(self) -> BoolArray:
@@ -305,6 +292,17 @@ class FrontierDisplay:
         self.ax_.set(xlabel=self.cost_name, ylabel=self.value_name)
         self.ax_.margins(x=0.1)
         self.ax_.legend(frameon=False, fontsize="small", loc="best")
+
+
+def _fields_of(frontier: Any, cost: str, rivals: Mapping[str, Any] | None) -> dict[str, Any]:
+    """All that does not depend on what the networks are judged by."""
+    return {
+        "cost": np.array([_cost(point, cost) for point in frontier.points], dtype=np.float64),
+        "widths": tuple("-".join(map(str, point.widths)) for point in frontier.points),
+        "chosen": frontier.chosen,
+        "cost_name": {"n_features": "features"}.get(cost, cost),
+        "rivals": {name: make_rival(name, given) for name, given in (rivals or {}).items()},
+    }
 
 
 def _cost(point: Any, name: str) -> float:

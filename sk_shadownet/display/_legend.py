@@ -46,10 +46,12 @@ def legend_below(ax: Any, names: list[str], facts: list[list[str]] | None = None
     lines of `facts` under each, and what those say as a heading. Where nothing lays the figure out, the axes
     give up the height that the legend takes.
     """
+    from matplotlib.font_manager import FontProperties
+
     handles, _ = ax.get_legend_handles_labels()
     facts = facts or [[] for _ in names]
     room, height, bottom = _room(ax)
-    size = _font_size()
+    size = float(FontProperties(size="small").get_size_in_points())
     longest = int((room - HANDLE) / (CHARACTER * size))
     labels = ["\n".join([wrapped(name, longest), *lines]) for name, lines in zip(names, facts, strict=True)]
     heading = wrapped(heading, longest, most_lines=len(heading)) if heading else ""
@@ -72,40 +74,19 @@ def _room(ax: Any) -> tuple[float, float, float]:
     return box.width * points, (box.height + bottom) * points, bottom * points
 
 
-def _font_size() -> float:
-    from matplotlib.font_manager import FontProperties
-
-    return float(FontProperties(size="small").get_size_in_points())
-
-
 def _place(
-    ax: Any,
-    handles: list[Any],
-    labels: list[str],
-    heading: str,
-    size: float,
-    room: float,
-    bottom: float,
+    ax: Any, handles: list[Any], labels: list[str], heading: str, size: float, room: float, bottom: float
 ) -> Any:
     from matplotlib.transforms import ScaledTranslation
 
     longest = max(len(line) for label in labels for line in label.split("\n"))
     fitting = int(room / (CHARACTER * size * longest + HANDLE + size))
     down = ScaledTranslation(0, -(bottom + 2.0) / 72.0, ax.figure.dpi_scale_trans)
-    return ax.legend(
-        handles,
-        labels,
-        title=heading or None,
-        title_fontsize=size,
-        alignment="left",
-        frameon=False,
-        fontsize=size,
-        ncols=min(max(fitting, 1), len(labels)),
-        loc="upper left",
-        bbox_to_anchor=(0, 0),
-        bbox_transform=ax.transAxes + down,
-        borderaxespad=0.0,
-    )
+    place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes + down}
+    look = {"frameon": False, "fontsize": size, "title_fontsize": size, "alignment": "left"}
+    n_columns = min(max(fitting, 1), len(labels))
+    title = heading or None
+    return ax.legend(handles, labels, title=title, ncols=n_columns, borderaxespad=0.0, **place, **look)
 
 
 def _size(legend: Any) -> tuple[float, float]:

@@ -101,7 +101,7 @@ class PrecisionDisplay:
         return self
 
     def _draw_format(self, line: int, one: SignalRange) -> None:
-        style = {**bars(one.name.startswith("weights ")), "height": 0.62}
+        style = {**bars(1 if one.name.startswith("weights ") else 0), "height": 0.62}
         left, right = -one.fraction[1], one.integer[1]
         self.ax_.barh(line, right - left, left=left, alpha=0.35, **style)
         left, right = -one.fraction[0], one.integer[0]

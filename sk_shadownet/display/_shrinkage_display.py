@@ -139,7 +139,7 @@ class ShrinkageDisplay:
             label = f"{name}: {counts[0]:.0f} to {counts[-1]:.0f}"
             look = {"linestyle": linestyle(layer), "linewidth": width, "color": colour(layer)}
             ax.plot(self.epochs, counts, label=label, **look)
-        plain_log(ax, "y", base=2, subs=(1,))
+        plain_log(ax, "y", base=2, digits="g")
         ax.set_ylabel("open units")
         ax.legend(frameon=False, fontsize="small", loc="best")
 
