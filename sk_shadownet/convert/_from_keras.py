@@ -302,5 +302,5 @@ _READERS: dict[str, Callable[[Any, SequentialBuilder, KerasLayer], None]] = {
     "Softmax": _softmax,
 }
 #: Left out: they do nothing, or in training only.
-_IDLE = ("ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity", "InputLayer")
-_KINDS = {*_MODULES, *_READERS, *_IDLE}
+_IGNORED = ("ActivityRegularization", "GaussianDropout", "GaussianNoise", "Identity", "InputLayer")
+_KINDS = {*_MODULES, *_READERS, *_IGNORED}

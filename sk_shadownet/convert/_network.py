@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._decision import Score
 
 __all__ = [
-    "PASSED_OVER",
+    "IGNORED",
     "FixedPointNetwork",
     "LayeredNetwork",
     "Network",
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 #: Layers that change nothing when a network answers rows that are flat.
-PASSED_OVER = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
+IGNORED = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
 
 T = TypeVar("T")
 Layers = tuple[tuple[str, nn.Module], ...]
@@ -169,10 +169,10 @@ def _of_module(width: int) -> dict[str, Any]:
 def _of_estimator(estimator: Any, fold: ColumnMap, names: tuple[str, ...]) -> dict[str, Any]:
     """The fields of a `Network` of a fitted estimator behind a pipeline."""
     labels = getattr(estimator, "classes_", None)
-    said = {"columns": fold.columns, "feature_names": names}
+    fields = {"columns": fold.columns, "feature_names": names}
     if labels is None:
-        return {**said, "kind": "regressor"}
-    return {**said, "kind": "classifier", "class_labels": np.asarray(labels)}
+        return {**fields, "kind": "regressor"}
+    return {**fields, "kind": "classifier", "class_labels": np.asarray(labels)}
 
 
 def check_output(output: Any, network: Network) -> str:
@@ -257,7 +257,7 @@ def _fold_into(layers: Layers, fold: ColumnMap) -> Layers:
     """The layers with a scaling of the inputs in the first: ``W (s x + t) + b = (W s) x + (W t + b)``."""
     if not fold.scales:
         return layers
-    n, (name, first) = next((n, pair) for n, pair in enumerate(layers) if type(pair[1]) not in PASSED_OVER)
+    n, (name, first) = next((n, pair) for n, pair in enumerate(layers) if type(pair[1]) not in IGNORED)
     if type(first) is not nn.Linear:
         raise UnsupportedLayerError(
             "the pipeline scales its columns, which becomes part of a first Linear layer, but the network "

@@ -31,7 +31,7 @@ def read_step(chain: SequentialBuilder, graph: Graph, step: Step) -> None:
         chain.activation(_MODULES[kind](graph.attributes(node)))
     elif kind in _READERS:
         _READERS[kind](chain, graph, node)
-    elif kind not in _IDLE:
+    elif kind not in _IGNORED:
         raise UnsupportedLayerError(_why_not(kind))
 
 
@@ -51,7 +51,7 @@ def _why_not(kind: str) -> str:
         return (
             "it computes in integers, which this network of floats cannot do alike; convert the float model"
         )
-    return f"the kinds known are {', '.join(sorted([*_MODULES, *_READERS, *_IDLE]))}"
+    return f"the kinds known are {', '.join(sorted([*_MODULES, *_READERS, *_IGNORED]))}"
 
 
 # ---------------------------------------------------------------- one reader a kind
@@ -79,14 +79,14 @@ def matrix_of(graph: Graph, node: Node) -> FloatArray:
 
 
 def _gemm(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)
-    if said.get("transA", 0):
+    attributes = graph.attributes(node)
+    if attributes.get("transA", 0):
         raise UnsupportedLayerError("transA=1 mixes rows")
-    weight = matrix_of(graph, node) * said.get("alpha", 1.0)
+    weight = matrix_of(graph, node) * attributes.get("alpha", 1.0)
     bias = _input(graph, node, 2)
     chain.linear(weight)
     if bias is not None:
-        chain.affine(1.0, said.get("beta", 1.0) * np.asarray(bias, np.float64))
+        chain.affine(1.0, attributes.get("beta", 1.0) * np.asarray(bias, np.float64))
 
 
 def _constant_of(graph: Graph, node: Node) -> tuple[FloatArray, bool]:
@@ -102,28 +102,28 @@ def _arithmetic(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
 
 
 def _scaler(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)
-    offset, scale = np.asarray(said.get("offset", 0.0)), np.asarray(said.get("scale", 1.0))
+    attributes = graph.attributes(node)
+    offset, scale = np.asarray(attributes.get("offset", 0.0)), np.asarray(attributes.get("scale", 1.0))
     chain.affine(scale, -offset * scale)
 
 
 def _batch_normalization(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)
-    if said.get("training_mode", 0):
+    attributes = graph.attributes(node)
+    if attributes.get("training_mode", 0):
         raise UnsupportedLayerError("it is in training mode; export the model in evaluation mode")
     weight, bias, mean, variance = (_needed(graph, node, n) for n in range(1, 5))
-    eps, momentum = said.get("epsilon", 1e-5), 1.0 - said.get("momentum", 0.9)
+    eps, momentum = attributes.get("epsilon", 1e-5), 1.0 - attributes.get("momentum", 0.9)
     chain.batch_norm(weight, bias, mean, variance, eps=eps, momentum=momentum)
 
 
 def _layer_normalization(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)
-    _require_last(said.get("axis", -1))
-    chain.layer_norm(_needed(graph, node, 1), _input(graph, node, 2), eps=said.get("epsilon", 1e-5))
+    attributes = graph.attributes(node)
+    _require_last(attributes.get("axis", -1))
+    chain.layer_norm(_needed(graph, node, 1), _input(graph, node, 2), eps=attributes.get("epsilon", 1e-5))
 
 
-def _softmax(said: dict[str, Any], make: Callable[..., nn.Module] = nn.Softmax) -> nn.Module:
-    _require_last(said.get("axis", -1))
+def _softmax(attributes: dict[str, Any], make: Callable[..., nn.Module] = nn.Softmax) -> nn.Module:
+    _require_last(attributes.get("axis", -1))
     return make(dim=-1)
 
 
@@ -163,22 +163,22 @@ def _gather(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
 
 def _dropout(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
     ratio = _input(graph, node, 1)
-    said = graph.attributes(node).get("ratio", 0.5)
-    chain.activation(nn.Dropout(float(said if ratio is None else ratio.item())))
+    share = graph.attributes(node).get("ratio", 0.5) if ratio is None else ratio.item()
+    chain.activation(nn.Dropout(float(share)))
 
 
-def _swish(said: dict[str, Any]) -> nn.Module:
-    if said.get("alpha", 1.0) != 1.0:
+def _swish(attributes: dict[str, Any]) -> nn.Module:
+    if attributes.get("alpha", 1.0) != 1.0:
         raise UnsupportedLayerError("its alpha is not 1")
     return nn.SiLU()
 
 
 def _clip(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)  # until opset 10
+    attributes = graph.attributes(node)  # until opset 10
     low, high = (_input(graph, node, n) for n in (1, 2))
     chain.clip(
-        float(said.get("min", -np.inf) if low is None else low.item()),
-        float(said.get("max", np.inf) if high is None else high.item()),
+        float(attributes.get("min", -np.inf) if low is None else low.item()),
+        float(attributes.get("max", np.inf) if high is None else high.item()),
     )
 
 
@@ -190,8 +190,8 @@ def _bound(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
 
 
 def _hard_sigmoid(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
-    said = graph.attributes(node)
-    alpha, beta = said.get("alpha", 0.2), said.get("beta", 0.5)
+    attributes = graph.attributes(node)
+    alpha, beta = attributes.get("alpha", 0.2), attributes.get("beta", 0.5)
     if np.isclose(alpha, 1 / 6) and beta == 0.5:
         chain.activation(nn.Hardsigmoid())
         return
@@ -207,8 +207,8 @@ def _log(chain: SequentialBuilder, graph: Graph, node: Node) -> None:
     chain.modules[-1] = nn.LogSigmoid() if isinstance(last, nn.Sigmoid) else nn.LogSoftmax(dim=-1)
 
 
-def _shrink(said: dict[str, Any]) -> nn.Module:
-    at, bias = said.get("lambd", 0.5), said.get("bias", 0.0)
+def _shrink(attributes: dict[str, Any]) -> nn.Module:
+    at, bias = attributes.get("lambd", 0.5), attributes.get("bias", 0.0)
     if bias not in (0.0, at):
         raise UnsupportedLayerError(f"its bias is {bias}; 0 or lambd, {at}, was expected")
     return nn.Softshrink(at) if bias else nn.Hardshrink(at)
@@ -216,23 +216,23 @@ def _shrink(said: dict[str, Any]) -> nn.Module:
 
 #: Nodes that are a layer of torch, made from their attributes.
 _MODULES: dict[str, Callable[[dict[str, Any]], nn.Module]] = {
-    "Celu": lambda said: nn.CELU(said.get("alpha", 1.0)),
-    "Elu": lambda said: nn.ELU(said.get("alpha", 1.0)),
-    "Gelu": lambda said: nn.GELU(approximate=said.get("approximate", "none")),
-    "HardSwish": lambda said: nn.Hardswish(),
-    "LeakyRelu": lambda said: nn.LeakyReLU(said.get("alpha", 0.01)),
-    "LogSoftmax": lambda said: _softmax(said, nn.LogSoftmax),
-    "Mish": lambda said: nn.Mish(),
-    "Relu": lambda said: nn.ReLU(),
-    "Selu": lambda said: nn.SELU(),
+    "Celu": lambda attributes: nn.CELU(attributes.get("alpha", 1.0)),
+    "Elu": lambda attributes: nn.ELU(attributes.get("alpha", 1.0)),
+    "Gelu": lambda attributes: nn.GELU(approximate=attributes.get("approximate", "none")),
+    "HardSwish": lambda attributes: nn.Hardswish(),
+    "LeakyRelu": lambda attributes: nn.LeakyReLU(attributes.get("alpha", 0.01)),
+    "LogSoftmax": lambda attributes: _softmax(attributes, nn.LogSoftmax),
+    "Mish": lambda attributes: nn.Mish(),
+    "Relu": lambda attributes: nn.ReLU(),
+    "Selu": lambda attributes: nn.SELU(),
     "Shrink": _shrink,
-    "Sigmoid": lambda said: nn.Sigmoid(),
+    "Sigmoid": lambda attributes: nn.Sigmoid(),
     "Softmax": _softmax,
-    "Softplus": lambda said: nn.Softplus(),
-    "Softsign": lambda said: nn.Softsign(),
+    "Softplus": lambda attributes: nn.Softplus(),
+    "Softsign": lambda attributes: nn.Softsign(),
     "Swish": _swish,
-    "Tanh": lambda said: nn.Tanh(),
-    "ThresholdedRelu": lambda said: nn.Threshold(said.get("alpha", 1.0), 0.0),
+    "Tanh": lambda attributes: nn.Tanh(),
+    "ThresholdedRelu": lambda attributes: nn.Threshold(attributes.get("alpha", 1.0), 0.0),
 }
 _READERS: dict[str, Callable[[SequentialBuilder, Graph, Node], None]] = {
     **dict.fromkeys(("Add", "Div", "Mul", "Sub"), _arithmetic),
@@ -256,4 +256,4 @@ _READERS: dict[str, Callable[[SequentialBuilder, Graph, Node], None]] = {
     "Scaler": _scaler,
 }
 #: What these nodes do changes no number.
-_IDLE = ("Identity", "ZipMap")
+_IGNORED = ("Identity", "ZipMap")

@@ -66,9 +66,9 @@ class GraphWriter:
             ir_version=IR_VERSION[self.opset],
             producer_name="sk_shadownet",
         )
-        said = {"feature_names": "\n".join(feature_names)}
+        metadata = {"feature_names": "\n".join(feature_names)}
         if labels is not None:
-            said["class_labels"] = "\n".join(map(str, labels))
-        helper.set_model_props(proto, said)
+            metadata["class_labels"] = "\n".join(map(str, labels))
+        helper.set_model_props(proto, metadata)
         self.onnx.checker.check_model(proto, full_check=True)
         return proto

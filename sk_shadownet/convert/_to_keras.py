@@ -81,8 +81,8 @@ def to_keras(model: Any, *, inputs: str = "all", output: str | None = None) -> A
     filled = [_selection(keras.layers, network)] if inputs == "all" and network.selects else []
     for name, layer in network.layers:
         with reading(f"layer {name!r} ({type(layer).__name__})"):
-            if type(layer) not in _IDLE:
-                filled.append(of_kind(_MAKERS, layer, *_IDLE)(keras.layers, layer))
+            if type(layer) not in _IGNORED:
+                filled.append(of_kind(_MAKERS, layer, *_IGNORED)(keras.layers, layer))
     if network.kind == "classifier" and ending == "probability":
         filled.append((keras.layers.Softmax(dtype="float32"), []))
     width = len(network.names_of(inputs))
@@ -147,7 +147,7 @@ def _activation(name: str) -> Callable[[Any, Any], Filled]:
 
 
 #: Rows are flat already.
-_IDLE = (nn.Flatten, nn.Identity)
+_IGNORED = (nn.Flatten, nn.Identity)
 _MAKERS: dict[type[nn.Module], Callable[[Any, Any], Filled]] = {
     nn.AlphaDropout: lambda layers, layer: (layers.AlphaDropout(layer.p, dtype="float32"), []),
     nn.BatchNorm1d: _batch_norm,

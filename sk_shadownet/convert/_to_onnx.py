@@ -15,7 +15,7 @@ from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._typing import AnyArray
 from sk_shadownet._validation import check_choice
 from sk_shadownet.convert._network import (
-    PASSED_OVER,
+    IGNORED,
     FixedPointNetwork,
     LayeredNetwork,
     Network,
@@ -127,10 +127,10 @@ def to_onnx(
 
 def _write_layers(writer: GraphWriter, value: str, network: LayeredNetwork) -> str:
     for name, layer in network.layers:
-        if type(layer) in PASSED_OVER:
+        if type(layer) in IGNORED:
             continue
         with reading(f"layer {name!r} ({type(layer).__name__})"):
-            value = of_kind(_WRITERS, layer, *PASSED_OVER)(writer, value, name, layer)
+            value = of_kind(_WRITERS, layer, *IGNORED)(writer, value, name, layer)
     return value
 
 

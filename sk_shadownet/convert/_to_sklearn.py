@@ -11,7 +11,7 @@ from torch import nn
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_choice
-from sk_shadownet.convert._network import PASSED_OVER, LayeredNetwork, of_kind, read_network
+from sk_shadownet.convert._network import IGNORED, LayeredNetwork, of_kind, read_network
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
@@ -91,7 +91,7 @@ def _read_layers(network: LayeredNetwork) -> tuple[list[Layer], str]:
     layers: list[Layer] = []
     between: list[str] = []
     for name, layer in network.layers:
-        if type(layer) in PASSED_OVER:
+        if type(layer) in IGNORED:
             continue
         with reading(f"layer {name!r} ({type(layer).__name__})"):
             if type(layer) is nn.Linear:
