@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from sk_shadownet.exceptions import InvalidParameterError
-
-if TYPE_CHECKING:
-    from sk_shadownet._gating.importance import ScoreRule
 
 __all__ = [
     "check_choice",
@@ -23,7 +19,6 @@ __all__ = [
     "check_sequence",
     "check_widths",
     "n_selected",
-    "resolve_rule",
 ]
 
 
@@ -130,21 +125,3 @@ def n_selected(value: Any, n_features: int) -> int:
             f"n_features_to_select={count} exceeds the {n_features} features of X; pass at most {n_features}."
         )
     return count
-
-
-def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
-    """The class of a score rule by name, or the user's own callable."""
-    from sk_shadownet._gating.importance import SCORE_RULES  # needs torch, which the other checks do without
-
-    if callable(value):
-        return value if value in SCORE_RULES.values() else partial(_make_rule, value)
-    return SCORE_RULES[check_choice("score_rule", value, tuple(sorted(SCORE_RULES)))]
-
-
-def _make_rule(rule: Callable[[int, int], ScoreRule], n_members: int, n_units: int) -> ScoreRule:
-    try:
-        return rule(n_members, n_units)
-    except TypeError as error:
-        raise InvalidParameterError(
-            f"score_rule={rule!r} could not be called as score_rule(n_members, n_units): {error}."
-        ) from error

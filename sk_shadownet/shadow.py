@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from sk_shadownet._gating.controller import GateController
-from sk_shadownet._gating.importance import ScoreRule
+from sk_shadownet._gating.importance import ScoreRule, resolve_rule
 from sk_shadownet._graph.budget import free_layers
 from sk_shadownet._graph.cut import check_optimizer, cut_module
 from sk_shadownet._graph.dependencies import describe
 from sk_shadownet._graph.description import Description, UnitLayer
-from sk_shadownet._graph.hooks import remove_gates
+from sk_shadownet._graph.hooks import Gates, remove_gates
 from sk_shadownet._graph.sequential import ChainLink, chain_links, to_sequential
-from sk_shadownet._graph.targets import PruningRequest, resolve_targets
+from sk_shadownet._graph.targets import PruningRequest, layers_with_gates, resolve_targets
 from sk_shadownet._graph.trace import trace
 from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
 from sk_shadownet._system.threads import thread_limit
@@ -33,7 +33,6 @@ from sk_shadownet._validation import (
     check_integer,
     check_real,
     check_sequence,
-    resolve_rule,
 )
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
@@ -221,16 +220,20 @@ class ShadowNetwork(nn.Module):
         # With a budget, layers= says what may shrink; how far is not for the wish to say.
         asked = wish if budget is None else replace(wish, layers=None)
         targets = resolve_targets(self._description, asked)
-        budgeted = None
+        widths = None
         if budget is not None:
             is_chain = self._links is not None
-            budgeted, targets = free_layers(self._description, wish, targets, budget, is_chain)
+            widths, targets = free_layers(self._description, wish, targets, budget, is_chain)
         self.module = own
         self.progress = 0.0
         self._select: SelectFeatures | None = None
         self._freeze_weights(frozen)
-        self._controller = GateController(own, self._description, targets, rule, budgeted)
-        self._controller.move(own)
+        schedule = None if widths is None else widths.schedule
+        gated = layers_with_gates(self._description, targets, rule, schedule)
+        self._controller = GateController(gated, widths)
+        # None where there is nothing to prune, and once the module has been cut.
+        self._gates = Gates(self._description, own) if targets else None
+        self._is_pruned = bool(targets)
         self._step = 0
         self._checked: tuple[int, int] | None = None
         self.train(module.training)
@@ -267,7 +270,8 @@ class ShadowNetwork(nn.Module):
             raise InvalidDataError(
                 f"the network expects a table of shape (n_rows, n_features), got shape {tuple(x.shape)}."
             )
-        self._controller.watch(self.training)
+        if self._gates is not None:
+            self._gates.begin_pass(watching=self.training and not self.finished)
         outputs: Tensor = self.module(x)
         return outputs
 
@@ -285,12 +289,15 @@ class ShadowNetwork(nn.Module):
             How much of the run is done, 0 to 1; None counts calls against `n_steps`.
         """
         _check_optimizer(optimizer)
-        if optimizer is not None and self._controller.is_gated:
+        if optimizer is not None and self._gates is not None:
             self._check(optimizer)
         torch.clear_autocast_cache()  # where the loop is within autocast: of the weights before this step
         self.progress = self._next_progress(progress)
-        self._controller.advance(self.module, self.progress)
-        if optimizer is not None and self.finished and self._controller.is_gated:
+        if self._gates is not None:
+            self._controller.observe(self._gates, self.progress)
+            self._gates.forget()
+            self._controller.advance(self._gates, self.progress)
+        if optimizer is not None and self.finished and self._gates is not None:
             self._cut(optimizer)
 
     @thread_limit()
@@ -314,11 +321,12 @@ class ShadowNetwork(nn.Module):
         """
         _check_optimizer(optimizer)
         check_flag("full_width", full_width)
-        self._controller.freeze(self.module)
-        if optimizer is not None and self._controller.is_gated:
-            self._cut(optimizer)
+        if self._gates is not None:
+            self._controller.freeze(self._gates)
+            if optimizer is not None:
+                self._cut(optimizer)
         small = self.module if optimizer is not None else copy.deepcopy(self.module)
-        if self._controller.is_gated or not self._controller.shadows:
+        if self._gates is not None or not self._is_pruned:
             small = self._small(small, None)
         return self._of_full_rows(small) if full_width else small
 
@@ -340,12 +348,15 @@ class ShadowNetwork(nn.Module):
     @property
     def open_counts(self) -> tuple[float, ...]:
         """Open units: the sums of the gates of the inputs and of each hidden layer."""
-        return tuple(self._controller.n_open(layer) for layer in self._inner_layers())
+        return self._controller.open_counts
 
     @property
     def masks(self) -> tuple[BoolArray, ...]:
         """What is kept of the inputs and of each hidden layer; everything, until gates have closed."""
-        return tuple(self._controller.mask(layer) for layer in self._inner_layers())
+        return tuple(
+            np.ones(layer.n_units, dtype=bool) if layer.mask is None else layer.mask[0]
+            for layer in self._controller.layers
+        )
 
     @property
     def selected_features(self) -> npt.NDArray[np.int64]:
@@ -358,8 +369,8 @@ class ShadowNetwork(nn.Module):
     @property
     def feature_scores(self) -> npt.NDArray[np.float64] | None:
         """Score of each input (of its group, where it has one); None where inputs are not pruned."""
-        shadow = self._controller.shadows.get(self._description.inputs)
-        return None if shadow is None else shadow.unit_scores()
+        inputs = self._controller.layers[0]
+        return None if inputs.rule is None else inputs.unit_scores()[0]
 
     def train(self, mode: bool = True) -> ShadowNetwork:
         """Set training mode; batch statistics of frozen layers stay fixed."""
@@ -370,9 +381,7 @@ class ShadowNetwork(nn.Module):
 
     def get_extra_state(self) -> Tensor:
         """What a ``state_dict`` says of the run besides weights: its progress, and which units are kept."""
-        return torch.cat(
-            [torch.tensor([self.progress], dtype=torch.float64), self._controller.keep().double()]
-        )
+        return torch.cat([torch.tensor([self.progress], dtype=torch.float64), self._keep().double()])
 
     def set_extra_state(self, state: Tensor) -> None:
         """Nothing: gates and scores are not in a ``state_dict``; whether it fits is checked before."""
@@ -410,8 +419,7 @@ class ShadowNetwork(nn.Module):
                 f"the state_dict is of {progress:.0%} of a run and this shadow at {self.progress:.0%} of its "
                 f"own; it holds the weights alone, so gates and scores would start again: {_WHOLE}."
             )
-        own = self._controller.keep()
-        if not keep.all() and not torch.equal(keep, own):
+        if not keep.all() and not torch.equal(keep, self._keep()):
             raise InvalidParameterError(
                 f"the state_dict is of a network that kept other units than this shadow; {_WHOLE}."
             )
@@ -419,23 +427,26 @@ class ShadowNetwork(nn.Module):
     def extra_repr(self) -> str:
         """Widths for the module's repr."""
         outputs = "+".join(str(layer.n_units) for layer in self._description.outputs) or "?"
-        before = "-".join(str(layer.n_units) for layer in self._inner_layers())
-        after = "-".join(
-            str(
-                self._controller.shadows[layer].target if layer in self._controller.shadows else layer.n_units
-            )
-            for layer in self._inner_layers()
-        )
+        before = "-".join(str(layer.n_units) for layer in self._controller.layers)
+        after = "-".join(str(layer.target) for layer in self._controller.layers)
         return f"{before}-{outputs} -> {after}-{outputs}, {self.phase}"
 
     def _apply(self, fn: Any, recurse: bool = True) -> Any:
         """Move to another device, gates included."""
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._controller.move(self.module)
+        if self._gates is not None:
+            self._gates.move()
         return self
 
     def _inner_layers(self) -> tuple[UnitLayer, ...]:
         return (self._description.inputs, *self._description.hidden)
+
+    def _keep(self) -> Tensor:
+        """What is kept of all units, shape (n_units,)."""
+        keep = torch.ones(self._description.n_units, dtype=torch.bool)
+        for layer, mask in zip(self._inner_layers(), self.masks, strict=True):
+            keep[layer.start : layer.stop] = torch.as_tensor(mask)
+        return keep
 
     def _freeze_weights(self, names: Sequence[str]) -> None:
         self._still: list[nn.Module] = []
@@ -479,7 +490,7 @@ class ShadowNetwork(nn.Module):
         """Cut the copy itself, with the optimizer's state."""
         self._require(optimizer)  # whatever was checked before: an id is given anew to later objects
         self.module = self._small(self.module, optimizer)
-        self._controller.release()
+        self._gates = None
         self._select = self._selection()
 
     def _of_full_rows(self, small: nn.Module) -> nn.Module:
@@ -501,7 +512,7 @@ class ShadowNetwork(nn.Module):
 
     def _small(self, module: nn.Module, optimizer: torch.optim.Optimizer | None) -> nn.Module:
         """`module`, cut in place, as a chain where it is one."""
-        cut_module(remove_gates(module), self._description, self._controller.keep(), optimizer)
+        cut_module(remove_gates(module), self._description, self._keep(), optimizer)
         return module if self._links is None else to_sequential(module, self._links)
 
 

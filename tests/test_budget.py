@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._budget.knapsack import Budget, Limit, allocate
+from sk_shadownet._budget.knapsack import allocate
+from sk_shadownet._budget.limits import Budget, Limit
 from sk_shadownet.architecture import count_multiplications, count_parameters
 
 

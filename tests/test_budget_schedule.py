@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._budget.knapsack import Budget, Limit
+from sk_shadownet._budget.limits import Budget, Limit
+from sk_shadownet._budget.redundancy import InputRedundancy
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
@@ -39,7 +40,7 @@ def layer(importance, pooled=False):
     known = Known(importance)
     n_members, n_units = known.importance().shape
     shadow = LayerGates(n_units, 1, CLOSING, known, pooled)
-    shadow.start(n_members)
+    shadow.open(n_members)
     return shadow
 
 
@@ -176,12 +177,14 @@ def test_inputs_beyond_five_count_for_what_is_new_in_them():
     inputs, hidden = layer(np.arange(12, 0, -1), pooled=True), layer(np.full(12, 3.5))
     rule = replace(budget_schedule(N_OUTPUTS + 12, (None, None), cost=sum), has_stand_ins=False)
     assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
-    inputs.unexplained_variance = np.full(12, 0.5)
+    known = InputRedundancy(np.random.default_rng(0).normal(size=(50, 12)), None, 0.0)
+    known.unexplained = np.full(12, 0.5)
+    rule = replace(rule, redundancy=known)
     assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
     # The sixth is worth 7, of which a little less than half is new.
-    inputs.unexplained_variance[5] = 0.499
+    known.unexplained[5] = 0.499
     assert rule.final_widths([inputs, hidden], 1.0) == (8, 4)
-    inputs.unexplained_variance[:] = 0.01
+    known.unexplained[:] = 0.01
     assert rule.final_widths([inputs, hidden], 1.0) == (5, 7)
 
 

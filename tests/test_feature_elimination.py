@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.feature_elimination as thinning
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._estimator.frontier import choose
+from sk_shadownet._gating.importance import resolve_rule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._pruning.feature_elimination import eliminate_features
@@ -17,7 +18,6 @@ from sk_shadownet._pruning.results import Comparison
 from sk_shadownet._pruning.run import Run
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.losses import CrossEntropy
-from sk_shadownet._validation import resolve_rule
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 RNG = np.random.default_rng(0)

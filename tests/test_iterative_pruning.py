@@ -10,6 +10,7 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.subnetwork_sampling as subnetwork_sampling
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._defaults import PRUNING_STAGES
+from sk_shadownet._gating.importance import resolve_rule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
@@ -18,7 +19,6 @@ from sk_shadownet._pruning.run import Run, build_net
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.losses import CrossEntropy
-from sk_shadownet._validation import resolve_rule
 
 EPOCHS = 20
 

@@ -81,7 +81,7 @@ def shadow_of(n_units, seen, probed):
     shadow = LayerGates(
         n_units, 1, PruningSchedule(0.1, 0.5), LogFisher(1, n_units), True, LogFisher(1, N_PROBES)
     )
-    shadow.start(1)
+    shadow.open(1)
     shadow.update(torch.tensor([[[*seen, *probed]]], dtype=torch.float32))
     return shadow
 
@@ -108,12 +108,11 @@ def test_scores_and_gates_are_of_the_real_inputs_only():
     assert shadow.gates.sum() == pytest.approx(2)
 
 
-def test_the_freeze_closes_every_probe():
+def test_the_freeze_keeps_real_inputs_only():
     shadow = shadow_of(4, [0.4, 0.5, 0.6, -2.0], [9.0] * N_PROBES)
     shadow.target = 2
-    mask = shadow.freeze()
-    assert mask.shape == (1, 4 + N_PROBES)
-    assert np.flatnonzero(mask[0]).tolist() == [2, 3]
+    shadow.freeze()
+    assert np.flatnonzero(shadow.mask[0]).tolist() == [2, 3]
 
 
 # ------------------------------------------------------------------ what they are made of

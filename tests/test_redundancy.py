@@ -2,18 +2,18 @@
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._budget import correlations as _overlap
-from sk_shadownet._budget.redundancy import correlations, unexplained_variance
-from sk_shadownet._defaults import NEW_ENOUGH
-from sk_shadownet._gating.importance import LogFisher
-from sk_shadownet._gating.layer import LayerGates
-from sk_shadownet._gating.schedule import INPUT_SCHEDULE
-from sk_shadownet._training.dataset import Rows
+from sk_shadownet._budget import redundancy
+from sk_shadownet._budget.redundancy import (
+    InputRedundancy,
+    correlations,
+    rows_to_compare,
+    unexplained_variance,
+)
+from sk_shadownet._defaults import MOST_CORRELATED, NEW_ENOUGH, REDUNDANCY_INTERVAL, ROWS_CORRELATED
 
 seeds = st.integers(0, 2**31)
 
@@ -85,42 +85,31 @@ def test_a_copy_is_not_new_and_a_constant_overlaps_with_nothing():
     assert unexplained_variance(correlations(x))[3] > 0.5
 
 
-# ------------------------------------------------------------------ in a layer
+# ------------------------------------------------------------------ in the course of a run
 
 
-def known(importance):
-    """A rule that has seen units of this worth, shape (n_members, n_units)."""
-    rule = LogFisher(*importance.shape, beta=0.0)
-    rule.update(
-        torch.as_tensor(importance, dtype=torch.float32).sqrt()[:, None], np.ones(importance.shape), 1.0
-    )
-    return rule
-
-
-@given(seeds, st.integers(1, 3))
+@given(seeds)
 @settings(max_examples=50, deadline=None)
-def test_a_layer_asks_its_units_in_the_order_of_their_worth(seed, n_members):
+def test_inputs_are_compared_in_the_order_of_their_importance(seed):
     x = table(seed)
-    rng = np.random.default_rng(seed)
-    importance = rng.random((n_members, x.shape[1]))
-    layer = LayerGates(
-        x.shape[1], 1, INPUT_SCHEDULE, known(importance), pooled=True, correlations=correlations(x)
-    )
-    layer.start(n_members)
-    layer.update_redundancy()
-    order = np.argsort(-importance.mean(axis=0))
-    np.testing.assert_allclose(
-        layer.unexplained_variance[order], unexplained_variance(correlations(x[:, order])), atol=1e-6
-    )
-    layer.freeze()
-    assert layer.correlations is None
+    importance = np.random.default_rng(seed).random(x.shape[1])
+    inputs = InputRedundancy(x, None, 0.0)
+    inputs.update(importance)
+    order = np.argsort(-importance)
+    by_chance = (x.shape[1] / len(x)) ** 0.5
+    want = unexplained_variance(correlations(x[:, order], noise=by_chance))
+    np.testing.assert_allclose(inputs.unexplained[order], want, atol=1e-6)
 
 
-def test_a_layer_without_correlations_compares_nothing():
-    layer = LayerGates(3, 1, INPUT_SCHEDULE, known(np.ones((1, 3))), pooled=True)
-    layer.start(1)
-    layer.update_redundancy()
-    assert layer.unexplained_variance is None
+def test_inputs_are_compared_anew_only_every_so_many_moves_of_the_gates():
+    x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 2, axis=1)
+    inputs = InputRedundancy(x, None, 0.0)
+    inputs.update(np.array([1.0, 2.0]))
+    for _ in range(REDUNDANCY_INTERVAL - 1):
+        inputs.update(np.array([2.0, 1.0]))
+        assert inputs.unexplained.argmax() == 1
+    inputs.update(np.array([2.0, 1.0]))
+    assert inputs.unexplained.argmax() == 0
 
 
 # ------------------------------------------------------------------ in a fit
@@ -144,7 +133,7 @@ def test_a_budget_pays_for_fewer_copies(monkeypatch):
     network = fitted(X, y)
     assert set(np.flatnonzero(network.support_) // 6) == {0, 1, 2}
     # Where inputs are too many for their correlations, each counts in full.
-    monkeypatch.setattr(_overlap, "MOST_CORRELATED", 17)
+    monkeypatch.setattr(redundancy, "MOST_CORRELATED", 17)
     assert fitted(X, y).support_.sum() > network.support_.sum()
 
 
@@ -160,12 +149,18 @@ def test_a_budget_pays_for_fewer_copies(monkeypatch):
     ],
 )
 def test_correlations_are_taken_where_they_can_tell(n_rows, noise, knows):
-    x = 100 * torch.randn(n_rows, 3, generator=torch.Generator().manual_seed(0)) + 7
-    rows = Rows(x, torch.zeros(n_rows))
-    got = _overlap.input_correlations(rows, noise)
-    assert (got is not None) == knows
-    if got is not None:
-        np.testing.assert_allclose(got, correlations(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
+    assert rows_to_compare(n_rows, 3, noise) == (n_rows if knows else 0)
+
+
+def test_what_inputs_explain_by_chance_counts_as_noise():
+    x = 100 * np.random.default_rng(0).normal(size=(200, 3)) + 7
+    got = InputRedundancy(x, None, 0.5).correlations
+    np.testing.assert_allclose(got, correlations(x, noise=(0.25 + 3 / 200) ** 0.5))
+
+
+def test_a_long_table_is_not_read_as_a_whole_and_a_very_wide_one_not_at_all():
+    assert rows_to_compare(10**6, 3, 0.0) == ROWS_CORRELATED
+    assert rows_to_compare(10**6, MOST_CORRELATED + 1, 0.0) == 0
 
 
 def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
@@ -175,8 +170,6 @@ def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
     assert got[-1] < NEW_ENOUGH + 0.02
 
 
-def test_the_fitted_net_keeps_no_correlations():
+def test_the_fitted_net_keeps_neither_rows_nor_correlations():
     network = fitted(*copies(1, n_rows=300), max_epochs=2)
-    assert all(
-        layer.correlations is None for layer in dict(network.net_.callbacks_)["shadow_shrinking"].layers
-    )
+    assert dict(network.net_.callbacks_)["shadow_shrinking"].controller.widths is None

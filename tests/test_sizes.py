@@ -361,7 +361,7 @@ def test_only_one_network_alone_counts_on_stand_ins_and_closes_early():
     # Networks of a frontier choose their hidden units themselves.
     assert alone.has_stand_ins
     assert not many.has_stand_ins
-    assert (alone.closing, many.closing) == (BUDGET_SCHEDULE, FRONTIER_SCHEDULE)
+    assert (alone.schedule, many.schedule) == (BUDGET_SCHEDULE, FRONTIER_SCHEDULE)
 
 
 # ------------------------------------------------------------------ in scikit-learn's hands

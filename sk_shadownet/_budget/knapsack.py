@@ -1,96 +1,26 @@
-"""What a budget buys: the widths that keep the most worth within limits on what the network costs.
+"""Greedy knapsack: the widths of the most important units within limits on what the network costs.
 
-Every unit of every layer competes for the same budget. With F_i the worth of a unit, on one scale
-over all layers, and c_l what one more unit of layer l adds to the cost, the best selection keeps
-the units with
+Every unit of every layer competes for the same budget. With F_i the importance of a unit, on one scale over
+all layers, and c_l what one more unit of layer l adds to the cost, the best selection keeps the units with
 
     F_i / c_l > nu                                                                      (4)
 
-for one shadow price nu. c_l depends on the widths of the neighbours, so the price is found by
-giving up the units with the least worth for what they cost until the budget is kept.
+for one shadow price nu. c_l depends on the widths of the neighbours, so units are given up one after another,
+those of the least importance for their cost first, until the budget is kept.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._budget.limits import Widths
 from sk_shadownet._defaults import GREEDY_STEP
 
-__all__ = ["Budget", "Limit", "Widths", "allocate", "kept_importance", "share"]
-
-FloatArray = npt.NDArray[np.float64]
-Widths = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Limit:
-    """Upper limit on one cost of a network.
-
-    Parameters
-    ----------
-    name : str
-    limit : float
-        At least 0.
-    cost : callable ``(widths) -> float``
-        Cost of a network of the widths (inputs, hidden layers, outputs); never falls when one grows.
-    """
-
-    name: str
-    limit: float
-    cost: Callable[[Widths], float]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Limits that must all be kept.
-
-    Parameters
-    ----------
-    limits : tuple of Limit
-
-    Examples
-    --------
-    >>> from sk_shadownet.architecture import count_multiplications
-    >>> budget = Budget((Limit("multiplications", 600, count_multiplications),))
-    >>> round(budget.load((16, 64, 32, 32, 5)), 2)
-    7.09
-    >>> budget.fits((8, 16, 8, 8, 5))
-    True
-    """
-
-    limits: tuple[Limit, ...]
-
-    def load(self, widths: Widths) -> float:
-        """Largest share of a limit that the widths use; up to 1 they fit."""
-        return self.load_of(self.costs(widths))
-
-    def load_of(self, costs: Mapping[str, float]) -> float:
-        """Largest share of a limit that costs, by name, use."""
-        return max((share(costs[limit.name], limit.limit) for limit in self.limits), default=0.0)
-
-    def fits(self, widths: Widths) -> bool:
-        """Whether every limit is kept."""
-        return self.keeps(self.costs(widths))
-
-    def keeps(self, costs: Mapping[str, float]) -> bool:
-        """Whether costs, by name, are within every limit."""
-        return self.load_of(costs) <= 1.0
-
-    def costs(self, widths: Widths) -> dict[str, float]:
-        """Every cost of the widths, by name."""
-        return {limit.name: limit.cost(widths) for limit in self.limits}
-
-
-def share(cost: float, limit: float) -> float:
-    """Cost as a share of its limit; of a limit of nothing, nothing is 0, and anything above 1."""
-    if limit > 0:
-        return cost / limit
-    return 0.0 if cost <= 0 else 1.0 + cost
+__all__ = ["allocate"]
 
 
 def allocate(
@@ -130,11 +60,6 @@ def allocate(
         widths = more
         now = load(widths)
     return widths
-
-
-def kept_importance(importance: Sequence[FloatArray], widths: Widths) -> float:
-    """Worth of the first units of every layer, which are ranked, the best first."""
-    return float(sum(ranked[:width].sum() for ranked, width in zip(importance, widths, strict=True)))
 
 
 def _cheapest_loss(

@@ -1,8 +1,8 @@
-"""How much of an input is new: what better inputs do not tell already.
+"""Redundancy of inputs: how much of each a regression on more important ones explains.
 
-Removing an input takes its own worth away only where no other input can say the same: the weights
-of others can take over the part of it that is a weighted sum of them. What is left is the share of
-its variance that a regression on the others does not explain,
+Removing an input loses its own importance only where no other input carries the same: the weights of others
+can take over the part of it that is a weighted sum of them. What is left is the share of its variance that
+the others do not explain,
 
     d_i = 1 - R^2_i,                                                                    (5)
 
@@ -16,7 +16,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["correlations", "unexplained_variance"]
+from sk_shadownet._defaults import (
+    MOST_CORRELATED,
+    NEW_ENOUGH,
+    REDUNDANCY_INTERVAL,
+    ROWS_CORRELATED,
+    ROWS_PER_INPUT,
+)
+
+__all__ = ["InputRedundancy", "correlations", "rows_to_compare", "unexplained_variance"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -24,26 +32,64 @@ FloatArray = npt.NDArray[np.float64]
 _JITTER = 1e-9
 
 
-def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:
-    """Correlations of inputs to which noise of their own is added.
+class InputRedundancy:
+    """What the inputs of a run tell that better ones do not, brought up to date as their ranking changes.
 
     Parameters
     ----------
     x : array-like of shape (n_rows, n_inputs)
-        At least two rows.
+        As many rows as `rows_to_compare` asks for.
+    weight : array-like of shape (n_rows,) or None
+    noise : float
+        Standard deviation of the noise on standardised inputs.
+
+    Attributes
+    ----------
+    unexplained : ndarray of shape (n_inputs,) or None
+        Equation (5); None before the first update.
+    """
+
+    def __init__(self, x: npt.ArrayLike, weight: npt.ArrayLike | None, noise: float) -> None:
+        n_rows, n_inputs = np.shape(x)
+        self.correlations = correlations(x, weight, (noise**2 + n_inputs / n_rows) ** 0.5)
+        self.unexplained: FloatArray | None = None
+        self._n_calls = 0
+
+    def update(self, importance: FloatArray) -> None:
+        """Rank the inputs by `importance`, shape (n_inputs,): at the first of so many calls only."""
+        if self._n_calls % REDUNDANCY_INTERVAL == 0:
+            order = np.argsort(-importance, kind="stable")
+            self.unexplained = np.empty(len(order))
+            self.unexplained[order] = unexplained_variance(self.correlations[np.ix_(order, order)])
+        self._n_calls += 1
+
+
+def rows_to_compare(n_rows: int, n_inputs: int, noise: float) -> int:
+    """Of how many rows to take correlations; 0 where inputs are too many, or noise leaves all new enough.
+
+    Few rows make inputs look alike: of each, n inputs explain n / n_rows by chance. That counts as noise.
+    """
+    n = min(n_rows, max(ROWS_CORRELATED, ROWS_PER_INPUT * n_inputs))
+    variance = noise**2 + n_inputs / n
+    # What is new is never less than the noise, whose share of the variance this is.
+    return 0 if n_inputs > MOST_CORRELATED or variance / (1 + variance) >= NEW_ENOUGH else n
+
+
+def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:
+    """Correlations, shape (n_inputs, n_inputs), of inputs to which noise of their own is added.
+
+    Parameters
+    ----------
+    x : array-like of shape (n_rows, n_inputs)
+        At least two rows. A constant column correlates with nothing.
     weight : array-like of shape (n_rows,) or None
         Of the rows; only magnitudes count, and all rows alike where all weights are 0.
     noise : float, default=0.0
         Standard deviation, in units of each input's own; a constant column gets none.
 
-    Returns
-    -------
-    correlation : ndarray of shape (n_inputs, n_inputs)
-        1 on the diagonal; 0 elsewhere for constant columns.
-
     Examples
     --------
-    >>> overlap([[1, 2], [2, 4], [3, 6]], noise=1.0).round(2)
+    >>> correlations([[1, 2], [2, 4], [3, 6]], noise=1.0).round(2)
     array([[1. , 0.5],
            [0.5, 1. ]])
     """
@@ -61,21 +107,11 @@ def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: f
 
 
 def unexplained_variance(correlation: FloatArray) -> FloatArray:
-    """Share of each input that the ones before it do not explain, equation (5).
-
-    Parameters
-    ----------
-    correlation : ndarray of shape (n_inputs, n_inputs)
-        In the order in which inputs are asked.
-
-    Returns
-    -------
-    share : ndarray of shape (n_inputs,)
-        From 0 to 1; of the first it is 1.
+    """Share, 0 to 1, of each input that the ones before it do not explain, equation (5).
 
     Examples
     --------
-    >>> novelty(np.array([[1.0, 0.6, 0.0], [0.6, 1.0, 0.0], [0.0, 0.0, 1.0]])).round(2)
+    >>> unexplained_variance(np.array([[1.0, 0.6, 0.0], [0.6, 1.0, 0.0], [0.0, 0.0, 1.0]])).round(2)
     array([1.  , 0.64, 1.  ])
     """
     # What the one before leaves of each is what Cholesky's factorisation divides by.

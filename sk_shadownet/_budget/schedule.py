@@ -1,4 +1,4 @@
-"""A budget's hand on the gates: how many units of each layer are open as the budget closes."""
+"""The widths of all layers while a cost budget falls from the wide network to the one that it buys."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._budget.knapsack import Budget, Widths, allocate, kept_importance, share
-from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, MOST_LAYERS_GONE, NEW_ENOUGH, STAND_IN
+from sk_shadownet._budget.knapsack import allocate
+from sk_shadownet._budget.limits import Budget, Widths, share
+from sk_shadownet._budget.redundancy import InputRedundancy
+from sk_shadownet._budget.values import kept_importance, ranked_importance, replaceable
+from sk_shadownet._defaults import MOST_LAYERS_GONE
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
 
@@ -31,13 +34,15 @@ class BudgetSchedule:
         Width that a layer must end with, inputs first; None where the data decide.
     n_outputs : int
     final_load : float
-        Share of the budget at which the closing ends.
-    closing : PruningSchedule
+        Share of the budget that is used in the end.
+    schedule : PruningSchedule
     may_lose_layers : bool
         Whether a hidden layer may go as a whole.
     has_stand_ins : bool
         Whether hidden units beyond the first five of a layer count for less, as others can take their place,
         and the first five of all layers alike where no layer may go.
+    redundancy : InputRedundancy or None
+        Of the inputs of the run; None where each counts in full.
 
     Notes
     -----
@@ -45,7 +50,7 @@ class BudgetSchedule:
     falls as widths do elsewhere: ``sqrt(B(t)) = sqrt(b) + (sqrt(B_0) - sqrt(b)) (1 - f)^3`` with the load B_0
     of the wide network and the final load b.
 
-    Inputs go no faster than that law lets them go: of many inputs that say the same, each alone
+    Inputs go no faster than that law lets them go: of many inputs that carry the same, each alone
     looks worthless until some of the others have gone.
     """
 
@@ -53,9 +58,10 @@ class BudgetSchedule:
     exact: tuple[int | None, ...]
     n_outputs: int
     final_load: float
-    closing: PruningSchedule
+    schedule: PruningSchedule
     may_lose_layers: bool = False
     has_stand_ins: bool = True
+    redundancy: InputRedundancy | None = None
     _loads: dict[Widths, float] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -66,7 +72,7 @@ class BudgetSchedule:
         """Share of the budget that inputs and hidden layers of these widths use; of width 0 is no layer."""
         known = self._loads.get(widths)
         if known is None:
-            # One look at the gates asks for much the same widths as the one before.
+            # Each move of the gates asks for much the same widths as the one before.
             known = self.budget.load((*(width for width in widths if width), self.n_outputs))
             self._loads[widths] = known
         return known
@@ -76,17 +82,19 @@ class BudgetSchedule:
         full = self.load(tuple(layer.n_units for layer in layers))
         if full <= self.final_load:
             return full
-        left = (1.0 - self.closing.fraction(progress)) ** 3
+        left = (1.0 - self.schedule.fraction(progress)) ** 3
         return float((self.final_load**0.5 + (full**0.5 - self.final_load**0.5) * left) ** 2)
 
-    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> Widths:
+    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> Sequence[int | None]:
         """Units of each layer to leave open at `progress`."""
+        if self.redundancy is not None:
+            self.redundancy.update(layers[0].importance()[0])
         load = self.load_at(progress, layers)
         fixed = [
             None if width is None else self._on_the_way(width, layer, progress)
             for width, layer in zip(self.exact, layers, strict=True)
         ]
-        importance = _ranked(layers)
+        importance = ranked_importance(layers, self.redundancy)
         widths = self._allocate(importance, fixed, load)
         n_inputs = self._on_the_way(widths[0], layers[0], progress)
         if fixed[0] is None and n_inputs > widths[0]:
@@ -98,15 +106,10 @@ class BudgetSchedule:
     ) -> Widths:
         """Widths that a share `load` of the budget buys by what is known now.
 
-        Parameters
-        ----------
-        layers : sequence of LayerGates
-        load : float
-        bends : sequence of float or None
-            What the bend of each hidden layer is worth. A layer whose bend is worth less than what its
-            going allows elsewhere gets the width 0. None keeps every layer.
+        A hidden layer whose nonlinearity is worth less (its importance is in `nonlinearities`) than what its
+        removal allows elsewhere gets the width 0. None keeps every layer.
         """
-        importance = _ranked(layers)
+        importance = ranked_importance(layers, self.redundancy)
         widths = self._allocate(importance, self.exact, load)
         if nonlinearities is None or not self.may_lose_layers:
             return widths
@@ -116,7 +119,7 @@ class BudgetSchedule:
         for gone in chain.from_iterable(combinations(free, k) for k in range(1, most + 1)):
             fixed = [0 if n in gone else width for n, width in enumerate(self.exact)]
             shorter = self._allocate(importance, fixed, load)
-            # What the layer's units carry stays, straight; only their bend is lost.
+            # What the layer's units carry stays, as an affine map; only their nonlinearity is lost.
             value = kept_importance(importance, shorter) + sum(
                 importance[n].sum() - nonlinearities[n - 1] for n in gone
             )
@@ -124,17 +127,19 @@ class BudgetSchedule:
                 best, widths = value, shorter
         return widths
 
+    def conclude(self, layers: Sequence[LayerGates]) -> bool:
+        """Set the target of each layer to what the budget buys in the end."""
+        for layer, width in zip(layers, self.final_widths(layers, self.final_load), strict=True):
+            layer.target = width
+        return False
+
     def _on_the_way(self, width: int, layer: LayerGates, progress: float) -> int:
-        return round(self.closing.open_count(progress, layer.n_units, width))
+        return round(self.schedule.open_count(progress, layer.n_units, width))
 
     def _allocate(self, importance: Sequence[FloatArray], fixed: Sequence[int | None], load: float) -> Widths:
         if self.has_stand_ins:
-            if not self.may_lose_layers:
-                importance = _level_first(importance, [n for n, width in enumerate(fixed) if width is None])
-            importance = [
-                importance[0],
-                *(_beside_others(of_layer, n) for n, of_layer in enumerate(importance[1:])),
-            ]
+            free = [n for n, width in enumerate(fixed) if width is None]
+            importance = replaceable(importance, None if self.may_lose_layers else free)
         there = [n for n, width in enumerate(fixed) if width != 0]
         lowest = tuple(fixed[n] or 1 for n in there)
         highest = tuple(fixed[n] or len(importance[n]) for n in there)
@@ -144,49 +149,3 @@ class BudgetSchedule:
             )
         )
         return tuple(0 if width == 0 else next(own) for width in fixed)
-
-
-def _level_first(importance: Sequence[FloatArray], free: Sequence[int]) -> list[FloatArray]:
-    """Worth where the first units of the `free` layers count as in the layer where they are worth most.
-
-    What is worth nothing stays worth nothing.
-    """
-    levelled = [np.array(of_layer) for of_layer in importance]
-    for k in range(IRREPLACEABLE):
-        there = [levelled[n] for n in free if len(levelled[n]) > k and levelled[n][k] > 0]
-        most = max((of_layer[k] for of_layer in there), default=0.0)
-        for of_layer in there:
-            of_layer[k] = most
-    return levelled
-
-
-def _beside_others(importance: FloatArray, n_before: int) -> FloatArray:
-    """Worth of a hidden layer's units, the best first, where those beyond the first have stand-ins.
-
-    Before it there are `n_before` hidden layers.
-    """
-    return np.where(np.arange(len(importance)) < IRREPLACEABLE, 1.0, STAND_IN * DEEPER**n_before) * importance
-
-
-def _ranked(layers: Sequence[LayerGates]) -> list[FloatArray]:
-    """Worth of each layer's units, the best first.
-
-    Members keep units of their own, but as many: the best of each stand for one another. Inputs are the same
-    for all members.
-    """
-    return [
-        np.sort(layer.importance(), axis=1)[:, ::-1].mean(axis=0)
-        if layer.unexplained_variance is None
-        else _new(layer)
-        for layer in layers
-    ]
-
-
-def _new(layer: LayerGates) -> FloatArray:
-    """Worth of inputs, the best first, where most of what others tell already is left out."""
-    assert layer.unexplained_variance is not None
-    importance = layer.importance()[0]
-    order = np.argsort(-importance, kind="stable")
-    share = layer.unexplained_variance[order]
-    share[(share >= NEW_ENOUGH) | (np.arange(len(order)) < IRREPLACEABLE)] = 1.0
-    return np.asarray(share * importance[order])

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sk_shadownet._budget.costs import COUNTS, count_limit
-from sk_shadownet._budget.knapsack import Budget, Limit, Widths
+from sk_shadownet._budget.limits import COUNTS, Budget, Limit, Widths, count_limit
 from sk_shadownet._defaults import TYPICAL_BITS
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import ExportError, InvalidParameterError

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._budget.knapsack import Budget
+from sk_shadownet._budget.limits import Budget
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._defaults import ENOUGH_ROWS, RARE_SHARE, WIDTHS_SHARE
 from sk_shadownet._estimator.frontier import Candidate, Frontier, FrontierPoint, choose

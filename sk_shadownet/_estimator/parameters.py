@@ -21,6 +21,7 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
+from sk_shadownet._gating.importance import resolve_rule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
@@ -32,7 +33,6 @@ from sk_shadownet._validation import (
     check_flag,
     check_integer,
     check_real,
-    resolve_rule,
 )
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -102,7 +102,7 @@ def plan_run(
     check_tolerance(e.tolerance)
     closings = (INPUT_SCHEDULE, HIDDEN_SCHEDULE)
     if sizes.budget_schedule is not None:
-        closings = (sizes.budget_schedule.closing, sizes.budget_schedule.closing)
+        closings = (sizes.budget_schedule.schedule, sizes.budget_schedule.schedule)
     batch_size = _batch_size(e.batch_size, n_rows)
     noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._budget.knapsack import Budget, Limit, Widths
+from sk_shadownet._budget.limits import Budget, Limit, Widths
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._defaults import FRONTIER_POINTS, FRONTIER_SPAN, HARDWARE_LOADS
 from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget

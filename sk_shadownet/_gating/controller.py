@@ -1,235 +1,178 @@
-"""What closes gates while a network trains: the same for a stranger's loop, a callback and an estimator."""
+"""The method from open gates to the small network, for whatever network has gates and whoever trains it.
+
+1. Open. Every unit has a gate of 1; the network is the user's.
+2. Observe. Each backward pass tells what every gate does to the loss, its saliency ``g_i dL/dg_i``, which a
+   score rule averages into scores (`importance`: Molchanov et al. 2019, Theis et al. 2018).
+3. Close. As training goes on, fewer and fewer units may be open: a number that falls by a cubic schedule
+   (`schedule`: Zhu and Gupta 2017), or the widths that a falling cost budget buys (`WidthSchedule`). Gates
+   are sigmoids of the scores that sum to exactly that number, at a falling temperature (`gates`).
+4. Freeze. At the end of its schedule a layer keeps its best units for good (`grouped_selection`).
+5. Cut. Units that are not kept leave the network, which trains on as a small one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from sk_shadownet._defaults import GATE_UPDATES
-from sk_shadownet._gating.grouped_layer import GroupedLayerGates
-from sk_shadownet._gating.importance import ScoreRule
-from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
-from sk_shadownet._graph.budget import BudgetedWidths
-from sk_shadownet._graph.description import Description, UnitLayer
-from sk_shadownet._graph.hooks import Gates
-from sk_shadownet._graph.targets import Target
-from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
+from sk_shadownet._defaults import GATE_UPDATES, OBSERVED_BEFORE
+from sk_shadownet._gating.layer import LayerGates
 
-__all__ = ["GateController"]
+__all__ = ["GateController", "GatedNetwork", "WidthSchedule"]
 
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+
+class GatedNetwork(Protocol):
+    """What the controller asks of a network with gates; layers count from 0, the inputs."""
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of a batch."""
+
+    def saliency(self, layer: int) -> Tensor | None:
+        """``g_i dL/dg_i`` in the last backward pass, shape (n_members, n_observations, n_units).
+
+        Of the inputs row by row, times the number of rows; of hidden units once, for the mean over the batch.
+        None where the pass tells nothing.
+        """
+
+    def set_gates(self, layer: int, gates: FloatArray) -> None:
+        """Multiply the units of a layer by gates of shape (n_members, n_units)."""
+
+    def require_trained(self) -> None:
+        """Raise the error of the network's owner where units cannot be chosen by its weights."""
+
+    def cut(self, masks: Sequence[BoolArray | None]) -> None:
+        """Remove units for good: a mask of shape (n_members, n_units) a layer, None to leave it alone."""
+
+
+class WidthSchedule(Protocol):
+    """Decides widths of all layers at once, such as by a budget."""
+
+    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> Sequence[float | None]:
+        """Units of each layer to leave open; None where the layer's own schedule counts them."""
+
+    def conclude(self, layers: Sequence[LayerGates]) -> bool:
+        """Set the final target of each layer.
+
+        Or freeze all of them and put another network in this one's place: then True.
+        """
 
 
 class GateController:
-    """The shadows of a network's layers and the gates that they move.
+    """Opens, observes, closes and freezes the gates of a network's layers.
 
     Parameters
     ----------
-    module : nn.Module
-        Gets the hooks of the gates.
-    description : Description
-        Of the module.
-    targets : iterable of Target
-    rule : callable ``(n_members, n_units) -> ScoreRule``
-    budgeted : BudgetedWidths or None
-        Decides widths within a budget.
-
-    Attributes
-    ----------
-    shadows : dict of UnitLayer to GroupedLayerGates
-        Of the layers that are pruned.
+    layers : sequence of LayerGates
+        Inputs first.
+    widths : WidthSchedule or None, default=None
+        None for layers that each have a target.
+    interval : float, default=1 / GATE_UPDATES
+        Share of the run from one move of the gates to the next.
     """
 
     def __init__(
         self,
-        module: nn.Module,
-        description: Description,
-        targets: Iterable[Target],
-        rule: Callable[[int, int], ScoreRule],
-        budgeted: BudgetedWidths | None = None,
+        layers: Sequence[LayerGates],
+        widths: WidthSchedule | None = None,
+        interval: float = 1 / GATE_UPDATES,
     ) -> None:
-        self.shadows = {target.layer: _shadow(target, rule) for target in targets}
-        self._budgeted = budgeted
-        if budgeted is not None:
-            _require_worth(self.shadows)
-            for shadow in self.shadows.values():
-                shadow.closing = budgeted.budget_schedule.closing
-        self._gates = Gates(description, module) if self.shadows else None
-        self._n_units = description.n_units
-        self._fingerprint: list[float] | None = _fingerprint(module)
-        self._refreshed = 0.0
-        self._has_looked = False
+        self.layers = list(layers)
+        self.widths = widths
+        self.interval = interval
+        self._n_batches = 0
+        self._moved = 0.0
+
+    @property
+    def waiting(self) -> list[LayerGates]:
+        """Layers whose units are not chosen yet."""
+        return [layer for layer in self.layers if layer.mask is None]
 
     @property
     def finished(self) -> bool:
         """Whether every layer has its final width."""
-        return all(shadow.finished for shadow in self.shadows.values())
+        return all(layer.is_final for layer in self.layers)
 
     @property
     def phase(self) -> str:
         """open, closing or finishing."""
         if self.finished:
             return "finishing"
-        closing = any(shadow.n_open < shadow.width for shadow in self.shadows.values())
-        return "closing" if closing else "open"
+        return "closing" if any(layer.n_open < layer.n_units for layer in self.layers) else "open"
 
     @property
-    def is_gated(self) -> bool:
-        """Whether gates are on the module still; not after its cut."""
-        return self._gates is not None
+    def open_counts(self) -> tuple[float, ...]:
+        """Open units of each layer."""
+        return tuple(layer.n_open for layer in self.layers)
 
-    def n_open(self, layer: UnitLayer) -> float:
-        """Open units of a layer."""
-        return self.shadows[layer].n_open if layer in self.shadows else float(layer.n_units)
+    @property
+    def temperature(self) -> float:
+        """Highest temperature of the layers that are waiting; 0 once none is."""
+        return max((layer.temperature for layer in self.waiting), default=0.0)
 
-    def mask(self, layer: UnitLayer) -> BoolArray:
-        """What is kept of a layer; everything, until its gates have closed."""
-        shadow = self.shadows.get(layer)
-        if shadow is None or shadow.mask is None:
-            return np.ones(layer.n_units, dtype=bool)
-        return np.asarray(shadow.mask[0][shadow.group_of])
+    def open(self, n_members: int) -> None:
+        """Open every gate of `n_members` networks side by side."""
+        for layer in self.layers:
+            layer.open(n_members)
 
-    def keep(self) -> Tensor:
-        """What is kept of all units, shape (n_units,)."""
-        keep = torch.ones(self._n_units, dtype=torch.bool)
-        for layer in self.shadows:
-            keep[layer.start : layer.stop] = torch.as_tensor(self.mask(layer))
-        return keep
+    def observes(self, layer: int, progress: float) -> bool:
+        """Whether the next backward pass counts for a layer.
 
-    def watch(self, training: bool) -> None:
-        """Let the next forward pass be one whose backward pass tells of the gates, or not."""
-        if self._gates is not None:
-            self._gates.pass_number += 1
-            self._gates.watching = training and not self.finished
+        Averages forget a hundred batches, so where closing costs a budget, what was long before it does not.
+        """
+        own = self.layers[layer]
+        in_time = self.widths is None or progress >= own.schedule.start - OBSERVED_BEFORE
+        return own.mask is None and in_time and self._n_batches % own.update_interval == 0
 
-    def move(self, module: nn.Module) -> None:
-        """Bring the gates where the weights are."""
-        weight = next(module.parameters(), None)
-        if self._gates is not None and weight is not None:
-            self._gates.move(weight)
+    def observe(self, network: GatedNetwork, progress: float) -> None:
+        """Show the score rules what the last backward pass tells of the gates."""
+        for n, layer in enumerate(self.layers):
+            saliency = network.saliency(n) if self.observes(n, progress) else None
+            if saliency is not None:
+                # A mean over a batch is smaller by the root of its rows than what single rows of the inputs
+                # tell. That matters where units of different layers are set against one another.
+                scale = network.n_rows**0.5 if n and self.widths is not None else 1.0
+                layer.update(saliency * scale if scale != 1.0 else saliency)
+        self._n_batches += 1
 
-    def release(self) -> None:
-        """Forget the gates: the module is cut."""
-        self._gates = None
+    def advance(self, network: GatedNetwork, progress: float) -> None:
+        """Freeze the layers whose schedule has ended, and close the others to where they should be."""
+        due = [layer for layer in self.waiting if progress >= layer.schedule.end]
+        if due:
+            self.freeze(network, due)
+        if progress - self._moved >= self.interval:
+            self._moved = progress
+            self._close(network, progress)
 
-    def advance(self, module: nn.Module, progress: float) -> None:
-        """Look at the gradients of the last backward passes, and close gates to where they should be."""
-        waiting = {layer: shadow for layer, shadow in self.shadows.items() if not shadow.finished}
-        if not waiting:
+    def _close(self, network: GatedNetwork, progress: float) -> None:
+        closing = [
+            n for n, layer in enumerate(self.layers) if not layer.is_final and progress > layer.schedule.start
+        ]
+        if not closing:
             return
-        self._look(waiting)
-        due = [layer for layer, shadow in waiting.items() if progress >= shadow.closing.end]
-        self.freeze(module, due)
-        if progress - self._refreshed < 1 / GATE_UPDATES:
+        network.require_trained()
+        widths = self.widths.open_widths(progress, self.layers) if self.widths is not None else None
+        for n in closing:
+            layer = self.layers[n]
+            layer.close(progress, None if widths is None else widths[n])
+            network.set_gates(n, layer.unit_gates())
+
+    def freeze(self, network: GatedNetwork, layers: Sequence[LayerGates] | None = None) -> None:
+        """Keep the best units of some layers, or of all that wait, and cut the network down to them."""
+        chosen = self.waiting if layers is None else layers
+        if not chosen:
             return
-        self._refreshed = progress
-        closing = [layer for layer in waiting if layer not in due and progress > waiting[layer].closing.start]
-        counts = self._budgeted.open(progress, self.shadows) if self._budgeted and closing else {}
-        for layer, shadow in waiting.items():
-            if layer in closing:
-                self._require_training(module)
-                shadow.close(progress, counts.get(layer))
-                self._set_gates(layer)
-
-    def freeze(self, module: nn.Module, layers: Iterable[UnitLayer] | None = None) -> None:
-        """Keep the best units of some layers for good; None means all that are waiting."""
-        waiting = [layer for layer, shadow in self.shadows.items() if not shadow.finished]
-        chosen = list(waiting if layers is None else layers)
-        if self._budgeted is not None and chosen and self._has_looked:
-            for layer, width in self._budgeted.final(self.shadows).items():
-                self.shadows[layer].target = width
-        for layer in chosen:
-            self._require_training(module)
-            self.shadows[layer].freeze()
-            self._set_gates(layer)
-
-    def _look(self, waiting: dict[UnitLayer, GroupedLayerGates]) -> None:
-        """Show score rules what the last backward passes told of the gates."""
-        if self._gates is None:
-            return
-        whole = self._gates.saliency()
-        # A mean over a batch is smaller by the root of its rows than what the inputs show.
-        scale = self._gates.n_rows**0.5 if self._budgeted is not None else 1.0
-        for layer, shadow in waiting.items():
-            if layer.is_input:
-                looks = self._gates.input_saliency()
-            else:
-                looks = [] if whole is None else [whole[None, layer.start : layer.stop] * scale]
-            if looks:
-                saliency = _by_group(torch.cat(looks), shadow.group_of)[None]
-                # A gradient scaler's overflow is no evidence; weights that overflow are refused below.
-                if bool(torch.isfinite(saliency).all()):
-                    shadow.rule.update(saliency, shadow.gates, shadow.temperature)
-                    self._has_looked = True
-        self._gates.forget()
-
-    def _set_gates(self, layer: UnitLayer) -> None:
-        if self._gates is not None:
-            self._gates.set(layer.start, self.shadows[layer].unit_gates())
-
-    def _require_training(self, module: nn.Module) -> None:
-        """Refuse to choose units by weights that are not trained, or that are not numbers."""
-        if self._fingerprint and self._fingerprint == _fingerprint(module):
-            raise InvalidParameterError(
-                "no weight of the shadow has changed since it was laid; it trains a copy of your module, so "
-                "build the optimizer on shadow.parameters(), and train before pruning."
-            )
-        self._fingerprint = None
-        if not all(bool(torch.isfinite(p).all()) for p in module.parameters()):
-            raise TrainingDivergedError(
-                "weights became NaN or infinite before the gates had closed; lower the learning rate."
-            )
-        if not self._has_looked:
-            raise InvalidParameterError(
-                "no backward pass has gone through the shadow in training mode, so nothing is known of its "
-                "units: call shadow.train() before the loop, and shadow(X) in it."
-            )
-
-
-def _require_worth(shadows: dict[UnitLayer, GroupedLayerGates]) -> None:
-    for shadow in shadows.values():
-        if not hasattr(shadow.rule, "importance"):
-            raise InvalidParameterError(
-                f"a budget sets units of different layers against one another, which {shadow.rule!r} cannot: "
-                "it has no method importance(); take score_rule='taylor' or 'fisher'."
-            )
-
-
-def _shadow(target: Target, rule: Callable[[int, int], ScoreRule]) -> GroupedLayerGates:
-    n_groups = len(target.always)
-    scores = rule(1, n_groups)
-    if not (hasattr(scores, "update") and hasattr(scores, "scores")):
-        raise InvalidParameterError(
-            "score_rule(n_members, n_units) must return an object with the methods update and scores, "
-            f"got {scores!r}."
-        )
-    shadow = GroupedLayerGates(
-        n_groups,
-        target.count,
-        INPUT_SCHEDULE if target.layer.is_input else HIDDEN_SCHEDULE,
-        scores,
-        pooled=False,
-        group_of=target.group_of,
-        always=target.always,
-    )
-    shadow.start(1)
-    return shadow
-
-
-def _by_group(saliency: Tensor, group_of: npt.NDArray[np.int64]) -> Tensor:
-    """Sum over the units of each group: one gate multiplies them all."""
-    n_groups = int(group_of.max()) + 1
-    if n_groups == len(group_of):
-        return saliency
-    total = saliency.new_zeros(len(saliency), n_groups)
-    return total.index_add_(1, torch.as_tensor(group_of, device=saliency.device), saliency)
-
-
-def _fingerprint(module: nn.Module) -> list[float]:
-    """One number a trained tensor, that training changes: no sum, in which opposite steps would cancel."""
-    trained = [p.detach().double().flatten() for p in module.parameters() if p.requires_grad]
-    return [float(p @ torch.linspace(1.0, 2.0, len(p), dtype=p.dtype, device=p.device)) for p in trained]
+        network.require_trained()
+        if self.widths is None or not self.widths.conclude(self.layers):
+            for layer in chosen:
+                layer.freeze()
+            network.cut([n.mask if any(n is own for own in chosen) else None for n in self.layers])
+        if not self.waiting:
+            self.widths = None  # it may hold rows and functions of the user's, which nobody needs any more

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._gating.gates import hard_mask
+
 __all__ = ["best_subset", "reachable_counts"]
 
 BoolArray = npt.NDArray[np.bool_]
@@ -40,12 +42,13 @@ def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:
 def best_subset(scores: npt.ArrayLike, sizes: IntArray, always: BoolArray, count: int) -> BoolArray:
     """The groups of `count` units together whose scores, weighted with their sizes, sum to the most.
 
-    Where every group is one unit these are the `count` largest scores, of equal ones the earlier.
+    A knapsack of exact weight, solved by dynamic programming. Where every group is one unit these are the
+    `count` largest scores, of equal ones the earlier.
 
     Parameters
     ----------
-    scores : array-like of shape (n_groups,)
-        Worth per unit.
+    scores : array-like of shape (n_members, n_groups)
+        Score per unit.
     sizes, always
         As in `reachable_counts`.
     count : int
@@ -53,14 +56,20 @@ def best_subset(scores: npt.ArrayLike, sizes: IntArray, always: BoolArray, count
 
     Returns
     -------
-    kept : ndarray of bool of shape (n_groups,)
+    kept : ndarray of bool of shape (n_members, n_groups)
 
     Examples
     --------
-    >>> best_subset([1.0, 5.0, 2.0, 2.5], np.array([1, 2, 1, 1]), np.zeros(4, dtype=bool), 2)
-    array([False,  True, False, False])
+    >>> best_subset([[1.0, 5.0, 2.0, 2.5]], np.array([1, 2, 1, 1]), np.zeros(4, dtype=bool), 2)
+    array([[False,  True, False, False]])
     """
     s = np.asarray(scores, dtype=np.float64)
+    if (sizes == 1).all():
+        return hard_mask(np.where(always, np.inf, s), count)
+    return np.stack([_best_subset(own, sizes, always, count) for own in s])
+
+
+def _best_subset(s: FloatArray, sizes: IntArray, always: BoolArray, count: int) -> BoolArray:
     room = count - int(sizes[always].sum())
     # Best first: of equal sums the one with better groups is found first, and stays.
     free = np.array([n for n in np.argsort(-s, kind="stable") if not always[n]], dtype=np.int64)

@@ -9,7 +9,8 @@ methods of `ScoreRule`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, Protocol
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from torch import Tensor
 
 from sk_shadownet._defaults import AVERAGE_DECAY
 from sk_shadownet._gating.gates import budget_gradient
+from sk_shadownet._validation import check_choice
+from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = [
     "LOG_RULES",
@@ -27,6 +30,7 @@ __all__ = [
     "LogFisher",
     "ScoreRule",
     "Taylor",
+    "resolve_rule",
     "shares",
 ]
 
@@ -164,6 +168,22 @@ SCORE_RULES: dict[str, Callable[[int, int], ScoreRule]] = {
 }
 # Rules whose scores are logarithms of averages.
 LOG_RULES = (LogFisher, Taylor)
+
+
+def resolve_rule(value: Any) -> Callable[[int, int], ScoreRule]:
+    """The class of a score rule by name, or the user's own callable."""
+    if callable(value):
+        return value if value in SCORE_RULES.values() else partial(_make_rule, value)
+    return SCORE_RULES[check_choice("score_rule", value, tuple(sorted(SCORE_RULES)))]
+
+
+def _make_rule(rule: Callable[[int, int], ScoreRule], n_members: int, n_units: int) -> ScoreRule:
+    try:
+        return rule(n_members, n_units)
+    except TypeError as error:
+        raise InvalidParameterError(
+            f"score_rule={rule!r} could not be called as score_rule(n_members, n_units): {error}."
+        ) from error
 
 
 def shares(scores: FloatArray, *, logs: bool) -> FloatArray:

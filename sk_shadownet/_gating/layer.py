@@ -1,4 +1,4 @@
-"""The shadow of one layer: its target, its schedule and what is known about its units."""
+"""The gates of one layer: how many shall be open, and what is known about its units."""
 
 from __future__ import annotations
 
@@ -6,63 +6,113 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
-from sk_shadownet._budget.redundancy import unexplained_variance
-from sk_shadownet._defaults import MOST_OF_A_PROBE, N_PROBES, RANKING_INTERVAL
-from sk_shadownet._gating.gates import exact_budget_sigmoid, hard_mask
+from sk_shadownet._defaults import MOST_OF_A_PROBE, RANKING_INTERVAL
+from sk_shadownet._gating.gates import exact_budget_sigmoid
+from sk_shadownet._gating.grouped_selection import best_subset
 from sk_shadownet._gating.importance import LayeredScoreRule, ScoreRule
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["LayerGates"]
 
-
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
 class LayerGates:
-    """The shadow of one layer: its target, its schedule and what is known about its units.
+    """Gates, target, schedule and scores of one layer, whose units may come in groups.
+
+    Units of a group stay or go together: they share one gate and one score. By default each unit is a group
+    of its own.
 
     Parameters
     ----------
     n_units, target : int
-        Width before and after.
-    closing : PruningSchedule
-    rule : ScoreRule
-    pooled : bool
-        Whether members share their evidence and keep the same units (the inputs do).
-    probes : ScoreRule or None
-        Rule of units that know nothing, which come after the real ones in what `see` is shown.
-    overlap : ndarray of shape (n_units, n_units) or None
-        Correlations of pooled units, of which a good one makes the others less needed; None where each
-        counts for itself.
+        Width before and after, in units.
+    schedule : PruningSchedule
+    rule : ScoreRule or None
+        Scores the groups; None for a layer that keeps all of its units from the start.
+    pooled : bool, default=False
+        Whether members share their evidence and keep the same units, as they do of the inputs.
+    probes : ScoreRule or None, default=None
+        Scores inputs without information, which come after the real ones in what `update` is shown.
+    group_of : ndarray of int of shape (n_units,) or None, default=None
+        Group of every unit.
+    always : ndarray of bool of shape (n_groups,) or None, default=None
+        Groups that stay in any case.
+
+    Attributes
+    ----------
+    gates : ndarray of shape (n_members, n_groups)
+    mask : ndarray of bool of shape (n_members, n_units), or (1, n_units) where all keep the same; or None
+        Units that are kept; None until that is decided.
     """
 
     n_units: int
     target: int
-    closing: PruningSchedule
-    rule: ScoreRule
-    pooled: bool
+    schedule: PruningSchedule
+    rule: ScoreRule | None
+    pooled: bool = False
     probes: LayeredScoreRule | None = None
-    correlations: FloatArray | None = None
+    group_of: IntArray | None = None
+    always: BoolArray | None = None
     gates: FloatArray = field(init=False)
     temperature: float = field(init=False)
     mask: BoolArray | None = field(init=False, default=None)
     frozen_scores: FloatArray | None = field(init=False, default=None)
-    unexplained_variance: FloatArray | None = field(init=False, default=None)
 
-    def start(self, n_members: int) -> None:
-        """Open every gate."""
-        self.gates = np.ones((n_members, self.n_units))
-        self.temperature = self.closing.hot
+    def __post_init__(self) -> None:
+        own = np.arange(self.n_units)
+        self._group_of = own if self.group_of is None else self.group_of
+        self._sizes = np.bincount(self._group_of)
+        self._always = np.zeros(len(self._sizes), dtype=bool) if self.always is None else self.always
+        self.open(1)
+        if self.rule is None:
+            self.mask = np.ones((1, self.n_units), dtype=bool)
+
+    def open(self, n_members: int) -> None:
+        """Open every gate of `n_members` networks."""
+        self.gates = np.ones((n_members, len(self._sizes)))
+        self.temperature = self.schedule.hot
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the layer has its final width."""
+        return self.mask is not None or self.target == self.n_units
+
+    @property
+    def n_open(self) -> float:
+        """Open units: the sum of the first member's gates, a whole number once they are frozen."""
+        return float(self.target if self.mask is not None else round(self.unit_gates()[0].sum(), 1))
+
+    @property
+    def update_interval(self) -> int:
+        """Batches from one that the rule sees to the next; units that are only ranked can wait."""
+        return 1 if self.target < self.n_units or self.probes is not None else RANKING_INTERVAL
+
+    def update(self, saliency: Tensor) -> None:
+        """Show the rule one batch's saliencies, shape (n_members, n_observations, n_units and probes)."""
+        assert self.rule is not None
+        if self.probes is not None:
+            rest = saliency[:, :, self.n_units :]
+            self.probes.update(rest, np.ones((rest.shape[0], rest.shape[2])), self.temperature)
+            saliency = saliency[:, :, : self.n_units]
+        if len(self._sizes) < self.n_units:  # one gate multiplies all units of a group: their sum
+            total = saliency.new_zeros(*saliency.shape[:2], len(self._sizes))
+            groups = torch.as_tensor(self._group_of, device=saliency.device)
+            saliency = total.index_add_(2, groups, saliency)
+        self.rule.update(saliency, self.gates, self.temperature)
 
     def scores(self) -> FloatArray:
-        """Scores of shape (n_members, n_units); those of the freeze once it has happened."""
+        """Scores of shape (n_members, n_groups); those of the freeze once it has happened."""
         if self.frozen_scores is not None:
             return self.frozen_scores
+        assert self.rule is not None
         scores = np.asarray(self.rule.scores())
         if scores.shape != self.gates.shape or not np.isfinite(scores).all():
             raise InvalidParameterError(
@@ -71,20 +121,14 @@ class LayerGates:
             )
         return np.broadcast_to(scores.mean(axis=0), scores.shape) if self.pooled else scores
 
-    def update(self, saliency: Tensor) -> None:
-        """Show the rule one batch's saliencies, shape (n_members, n_looks, n_units and probes)."""
-        if self.probes is not None:
-            rest = saliency[:, :, self.n_units :]
-            self.probes.update(rest, np.ones((rest.shape[0], rest.shape[2])), self.temperature)
-            saliency = saliency[:, :, : self.n_units]
-        self.rule.update(saliency, self.gates, self.temperature)
-
     def importance(self) -> FloatArray:
-        """Worth of shape (n_members, n_units), at least 0, on the scale that all layers share.
+        """Importance of shape (n_members, n_groups), at least 0, on the scale that all layers share.
 
-        A unit that is worth no more than the best of the probes is worth nothing: what it seems to
-        contribute is what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
+        An input no more important than the best of the probes counts as 0: what it seems to contribute is
+        what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
         """
+        if self.rule is None:
+            return np.zeros(self.gates.shape)
         importance = np.asarray(self.rule.importance(), dtype=np.float64)  # type: ignore[attr-defined]
         if importance.shape != self.gates.shape or not (np.isfinite(importance) & (importance >= 0)).all():
             raise InvalidParameterError(
@@ -99,41 +143,32 @@ class LayerGates:
         bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
         return np.where(importance > bar, importance, 0.0)
 
-    def update_redundancy(self) -> None:
-        """Find out how much of each unit is new by the worth of today."""
-        if self.correlations is not None:
-            order = np.argsort(-self.importance()[0], kind="stable")
-            self.unexplained_variance = np.empty(self.n_units)
-            self.unexplained_variance[order] = unexplained_variance(self.correlations[np.ix_(order, order)])
-
     def close(self, progress: float, count: float | None = None) -> None:
-        """Move the gates to where they should be at `progress`, `count` of them open where that is given."""
-        self.temperature = self.closing.temperature(progress)
+        """Move the gates to where they should be at `progress`, `count` units open where that is given."""
+        self.temperature = self.schedule.temperature(progress)
         if count is None:
-            count = self.closing.open_count(progress, self.n_units, self.target)
-        self.gates = exact_budget_sigmoid(self.scores(), count, self.temperature)
+            count = self.schedule.open_count(progress, self.n_units, self.target)
+        self.gates = np.ones(self.gates.shape)
+        left, free = count - self._sizes[self._always].sum(), ~self._always
+        if left > 0 and free.any():
+            scores = np.compress(free, self.scores(), axis=1)
+            self.gates[:, free] = exact_budget_sigmoid(scores, left, self.temperature, self._sizes[free])
+        else:
+            self.gates[:, free] = 0.0
 
-    def freeze(self) -> BoolArray:
-        """Keep the `target` best units for good; the mask also closes the probes."""
+    def freeze(self, mask: BoolArray | None = None) -> None:
+        """Keep the best groups of `target` units for good, or the units of `mask`, shape (n_units,)."""
         self.frozen_scores = np.array(self.scores())
-        self.mask = hard_mask(self.frozen_scores, self.target)
-        self.correlations = None
-        n_probes = 0 if self.probes is None else N_PROBES
-        return np.pad(self.mask, ((0, 0), (0, n_probes)))
+        if mask is None:
+            kept = best_subset(self.frozen_scores, self._sizes, self._always, self.target)
+            self.mask = kept[:, self._group_of]
+        else:
+            self.target, self.mask = int(mask.sum()), mask[None]
 
-    def freeze_as(self, mask: BoolArray) -> None:
-        """Keep, for good, the units that somebody else chose."""
-        self.frozen_scores = np.array(self.scores())
-        self.target = int(mask.sum())
-        self.mask = mask[None]
-        self.correlations = None
+    def unit_gates(self) -> FloatArray:
+        """Gate of every unit, shape (n_members, n_units)."""
+        return np.asarray(self.gates[:, self._group_of])
 
-    @property
-    def every(self) -> int:
-        """Batches from one that the rule sees to the next; units that are only ranked can wait."""
-        return 1 if self.target < self.n_units or self.probes is not None else RANKING_INTERVAL
-
-    @property
-    def n_open(self) -> float:
-        """Open units: the sum of the gates, a whole number after the freeze."""
-        return float(self.target if self.mask is not None else round(self.gates[0].sum(), 1))
+    def unit_scores(self) -> FloatArray:
+        """Score of every unit's group, shape (n_members, n_units)."""
+        return np.asarray(self.scores()[:, self._group_of])

@@ -33,7 +33,7 @@ class PruningSchedule:
 
         B(t) = k + (n - k) (1 - f)^3,    tau(t) = tau_0 (tau_1 / tau_0)^f
 
-    and at `end` the k best units are kept for good.
+    and at `end` the k best units are kept for good. B is the cubic sparsity schedule of Zhu and Gupta (2017).
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ class PruningSchedule:
 
     Examples
     --------
-    >>> closing = PruningSchedule(start=0.1, end=0.5, hot=2.0, cold=0.05)
-    >>> closing.open_count(0.1, n_units=64, target=16), closing.open_count(0.5, n_units=64, target=16)
+    >>> schedule = PruningSchedule(start=0.1, end=0.5, hot=2.0, cold=0.05)
+    >>> schedule.open_count(0.1, n_units=64, target=16), schedule.open_count(0.5, n_units=64, target=16)
     (64.0, 16.0)
-    >>> round(closing.temperature(0.5), 3)
+    >>> round(schedule.temperature(0.5), 3)
     0.05
     """
 

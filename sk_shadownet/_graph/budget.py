@@ -1,82 +1,37 @@
-"""A budget over the layers of somebody's network: which widths are fixed, and who decides the others."""
+"""A budget over the layers of somebody's network: which widths are fixed, and which the budget decides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from sk_shadownet._budget.costs import COUNTS, count_limit
-from sk_shadownet._budget.knapsack import Budget
+from sk_shadownet._budget.limits import COUNTS, Budget, count_limit
 from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._gating.grouped_layer import GroupedLayerGates
+from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import INPUT_SCHEDULE
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._graph.targets import PruningRequest, Target
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["BudgetedWidths", "free_layers"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["ChainBudget", "free_layers"]
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """A layer that keeps its width."""
+class ChainBudget(BudgetSchedule):
+    """A `BudgetSchedule` that leaves layers of exact width to their own schedules on the way."""
 
-    n_units: int
-    unexplained_variance: None = None
-
-    def importance(self) -> FloatArray:
-        """Nothing that would ever be weighed."""
-        return np.zeros((1, self.n_units))
-
-
-@dataclass(frozen=True, eq=False)
-class BudgetedWidths:
-    """Which widths a budget allows the layers of a chain.
-
-    Parameters
-    ----------
-    budget_schedule : BudgetSchedule
-    layers : tuple of UnitLayer
-        Inputs and hidden layers in order.
-    """
-
-    budget_schedule: BudgetSchedule
-    layers: tuple[UnitLayer, ...]
-
-    def open(self, progress: float, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> dict[UnitLayer, int]:
-        """Units to leave open in each layer whose width the data decide."""
-        return self._free(self.budget_schedule.open_widths(progress, self._shadows(shadows)))
-
-    def final(self, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> dict[UnitLayer, int]:
-        """Widths that the budget buys in the end."""
-        return self._free(
-            self.budget_schedule.final_widths(self._shadows(shadows), self.budget_schedule.final_load)
+    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> tuple[int | None, ...]:
+        widths = super().open_widths(progress, layers)
+        return tuple(
+            width if exact is None else None for width, exact in zip(widths, self.exact, strict=True)
         )
-
-    def _shadows(self, shadows: Mapping[UnitLayer, GroupedLayerGates]) -> Sequence[Any]:
-        return [
-            shadows[layer] if width is None else _Whole(layer.n_units)
-            for layer, width in zip(self.layers, self.budget_schedule.exact, strict=True)
-        ]
-
-    def _free(self, widths: Sequence[int]) -> dict[UnitLayer, int]:
-        return {
-            layer: width
-            for layer, width, exact in zip(self.layers, widths, self.budget_schedule.exact, strict=True)
-            if exact is None
-        }
 
 
 def free_layers(
     description: Description, wish: PruningRequest, targets: tuple[Target, ...], budget: Any, is_chain: bool
-) -> tuple[BudgetedWidths, tuple[Target, ...]]:
-    """The budget's hand on the layers, and targets with those that it decides among them.
+) -> tuple[ChainBudget, tuple[Target, ...]]:
+    """The widths that a budget allows at any time, and targets with those of the layers that it decides.
 
     Raises
     ------
@@ -104,13 +59,12 @@ def free_layers(
             f"budget={budget!r} cannot be kept: the smallest network that the other parameters leave open, "
             f"{'-'.join(map(str, smallest))}, needs {costs}."
         )
-    budget_schedule = BudgetSchedule(limits, exact, n_outputs, 1.0, INPUT_SCHEDULE)
     free = tuple(
         Target(layer, 1, np.arange(layer.n_units), np.zeros(layer.n_units, dtype=bool))
         for layer, width in zip(layers, exact, strict=True)
         if width is None
     )
-    return BudgetedWidths(budget_schedule, layers), (*targets, *free)
+    return ChainBudget(limits, exact, n_outputs, 1.0, INPUT_SCHEDULE), (*targets, *free)
 
 
 def _exact(

@@ -10,13 +10,17 @@ mean and variance run over them; there, gates become weights::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sk_shadownet._graph.description import Description, UnitLayer
+from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
 
 __all__ = ["Gates", "remove_gates"]
 
@@ -27,7 +31,7 @@ _MAX_PASSES = 64
 
 
 class Gates:
-    """One gate for every unit of a network, and what a backward pass tells of them.
+    """One gate for every unit of a module, and what a backward pass tells of them; a `GatedNetwork`.
 
     Parameters
     ----------
@@ -37,23 +41,20 @@ class Gates:
 
     Attributes
     ----------
-    watching : bool
-        Whether a backward pass collects what `saliency` and `input_saliency` tell.
-    pass_number : int
-        Count it up before every forward pass: what readers say in the same one is added.
     n_rows : int
         Rows of the last pass that was watched.
     """
 
     def __init__(self, description: Description, module: nn.Module) -> None:
-        self.watching = False
-        self._n_inputs = description.inputs.n_units
+        self._module = module
+        self._layers = (description.inputs, *description.hidden)
         self._inputs_read: dict[str, tuple[Tensor, Tensor]] = {}
         self._values = torch.ones(description.n_units)
         self._leaf: Tensor | None = None
-        self._closed = False
+        self._watching = self._closed = self._has_observed = False
         self._rows: dict[int, Tensor] = {}
-        self.pass_number = 0
+        self._pass_number = 0
+        self._fingerprint: list[float] | None = _fingerprint(module)
         self.n_rows = 1
         for site in description.sites:
             layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else None
@@ -65,25 +66,60 @@ class Gates:
                 layer.register_forward_pre_hook(hook)
             elif layer is not None:
                 layer.register_forward_hook(_NormHook(self, _where(site.units)))
+        self.move()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_leaf": None, "_rows": {}}
 
-    def set(self, start: int, gates: Any) -> None:
-        """Gates of some units, from number `start` on."""
-        new = torch.as_tensor(gates, dtype=self._values.dtype, device=self._values.device)
-        self._values[start : start + len(new)] = new
+    def begin_pass(self, watching: bool) -> None:
+        """Before every forward pass: what readers of the inputs tell in the same one is added.
+
+        Where nobody is `watching`, its backward pass tells nothing.
+        """
+        self._pass_number += 1
+        self._watching = watching
+
+    def set_gates(self, layer: int, gates: npt.NDArray[Any]) -> None:
+        """Gates of a layer, shape (1, n_units)."""
+        units = self._layers[layer]
+        self._values[units.start : units.stop] = torch.as_tensor(gates[0]).to(self._values)
         self._closed = bool((self._values != 1).any())
         self._leaf = None
 
-    def move(self, tensor: Tensor) -> None:
-        """Go to the device of `tensor`, and take its type."""
-        self._values = self._values.to(tensor)
-        self._leaf = None
+    def cut(self, masks: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+        """Close the gates of what is not kept: the module keeps its tensors until its owner cuts them."""
+        for n, mask in enumerate(masks):
+            if mask is not None:
+                self.set_gates(n, mask)
+
+    def require_trained(self) -> None:
+        """Refuse to choose units by weights that are not trained, or that are not numbers."""
+        if self._fingerprint and self._fingerprint == _fingerprint(self._module):
+            raise InvalidParameterError(
+                "no weight of the shadow has changed since it was laid; it trains a copy of your module, so "
+                "build the optimizer on shadow.parameters(), and train before pruning."
+            )
+        self._fingerprint = None
+        if not all(bool(torch.isfinite(p).all()) for p in self._module.parameters()):
+            raise TrainingDivergedError(
+                "weights became NaN or infinite before the gates had closed; lower the learning rate."
+            )
+        if not self._has_observed:
+            raise InvalidParameterError(
+                "no backward pass has gone through the shadow in training mode, so nothing is known of its "
+                "units: call shadow.train() before the loop, and shadow(X) in it."
+            )
+
+    def move(self) -> None:
+        """Go where the module's weights are, and take their type."""
+        weight = next(self._module.parameters(), None)
+        if weight is not None:
+            self._values = self._values.to(weight)
+            self._leaf = None
 
     def at(self, where: Where, like: Tensor) -> Tensor | None:
         """Gates of some columns for a tensor like `like`; None where all are open and nobody watches."""
-        if self.watching and torch.is_grad_enabled():
+        if self._watching and torch.is_grad_enabled():
             self.n_rows = len(like)
             if self._leaf is None:
                 self._leaf = self._values.clone().requires_grad_()
@@ -95,27 +131,37 @@ class Gates:
         """Whether any gate is not fully open."""
         return self._closed
 
-    def observe(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
-        """Remember what a reader of the inputs says, row by row, in forward pass `number`."""
+    def add_rows(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
+        """Remember what a reader of the inputs tells, row by row, in forward pass `number`."""
         if number not in self._rows and len(self._rows) >= _MAX_PASSES:
             return
         rows = (gated * gradient).reshape(-1, gated.shape[-1])
         total = self._rows.get(number)
         if total is None:
-            total = self._rows[number] = self._values.new_zeros(len(rows), self._n_inputs)
+            total = self._rows[number] = self._values.new_zeros(len(rows), self._layers[0].n_units)
         if len(total) == len(rows):
             columns, units = (index.to(rows.device) for index in self._inputs_read[path])
             total.index_add_(1, units, rows[:, columns].to(total.dtype), alpha=len(rows))
 
-    def saliency(self) -> Tensor | None:
-        """``g_i dL/dg_i`` of every unit since the last `forget`, shape (n_units,); None without a look."""
-        if self._leaf is None or self._leaf.grad is None:
-            return None
-        return self._values * self._leaf.grad
+    def saliency(self, layer: int) -> Tensor | None:
+        """``g_i dL/dg_i`` since the last `forget`; None where there was no pass, or it overflowed.
 
-    def input_saliency(self) -> list[Tensor]:
-        """``n_rows g_i dL/dg_i`` of the inputs row by row, shape (n_rows, n_inputs) a forward pass."""
-        return list(self._rows.values())
+        Shape (1, n_rows of all passes, n_inputs), times the rows of each pass, or (1, 1, n_units).
+        """
+        units = self._layers[layer]
+        if units.is_input:
+            if not self._rows:
+                return None
+            saliency = torch.cat(list(self._rows.values()))[None]
+        elif self._leaf is None or self._leaf.grad is None:
+            return None
+        else:
+            saliency = (self._values * self._leaf.grad)[None, None, units.start : units.stop]
+        # A gradient scaler's overflow is no evidence; weights that overflow are refused before any choice.
+        if not bool(torch.isfinite(saliency).all()):
+            return None
+        self._has_observed = True
+        return saliency
 
     def forget(self) -> None:
         """Start anew to collect."""
@@ -137,7 +183,7 @@ class _ReadHook:
         gated = args[0] * g
         if self.inputs and gated.requires_grad:
             gated.register_hook(
-                partial(self.gates.observe, self.gates.pass_number, self.path, gated.detach())
+                partial(self.gates.add_rows, self.gates._pass_number, self.path, gated.detach())
             )
         return (gated,)
 
@@ -185,3 +231,9 @@ def _inputs_among(units: tuple[int, ...], inputs: UnitLayer) -> tuple[Tensor, Te
     read = torch.tensor(units)
     columns = ((read >= inputs.start) & (read < inputs.stop)).nonzero().ravel()
     return columns, read[columns] - inputs.start
+
+
+def _fingerprint(module: nn.Module) -> list[float]:
+    """One number a trained tensor, that training changes: no sum, in which opposite steps would cancel."""
+    trained = [p.detach().double().flatten() for p in module.parameters() if p.requires_grad]
+    return [float(p @ torch.linspace(1.0, 2.0, len(p), dtype=p.dtype, device=p.device)) for p in trained]

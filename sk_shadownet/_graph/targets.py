@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._gating.grouped_selection import reachable_counts
+from sk_shadownet._gating.importance import ScoreRule
+from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE, PruningSchedule
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._validation import check_integer, n_selected
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["PruningRequest", "Target", "layer_table", "resolve_targets"]
+__all__ = ["PruningRequest", "Target", "layer_table", "layers_with_gates", "resolve_targets"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -90,6 +93,53 @@ def _refusal(description: Description, layer: UnitLayer) -> str:
         f"{place} cannot be pruned: {layer.reason_locked}. Keep it whole with {keep}, or pass "
         "on_unsupported='skip' to leave whatever cannot be pruned untouched."
     )
+
+
+def layers_with_gates(
+    description: Description,
+    targets: Sequence[Target],
+    rule: Callable[[int, int], ScoreRule],
+    schedule: PruningSchedule | None = None,
+) -> list[LayerGates]:
+    """Gates of the inputs and of every hidden layer; those without a target keep all of their units.
+
+    Parameters
+    ----------
+    description : Description
+    targets : sequence of Target
+    rule : callable ``(n_members, n_units) -> ScoreRule``
+    schedule : PruningSchedule or None
+        Of all layers where a budget decides widths; None for those of inputs and of hidden layers.
+    """
+    target_of = {target.layer: target for target in targets}
+    gates = []
+    for layer in (description.inputs, *description.hidden):
+        own = schedule or (INPUT_SCHEDULE if layer.is_input else HIDDEN_SCHEDULE)
+        target = target_of.get(layer)
+        if target is None:
+            gates.append(LayerGates(layer.n_units, layer.n_units, own, None))
+            continue
+        scores = _checked(rule(1, len(target.always)), has_budget=schedule is not None)
+        gates.append(
+            LayerGates(
+                layer.n_units, target.count, own, scores, group_of=target.group_of, always=target.always
+            )
+        )
+    return gates
+
+
+def _checked(rule: ScoreRule, has_budget: bool) -> ScoreRule:
+    if not (hasattr(rule, "update") and hasattr(rule, "scores")):
+        raise InvalidParameterError(
+            "score_rule(n_members, n_units) must return an object with the methods update and scores, "
+            f"got {rule!r}."
+        )
+    if has_budget and not hasattr(rule, "importance"):
+        raise InvalidParameterError(
+            f"a budget sets units of different layers against one another, which {rule!r} cannot: "
+            "it has no method importance(); take score_rule='taylor' or 'fisher'."
+        )
+    return rule
 
 
 # Inputs.

@@ -1,7 +1,9 @@
-"""The callback that closes gates, freezes masks and cuts the network while it trains."""
+"""The callback that forwards a net's events to the gate controller."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,155 +12,117 @@ import torch
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._defaults import N_PROBES, OBSERVED_BEFORE, REDUNDANCY_INTERVAL
+from sk_shadownet._defaults import GATE_UPDATES
+from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut
-from sk_shadownet._pruning.subnetwork_sampling import SubnetworkSampling
 from sk_shadownet._training.divergence import require_finite_weights
 
-__all__ = ["GateCallback"]
-
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["GateCallback", "NetGates"]
 
 
 class GateCallback(Callback):  # type: ignore[misc]
-    """Train, close, freeze, cut: the shadow's part in every batch.
+    """Let a `GateController` move the gates of a net's perceptrons while it trains.
 
     Parameters
     ----------
-    layers : list of LayerGates
-        Inputs first, then hidden layers.
-    refresh : int
-        Batches between two looks at the scores while gates close.
+    controller : GateController
     input_noise : float, default=0.0
         Standard deviation of the noise on the inputs while they are being chosen.
-    budget_schedule : BudgetSchedule or None
-        Decides the widths where a budget does.
-    branching : SubnetworkSampling or None
-        Splits the run into networks of many sizes, or of fewer layers, at the end of the closing.
     """
 
-    def __init__(
-        self,
-        layers: list[LayerGates],
-        refresh: int,
-        input_noise: float = 0.0,
-        budget_schedule: BudgetSchedule | None = None,
-        subnetwork_sampling: SubnetworkSampling | None = None,
-    ) -> None:
-        self.layers = layers
-        self.refresh = refresh
+    def __init__(self, controller: GateController, input_noise: float = 0.0) -> None:
+        self.controller = controller
         self.input_noise = input_noise
-        self.budget_schedule = budget_schedule
-        self.subnetwork_sampling = subnetwork_sampling
-        self._n_looks = 0
+
+    @property
+    def layers(self) -> list[LayerGates]:
+        """Inputs first, then hidden layers."""
+        return self.controller.layers
 
     @property
     def finished(self) -> bool:
         """Whether the network has its final widths."""
-        return all(layer.mask is not None or layer.target == layer.n_units for layer in self.layers)
+        return self.controller.finished
 
     @property
     def phase(self) -> str:
         """open, closing or finishing."""
-        if self.finished:
-            return "finishing"
-        closing = any(layer.n_open < layer.n_units for layer in self.layers)
-        return "closing" if closing else "open"
+        return self.controller.phase
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
-        for layer in self.layers:
-            layer.start(net.module_.n_members)
+        self.controller.open(net.module_.n_members)
+        # Half a step less than a whole number of them, which no rounding reaches.
+        self.controller.interval = (max(1, net.n_steps // GATE_UPDATES) - 0.5) / net.n_steps
         scale = net.module_.scale
         noise = self.input_noise if scale is None else self.input_noise * (scale != 0).to(scale.dtype)
         # Constant columns have scale 0 and stay silent: noise would make them look alive.
         net.module_.input_noise = noise if self.input_noise > 0 else None
 
-    def on_batch_begin(self, net: Any, training: bool = False, **_: Any) -> None:
-        due = [layer for layer in self.layers if layer.mask is None and net.progress >= layer.closing.end]
-        if due:
-            require_finite_weights(net)
-            self.conclude(net, due)
-        if net.step % self.refresh == 0:
-            self._close(net)
-        net.module_.watch_inputs = self._sees(self.layers[0], net)
+    def on_batch_begin(self, net: Any, **_: Any) -> None:
+        self.controller.advance(NetGates(net), net.progress)
+        self._let_probes_go(net)
+        net.module_.watch_inputs = self.controller.observes(0, net.progress)
 
     def on_grad_computed(self, net: Any, **_: Any) -> None:
-        for n, layer in enumerate(self.layers):
-            if self._sees(layer, net):
-                saliency = net.module_.row_saliency() if n == 0 else net.module_.saliency(n)[:, None]
-                if n and self.budget_schedule is not None:
-                    # A mean over a batch is smaller by the root of its rows than what the inputs show.
-                    saliency = saliency * net.batch_size**0.5
-                layer.update(saliency)
+        self.controller.observe(NetGates(net), net.progress)
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", self.phase)
-        net.history.record("open_counts", tuple(layer.n_open for layer in self.layers))
-        waiting = [layer.temperature for layer in self.layers if layer.mask is None]
-        net.history.record("temperature", max(waiting, default=0.0))
+        net.history.record("open_counts", self.controller.open_counts)
+        net.history.record("temperature", self.controller.temperature)
 
-    def _sees(self, layer: LayerGates, net: Any) -> bool:
-        """Whether this batch tells of the layer's units: rules forget what was long before the closing."""
-        in_time = net.progress >= layer.closing.start - OBSERVED_BEFORE or self.budget_schedule is None
-        return layer.mask is None and in_time and net.step % layer.every == 0
+    def conclude(self, net: Any) -> None:
+        """Give the layers that are waiting their final widths and cut the network down to them."""
+        self.controller.freeze(NetGates(net))
+        self._let_probes_go(net)
 
-    def _close(self, net: Any) -> None:
-        progress = net.progress
-        closing = [
-            n
-            for n, layer in enumerate(self.layers)
-            if layer.mask is None and layer.target < layer.n_units and progress > layer.closing.start
-        ]
-        if not closing:
-            return
-        require_finite_weights(net)
-        if self._n_looks % REDUNDANCY_INTERVAL == 0:
-            self.layers[0].update_redundancy()
-        self._n_looks += 1
-        if self.subnetwork_sampling is not None:
-            self.subnetwork_sampling.observe(net, self.layers, progress)
-        counts = (
-            None if self.budget_schedule is None else self.budget_schedule.open_widths(progress, self.layers)
-        )
-        for n in closing:
-            layer = self.layers[n]
-            layer.close(progress, None if counts is None else counts[n])
-            gates = layer.gates
-            if n == 0 and layer.probes is not None:
-                gates = np.pad(gates, ((0, 0), (0, N_PROBES)), constant_values=1.0)
-            net.module_.gates[n] = _gate_tensor(gates, net.module_.weights[n])
-
-    def conclude(self, net: Any, layers: list[LayerGates]) -> None:
-        """Give `layers` their final widths and cut the network down to them."""
-        net.probes = None
-        if self.subnetwork_sampling is not None and self.subnetwork_sampling.loads:
-            self.subnetwork_sampling.split(net, self.layers)
-            return
-        if self.subnetwork_sampling is not None and self.subnetwork_sampling.shorten(net, self.layers):
-            return
-        if self.budget_schedule is not None:
-            widths = self.budget_schedule.final_widths(self.layers, self.budget_schedule.final_load)
-            for layer, width in zip(self.layers, widths, strict=True):
-                layer.target = width
-        self._freeze(net, layers)
-
-    def _freeze(self, net: Any, layers: list[LayerGates]) -> None:
-        """Freeze `layers` and cut the network and the optimiser's state down."""
-        masks: list[Tensor | None] = []
-        for n, layer in enumerate(self.layers):
-            if not any(layer is other for other in layers):
-                masks.append(None)
-                continue
-            mask = layer.freeze()
-            net.module_.gates[n] = None
-            if n == 0:
-                net.module_.input_noise = None
-            device = net.module_.weights[n].device
-            masks.append(None if mask.all() else torch.as_tensor(mask, device=device))
-        cut(net.module_, masks, net.optimizer_)
+    def _let_probes_go(self, net: Any) -> None:
+        if self.layers[0].mask is not None:
+            net.probes = None
 
 
-def _gate_tensor(gates: FloatArray, weight: Tensor) -> Tensor:
-    return torch.as_tensor(gates, dtype=weight.dtype, device=weight.device).reshape(*weight.shape[:-1], 1)
+@dataclass(frozen=True)
+class NetGates:
+    """The gates of the batched perceptrons that a net trains; a `GatedNetwork`."""
+
+    net: Any
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of a batch."""
+        return int(self.net.batch_size)
+
+    def saliency(self, layer: int) -> Tensor:
+        """Of the inputs row by row, of hidden units once; of probes too."""
+        module = self.net.module_
+        saliency: Tensor = module.saliency(layer)[:, None] if layer else module.row_saliency()
+        return saliency
+
+    def set_gates(self, layer: int, gates: npt.NDArray[np.float64]) -> None:
+        """Gates of the layer's units; probes, which come after the inputs, stay open."""
+        weight = self.net.module_.weights[layer]
+        whole = torch.as_tensor(self._with_probes(layer, gates, 1.0)).to(weight)
+        self.net.module_.gates[layer] = whole.reshape(*weight.shape[:-1], 1)
+
+    def require_trained(self) -> None:
+        """Refuse weights that are not numbers."""
+        require_finite_weights(self.net)
+
+    def cut(self, masks: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+        """Cut the network and the optimiser's state down, and probes away."""
+        module = self.net.module_
+        tensors: list[Tensor | None] = []
+        for n, mask in enumerate(masks):
+            whole = None if mask is None else self._with_probes(n, mask, False)
+            if whole is not None:
+                module.gates[n] = None
+            kept_as_is = whole is None or whole.all()
+            tensors.append(None if kept_as_is else torch.as_tensor(whole, device=module.weights[n].device))
+        if masks[0] is not None:
+            module.input_noise = None
+        cut(module, tensors, self.net.optimizer_)
+
+    def _with_probes(self, layer: int, values: npt.NDArray[Any], of_probes: float) -> npt.NDArray[Any]:
+        n_probes = self.net.module_.weights[layer].shape[-2] - values.shape[1]
+        return np.pad(values, ((0, 0), (0, n_probes)), constant_values=of_probes)

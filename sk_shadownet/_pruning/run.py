@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._budget.correlations import input_correlations
+from sk_shadownet._budget.redundancy import InputRedundancy, rows_to_compare
 from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._defaults import DISTILLATION_RATE, GATE_UPDATES, N_PROBES, NEW_WEIGHTS_SHARE
+from sk_shadownet._defaults import DISTILLATION_RATE, N_PROBES, NEW_WEIGHTS_SHARE
 from sk_shadownet._estimator.pretrained import PretrainedMLP
+from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import LearningRate, PruningSchedule
@@ -36,7 +37,7 @@ from sk_shadownet._training.callbacks import (
     LearningRateSetter,
     WeightDecay,
 )
-from sk_shadownet._training.dataset import Probes, Rows
+from sk_shadownet._training.dataset import Probes, Rows, some_rows
 from sk_shadownet._training.divergence import require_finite
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet
@@ -114,8 +115,8 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
     with thread_limit(layer * run.batch_size * run.n_shadows), own_state(run):
         shadows = _shadows(run, rows)
         iterative_pruning = IterativePruning()
-        subnetwork_sampling = _branching(run, valid or rows, iterative_pruning)
-        gate_callback = GateCallback(shadows, 1, run.input_noise, run.budget_schedule, subnetwork_sampling)
+        subnetwork_sampling = _sampling(run, rows, valid or rows, iterative_pruning)
+        gate_callback = GateCallback(GateController(shadows, subnetwork_sampling), run.input_noise)
         best: BestEpoch | BestOfEach
         best = (
             BestOfEach(iterative_pruning, run.patience)
@@ -128,7 +129,8 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
         net = _shadowed_net(run, gate_callback, iterative_pruning, best, shift, scale, len(rows))
         net.probes = probes
-        gate_callback.refresh = max(1, net.n_steps // GATE_UPDATES)
+        if subnetwork_sampling is not None:
+            subnetwork_sampling.net = net
         net.fit(rows, valid)
         _finish(net, gate_callback)
         if subnetwork_sampling is None or isinstance(best, BestEpoch):
@@ -140,17 +142,25 @@ def train(run: Run, rows: Rows, valid: Rows | None, shift: Tensor, scale: Tensor
         return collect(net, shadows[0].scores()[0], points, comparison)
 
 
-def _branching(run: Run, judge: Rows, iterative_pruning: IterativePruning) -> SubnetworkSampling | None:
+def _sampling(
+    run: Run, rows: Rows, judge: Rows, iterative_pruning: IterativePruning
+) -> SubnetworkSampling | None:
     if run.budget_schedule is None:
         return None
+    n_inputs = rows.features.shape[1]
+    n_rows = 0
+    if run.budget_schedule.exact[0] is None:
+        n_rows = rows_to_compare(len(rows), n_inputs, run.input_noise)
+    redundancy = None
+    if n_rows:
+        x, _, weight = rows.take(some_rows(len(rows), n_rows))
+        redundancy = InputRedundancy(
+            x.cpu().numpy(), None if weight is None else weight.cpu().numpy(), run.input_noise
+        )
+    budget_schedule = replace(run.budget_schedule, redundancy=redundancy)
     # What the user trained is kept.
-    return SubnetworkSampling(
-        run.budget_schedule,
-        run.loads,
-        judge,
-        NEW_WEIGHTS_SHARE if run.chain is None else 0.0,
-        iterative_pruning,
-    )
+    fresh = NEW_WEIGHTS_SHARE if run.chain is None else 0.0
+    return SubnetworkSampling(budget_schedule, run.loads, judge, fresh, iterative_pruning)
 
 
 def _shadows(run: Run, rows: Rows) -> list[LayerGates]:
@@ -168,7 +178,7 @@ def _shadows(run: Run, rows: Rows) -> list[LayerGates]:
         shadow = LayerGates(width, target, closing, rule, pooled=n == 0)
         if n == 0 and free:
             probes: Any = run.rule(run.n_shadows, N_PROBES)
-            shadow.probes, shadow.correlations = probes, input_correlations(rows, run.input_noise)
+            shadow.probes = probes
         shadows.append(shadow)
     return shadows
 
@@ -191,7 +201,7 @@ def _shadowed_net(
     scale: Tensor,
     n_rows: int,
 ) -> CommitteeNet:
-    closing = [s.closing.end for s in gate_callback.layers if s.target < s.n_units]
+    closing = [s.schedule.end for s in gate_callback.layers if s.target < s.n_units]
     peak = DISTILLATION_RATE if run.loads and run.chain is None else 1.0
     rate = LearningRate(restart=max(closing, default=0.0), second_peak=peak)
     own: list[tuple[str, Any]] = [
@@ -283,11 +293,7 @@ def _finish(net: CommitteeNet, gate_callback: GateCallback) -> None:
     if not net.history:
         raise KeyboardInterrupt  # not one epoch was finished: there is nothing to keep
     early = not gate_callback.finished
-    waiting = [layer for layer in gate_callback.layers if layer.mask is None]
-    if waiting:
-        gate_callback.conclude(net, waiting)
-    # The net is kept, and pickled: rows and cost functions, which may be anything, are not to go with it.
-    gate_callback.budget_schedule = gate_callback.subnetwork_sampling = None
+    gate_callback.conclude(net)
     if net.interrupted_:
         warnings.warn(
             f"Training was interrupted after {len(net.history)} of {net.max_epochs} epochs; the best "

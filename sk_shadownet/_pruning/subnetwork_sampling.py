@@ -1,4 +1,4 @@
-"""Networks of many sizes from one run: taken as the closing budget passes them, finished side by side."""
+"""Subnetworks of many sizes from one run: taken as the budget passes them, trained on side by side."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 @dataclass(eq=False)
 class SubnetworkSampling:
-    """Takes networks of other sizes out of a run, and splits the run into them.
+    """A `WidthSchedule` that also takes networks of other sizes out of the run, and splits the run into them.
 
     Parameters
     ----------
@@ -40,11 +40,17 @@ class SubnetworkSampling:
         Shares of the budget, falling, for each of which a subnetwork is taken as the closing budget passes
         it; empty where the run ends in one network.
     judge : Rows
-        Rows that decide which member of a committee a subnetwork is taken from, and what bends are worth.
+        Rows that decide which member of a committee a subnetwork is taken from, and the importance of
+        nonlinearities.
     fresh : float
         Share of new weights that networks of a frontier start with, 0 to 1.
     iterative_pruning : IterativePruning
         Trains networks of a frontier from the split on.
+
+    Attributes
+    ----------
+    net : CommitteeNet
+        Whose network they are taken from; to be set before training.
     """
 
     budget_schedule: BudgetSchedule
@@ -52,45 +58,49 @@ class SubnetworkSampling:
     judge: Rows
     fresh: float
     iterative_pruning: IterativePruning
+    net: Any = field(init=False)
     subnetworks: list[Subnetwork] = field(init=False, default_factory=list)
     _n_taken: int = field(init=False, default=0)
 
-    def observe(self, net: Any, layers: list[LayerGates], progress: float) -> None:
-        """Take every subnetwork whose share of the budget is more than may be open now."""
-        load = self.budget_schedule.load_at(progress, layers)
-        while self._n_taken < len(self.loads) and load < self.loads[self._n_taken]:
-            self._take(net, layers, self.loads[self._n_taken])
-            self._n_taken += 1
+    def open_widths(self, progress: float, layers: Sequence[LayerGates]) -> Sequence[int | None]:
+        """What the budget allows now; takes every subnetwork whose share of it is more than that."""
+        widths = self.budget_schedule.open_widths(progress, layers)
+        self._take_above(self.budget_schedule.load_at(progress, layers), layers)
+        return widths
 
-    def split(self, net: Any, layers: list[LayerGates]) -> None:
-        """Go on with all subnetworks in place of the wide network."""
-        self.observe(net, layers, progress=1.0)
-        for load in self.loads[self._n_taken :]:
-            self._take(net, layers, load)
-        if self.fresh:
-            for subnetwork in self.subnetworks:
-                _refresh(subnetwork.network, self.fresh)
-        self.iterative_pruning.begin(net, self.subnetworks)
-        _freeze(layers, self.subnetworks[0].masks)
-        net.teacher_weights = equal_weights(net.module_.n_members, net.module_.weights[0].device)
-
-    def shorten(self, net: Any, layers: list[LayerGates]) -> bool:
-        """Go on with a network of fewer layers where that is worth more; False where it is not."""
-        subnetwork = self._subnetwork(net, layers, self.budget_schedule.final_load, wider=1)
+    def conclude(self, layers: Sequence[LayerGates]) -> bool:
+        """Go on with all subnetworks, or with a network of fewer layers where that is worth more."""
+        if self.loads:
+            self._split(layers)
+            return True
+        subnetwork = self._subnetwork(layers, self.budget_schedule.final_load, wider=1)
         if all(mask.any() for mask in subnetwork.masks):
-            return False
-        net.module_ = subnetwork.network
-        net.initialize_optimizer()
+            return self.budget_schedule.conclude(layers)
+        self.net.module_ = subnetwork.network
+        self.net.initialize_optimizer()
         _freeze(layers, subnetwork.masks)
         return True
 
-    def _take(self, net: Any, layers: list[LayerGates], load: float) -> None:
-        subnetwork = self._subnetwork(net, layers, load, STARTING_WIDTH)
-        if self.subnetworks and subnetwork.widths == self.subnetworks[-1].widths:
-            self.subnetworks.pop()  # the same size, but less was known about it
-        self.subnetworks.append(subnetwork)
+    def _split(self, layers: Sequence[LayerGates]) -> None:
+        self._take_above(-1.0, layers)
+        if self.fresh:
+            for subnetwork in self.subnetworks:
+                _refresh(subnetwork.network, self.fresh)
+        self.iterative_pruning.begin(self.net, self.subnetworks)
+        _freeze(layers, self.subnetworks[0].masks)
+        module = self.net.module_
+        self.net.teacher_weights = equal_weights(module.n_members, module.weights[0].device)
 
-    def _subnetwork(self, net: Any, layers: list[LayerGates], load: float, wider: int) -> Subnetwork:
+    def _take_above(self, open_load: float, layers: Sequence[LayerGates]) -> None:
+        while self._n_taken < len(self.loads) and open_load < self.loads[self._n_taken]:
+            subnetwork = self._subnetwork(layers, self.loads[self._n_taken], STARTING_WIDTH)
+            if self.subnetworks and subnetwork.widths == self.subnetworks[-1].widths:
+                self.subnetworks.pop()  # the same size, but less was known about it
+            self.subnetworks.append(subnetwork)
+            self._n_taken += 1
+
+    def _subnetwork(self, layers: Sequence[LayerGates], load: float, wider: int) -> Subnetwork:
+        net = self.net
         index = 0 if net.module_.n_members == 1 else int(net.evaluate(self.judge)[0].argmin())
         network = member(net.module_, index)
         x, y, weight = self.judge.take(some_rows(len(self.judge)))
@@ -99,10 +109,8 @@ class SubnetworkSampling:
             nonlinearities = nonlinearity_importance(network, x, y, weight, net.criterion_).tolist()
         widths = self.budget_schedule.final_widths(layers, load, nonlinearities)
         begin = _widened(widths, [layer.n_units for layer in layers], wider)
-        if (
-            count_multiplications((*(width for width in begin if width), network.widths[-1]))
-            > STARTING_WIDTH_UP_TO
-        ):
+        n_multiplications = count_multiplications((*(width for width in begin if width), network.widths[-1]))
+        if n_multiplications > STARTING_WIDTH_UP_TO:
             begin = widths
         masks = tuple(
             hard_mask(layer.scores()[index], width) for layer, width in zip(layers, begin, strict=True)
@@ -112,7 +120,7 @@ class SubnetworkSampling:
 
 def _freeze(layers: Sequence[LayerGates], masks: Sequence[BoolArray]) -> None:
     for layer, mask in zip(layers, masks, strict=True):
-        layer.freeze_as(mask)
+        layer.freeze(mask)
 
 
 def _cut_out(network: GatedMLP, masks: Sequence[BoolArray], x: Tensor) -> GatedMLP:

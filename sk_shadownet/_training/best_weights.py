@@ -25,7 +25,7 @@ class SavedShadow(ShadowNetwork):
     @property
     def is_cut(self) -> bool:
         """Whether tensors have their final size."""
-        return not self._controller.is_gated
+        return self._gates is None
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """Of the shadow; of the small network, once it is cut."""
@@ -48,7 +48,7 @@ class SavedShadow(ShadowNetwork):
 
     def _whole(self) -> nn.Module:
         """The small network of full rows, which shares the shadow's weights."""
-        small = self.module if self._controller.shadows else self._small(self.module, None)
+        small = self.module if self._is_pruned else self._small(self.module, None)
         return self._of_full_rows(small)
 
 

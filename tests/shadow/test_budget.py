@@ -121,7 +121,7 @@ class Residual(nn.Module):
             chain(6, 8, 3),
             {"budget": {"parameters": 50}, "score_rule": "gradient"},
             InvalidParameterError,
-            "no method worth",
+            "no method importance",
         ),
     ],
 )

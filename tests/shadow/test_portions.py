@@ -96,7 +96,7 @@ def test_protected_gates_are_open_while_others_close():
         shadow(torch.randn(16, 6)[:, :6] * torch.tensor([1.0, 1, 1, 1, 1, 0])).square().sum().backward()
         optimizer.step()
         shadow.step(progress=progress)
-    gates = shadow._controller._gates._values[:6]
+    gates = shadow._gates._values[:6]
     assert gates[5] == 1
     assert gates.sum() == pytest.approx(shadow.open_counts[0], abs=0.1)
     assert shadow.open_counts[0] < 3

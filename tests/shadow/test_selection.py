@@ -34,7 +34,7 @@ def test_reachable_counts_are_those_of_all_choices(made):
 def test_the_best_subset_is_the_best_of_all_choices(made, data):
     sizes, always, scores = (np.array(column) for column in zip(*made, strict=True))
     count = data.draw(st.sampled_from(np.flatnonzero(reachable_counts(sizes, always)).tolist()))
-    kept = best_subset(scores, sizes, always, count)
+    kept = best_subset([scores], sizes, always, count)[0]
     assert sizes[kept].sum() == count
     assert kept[always].all()
     rivals = [k for k in choices(sizes, always) if sizes[k].sum() == count]
@@ -46,5 +46,5 @@ def test_the_best_subset_is_the_best_of_all_choices(made, data):
 def test_single_units_are_chosen_as_the_hard_mask_chooses(scores, data):
     count = data.draw(st.integers(1, len(scores)))
     ones = np.ones(len(scores), dtype=int)
-    kept = best_subset(scores, ones, np.zeros(len(scores), dtype=bool), count)
+    kept = best_subset([scores], ones, np.zeros(len(scores), dtype=bool), count)[0]
     np.testing.assert_array_equal(kept, hard_mask(scores, count))

@@ -1,0 +1,117 @@
+"""Upper limits on what a network costs, and costs that its widths alone decide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Real
+from typing import Any
+
+from sk_shadownet.architecture import Architecture, count_multiplications, count_parameters
+from sk_shadownet.exceptions import InvalidParameterError
+
+__all__ = ["COUNTS", "Budget", "Limit", "Widths", "count_limit", "share"]
+
+Widths = tuple[int, ...]
+
+
+#: Costs that widths alone decide.
+COUNTS: dict[str, Callable[[Widths], float]] = {
+    "multiplications": count_multiplications,
+    "parameters": count_parameters,
+}
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Upper limit on one cost of a network.
+
+    Parameters
+    ----------
+    name : str
+    limit : float
+        At least 0.
+    cost : callable ``(widths) -> float``
+        Cost of a network of the widths (inputs, hidden layers, outputs); never falls when one grows.
+    """
+
+    name: str
+    limit: float
+    cost: Callable[[Widths], float]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Limits that must all be kept.
+
+    Parameters
+    ----------
+    limits : tuple of Limit
+
+    Examples
+    --------
+    >>> from sk_shadownet.architecture import count_multiplications
+    >>> budget = Budget((Limit("multiplications", 600, count_multiplications),))
+    >>> round(budget.load((16, 64, 32, 32, 5)), 2)
+    7.09
+    >>> budget.fits((8, 16, 8, 8, 5))
+    True
+    """
+
+    limits: tuple[Limit, ...]
+
+    def load(self, widths: Widths) -> float:
+        """Largest share of a limit that the widths use; up to 1 they fit."""
+        return self.load_of(self.costs(widths))
+
+    def load_of(self, costs: Mapping[str, float]) -> float:
+        """Largest share of a limit that costs, by name, use."""
+        return max((share(costs[limit.name], limit.limit) for limit in self.limits), default=0.0)
+
+    def fits(self, widths: Widths) -> bool:
+        """Whether every limit is kept."""
+        return self.keeps(self.costs(widths))
+
+    def keeps(self, costs: Mapping[str, float]) -> bool:
+        """Whether costs, by name, are within every limit."""
+        return self.load_of(costs) <= 1.0
+
+    def costs(self, widths: Widths) -> dict[str, float]:
+        """Every cost of the widths, by name."""
+        return {limit.name: limit.cost(widths) for limit in self.limits}
+
+
+def share(cost: float, limit: float) -> float:
+    """Cost as a share of its limit; of a limit of nothing, nothing is 0, and anything above 1."""
+    if limit > 0:
+        return cost / limit
+    return 0.0 if cost <= 0 else 1.0 + cost
+
+
+def count_limit(name: Any, value: Any) -> Limit | None:
+    """Limit on a count or on a callable of an `Architecture`; None for any other name."""
+    if not _is_cost(value):
+        raise InvalidParameterError(f"budget[{name!r}] must be a finite number of at least 0, got {value!r}.")
+    limit = float(value)
+    if callable(name):
+        return Limit(getattr(name, "__name__", repr(name)), limit, _of_architecture(name))
+    return Limit(name, limit, COUNTS[name]) if name in COUNTS else None
+
+
+def _of_architecture(function: Callable[[Architecture], float]) -> Callable[[Widths], float]:
+    @lru_cache(maxsize=100_000)
+    def cost(widths: Widths) -> float:
+        value = function(Architecture.dense(widths))
+        if not _is_cost(value):
+            raise InvalidParameterError(
+                f"the budget's {getattr(function, '__name__', function)!r} must give a finite number of at "
+                f"least 0 for an Architecture; for {widths} it gave {value!r}."
+            )
+        return float(value)
+
+    return cost
+
+
+def _is_cost(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and 0 <= float(value) < float("inf")

@@ -1,0 +1,55 @@
+"""What units are worth to a budget: their importance, less where others can take their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from sk_shadownet._budget.limits import Widths
+from sk_shadownet._budget.redundancy import InputRedundancy
+from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, NEW_ENOUGH, STAND_IN
+from sk_shadownet._gating.layer import LayerGates
+
+__all__ = ["kept_importance", "ranked_importance", "replaceable"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+def ranked_importance(layers: Sequence[LayerGates], redundancy: InputRedundancy | None) -> list[FloatArray]:
+    """Importance of each layer's units, the best first, shape (n_units,).
+
+    Members keep units of their own, but as many: the best of each stand for one another. Inputs are the same
+    for all members; of what better ones explain for the most part, only the rest counts.
+    """
+    ranked = [np.sort(layer.importance(), axis=1)[:, ::-1].mean(axis=0) for layer in layers]
+    if redundancy is not None and redundancy.unexplained is not None:
+        importance = layers[0].importance()[0]
+        order = np.argsort(-importance, kind="stable")
+        share = redundancy.unexplained[order]
+        share[(share >= NEW_ENOUGH) | (np.arange(len(order)) < IRREPLACEABLE)] = 1.0
+        ranked[0] = np.asarray(share * importance[order])
+    return ranked
+
+
+def replaceable(ranked: Sequence[FloatArray], free: Sequence[int] | None) -> list[FloatArray]:
+    """Ranked importance where hidden units beyond the first of each layer have stand-ins, and count for less.
+
+    The first units of the `free` layers count as in the layer where they are worth most, as all that is known
+    goes through each of them; what is worth nothing stays worth nothing. None levels no layer.
+    """
+    levelled = [np.array(of_layer) for of_layer in ranked]
+    for k in range(IRREPLACEABLE if free is not None else 0):
+        there = [levelled[n] for n in free or () if len(levelled[n]) > k and levelled[n][k] > 0]
+        most = max((of_layer[k] for of_layer in there), default=0.0)
+        for of_layer in there:
+            of_layer[k] = most
+    for n, of_layer in enumerate(levelled[1:]):
+        of_layer[IRREPLACEABLE:] *= STAND_IN * DEEPER**n
+    return levelled
+
+
+def kept_importance(ranked: Sequence[FloatArray], widths: Widths) -> float:
+    """Sum over the first units of every layer, which are ranked, the best first."""
+    return float(sum(of_layer[:width].sum() for of_layer, width in zip(ranked, widths, strict=True)))
