@@ -26,25 +26,22 @@ __all__ = ["allocate"]
 def allocate(
     importance: Sequence[npt.ArrayLike], lowest: Widths, highest: Widths, load: Callable[[Widths], float]
 ) -> Widths:
-    """Widths that fit the budget and keep the most worth for it, equation (4).
+    """Widths that fit the budget and keep the most importance for it, equation (4).
+
+    None of them can grow by a unit of any importance.
 
     Parameters
     ----------
     importance : sequence of array-like of shape (n_units,)
-        Worth of each layer's units, at least 0, in any order, on one scale.
+        Of each layer's units, at least 0, in any order, on one scale.
     lowest, highest : tuple of int
         Bounds of each layer's width. Where even the lowest do not fit, they are the answer.
     load : callable ``(widths) -> float``
         Share of the budget used; up to 1 the widths fit.
 
-    Returns
-    -------
-    widths : tuple of int
-        None of them can grow by a unit that is worth anything.
-
     Examples
     --------
-    Two layers, of which each unit costs 1; the units of the second are worth less.
+    Two layers, of which each unit costs 1; those of the second are less important.
 
     >>> allocate([[5, 4, 3, 2], [3, 1, 1, 1]], (1, 1), (4, 4), lambda widths: sum(widths) / 5)
     (4, 1)
@@ -65,7 +62,7 @@ def allocate(
 def _cheapest_loss(
     kept: list[list[float]], widths: Widths, now: float, lowest: Widths, load: Callable[[Widths], float]
 ) -> Widths:
-    """The widths after the layer that loses the least worth for the cost it saves gave units up.
+    """The widths after the layer that loses the least importance for the cost it saves gave units up.
 
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
@@ -92,7 +89,7 @@ def _cheapest_loss(
 def _best_gain(
     kept: list[list[float]], widths: Widths, now: float, highest: Widths, load: Callable[[Widths], float]
 ) -> Widths | None:
-    """The widths with one more unit where it gains the most worth for its cost; None where none fits."""
+    """The widths with one more unit where it gains the most for its cost; None where none fits."""
     best, chosen = 0.0, None
     for layer, width in enumerate(widths):
         if width == highest[layer]:

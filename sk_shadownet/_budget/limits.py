@@ -25,15 +25,9 @@ COUNTS: dict[str, Callable[[Widths], float]] = {
 
 @dataclass(frozen=True)
 class Limit:
-    """Upper limit on one cost of a network.
+    """Upper limit, at least 0, on one cost of a network.
 
-    Parameters
-    ----------
-    name : str
-    limit : float
-        At least 0.
-    cost : callable ``(widths) -> float``
-        Cost of a network of the widths (inputs, hidden layers, outputs); never falls when one grows.
+    `cost` takes widths (inputs, hidden layers, outputs), and never falls when one grows.
     """
 
     name: str
@@ -44,10 +38,6 @@ class Limit:
 @dataclass(frozen=True)
 class Budget:
     """Limits that must all be kept.
-
-    Parameters
-    ----------
-    limits : tuple of Limit
 
     Examples
     --------

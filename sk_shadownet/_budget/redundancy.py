@@ -35,18 +35,9 @@ _JITTER = 1e-9
 class InputRedundancy:
     """What the inputs of a run tell that better ones do not, brought up to date as their ranking changes.
 
-    Parameters
-    ----------
-    x : array-like of shape (n_rows, n_inputs)
-        As many rows as `rows_to_compare` asks for.
-    weight : array-like of shape (n_rows,) or None
-    noise : float
-        Standard deviation of the noise on standardised inputs.
-
-    Attributes
-    ----------
-    unexplained : ndarray of shape (n_inputs,) or None
-        Equation (5); None before the first update.
+    `x` has shape (n_rows, n_inputs), with as many rows as `rows_to_compare` asks for; `noise` is the standard
+    deviation of the noise on standardised inputs. `unexplained` is equation (5), shape (n_inputs,), and None
+    before the first update.
     """
 
     def __init__(self, x: npt.ArrayLike, weight: npt.ArrayLike | None, noise: float) -> None:
@@ -78,14 +69,9 @@ def rows_to_compare(n_rows: int, n_inputs: int, noise: float) -> int:
 def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:
     """Correlations, shape (n_inputs, n_inputs), of inputs to which noise of their own is added.
 
-    Parameters
-    ----------
-    x : array-like of shape (n_rows, n_inputs)
-        At least two rows. A constant column correlates with nothing.
-    weight : array-like of shape (n_rows,) or None
-        Of the rows; only magnitudes count, and all rows alike where all weights are 0.
-    noise : float, default=0.0
-        Standard deviation, in units of each input's own; a constant column gets none.
+    `x` has at least two rows; a constant column correlates with nothing. Of the weights of the rows only
+    magnitudes count, and all rows alike where all are 0. `noise` is a standard deviation in units of each
+    input's own; a constant column gets none.
 
     Examples
     --------

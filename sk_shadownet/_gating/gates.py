@@ -36,23 +36,11 @@ def exact_budget_sigmoid(
     temperature: float,
     cost: npt.ArrayLike = 1.0,
 ) -> FloatArray:
-    """Gates of equation (1).
+    """Gates of equation (1), numbers in [0, 1], from finite scores of shape (..., n_units).
 
-    Parameters
-    ----------
-    scores : array-like of shape (..., n_units)
-        Finite scores; larger means more worth keeping.
-    budget : float or array-like of shape (...)
-        Sum of ``cost * gates`` asked for, above 0. From the sum of the costs on, every gate is 1.
-    temperature : float
-        tau > 0 in units of the scores; towards 0 the gates become a hard mask.
-    cost : float or array-like of shape (n_units,), default=1.0
-        Positive cost of an open unit.
-
-    Returns
-    -------
-    gates : ndarray of shape (..., n_units)
-        Numbers in [0, 1].
+    `budget`, of shape (...), is the sum of ``cost * gates`` asked for, above 0; from the sum of the costs on,
+    every gate is 1. `temperature` is tau > 0 in units of the scores: towards 0 the gates become a hard mask.
+    `cost` is positive, one number or one a unit.
 
     Examples
     --------
@@ -96,23 +84,9 @@ def budget_gradient(
     temperature: float,
     cost: npt.ArrayLike = 1.0,
 ) -> FloatArray:
-    """Gradient of the loss with respect to the scores, equation (2).
+    """Gradient of the loss with respect to the scores, equation (2); zero where every gate is saturated.
 
-    Parameters
-    ----------
-    gate_gradient : array-like of shape (..., n_units)
-        dL/dg.
-    gates : array-like of shape (..., n_units)
-        Gates that equation (1) gave.
-    temperature : float
-        tau > 0 of equation (1).
-    cost : float or array-like of shape (n_units,), default=1.0
-        Cost of equation (1).
-
-    Returns
-    -------
-    score_gradient : ndarray of shape (..., n_units)
-        dL/ds; zero where every gate is saturated.
+    `gate_gradient` is dL/dg and `gates` what equation (1) gave, both of shape (..., n_units).
     """
     u = np.asarray(gate_gradient, dtype=np.float64)
     g = np.asarray(gates, dtype=np.float64)
@@ -123,18 +97,7 @@ def budget_gradient(
 
 
 def hard_mask(scores: npt.ArrayLike, n_open: int) -> npt.NDArray[np.bool_]:
-    """Mask of the `n_open` largest scores; of equal scores the earlier unit stays.
-
-    Parameters
-    ----------
-    scores : array-like of shape (..., n_units)
-    n_open : int
-        How many units stay, 1 to n_units.
-
-    Returns
-    -------
-    mask : ndarray of bool of shape (..., n_units)
-        Exactly `n_open` True along the last axis.
+    """Mask of the `n_open` largest scores along the last axis; of equal scores the earlier unit stays.
 
     Examples
     --------

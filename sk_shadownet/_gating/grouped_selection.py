@@ -15,17 +15,9 @@ IntArray = npt.NDArray[np.int64]
 
 
 def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:
-    """Which numbers of units can be kept without breaking a group.
+    """Which numbers of units, 0 to all, can be kept without breaking a group; shape (n_units + 1,).
 
-    Parameters
-    ----------
-    sizes : ndarray of int of shape (n_groups,)
-    always : ndarray of bool of shape (n_groups,)
-        Groups that stay in any case.
-
-    Returns
-    -------
-    reachable : ndarray of bool of shape (n_units + 1,)
+    `sizes` are those of the groups, and `always` says which of them stay in any case.
 
     Examples
     --------
@@ -42,21 +34,9 @@ def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:
 def best_subset(scores: npt.ArrayLike, sizes: IntArray, always: BoolArray, count: int) -> BoolArray:
     """The groups of `count` units together whose scores, weighted with their sizes, sum to the most.
 
-    A knapsack of exact weight, solved by dynamic programming. Where every group is one unit these are the
-    `count` largest scores, of equal ones the earlier.
-
-    Parameters
-    ----------
-    scores : array-like of shape (n_members, n_groups)
-        Score per unit.
-    sizes, always
-        As in `reachable_counts`.
-    count : int
-        A reachable number of units.
-
-    Returns
-    -------
-    kept : ndarray of bool of shape (n_members, n_groups)
+    A knapsack of exact weight, solved by dynamic programming, for each row of `scores`, shape (n_members,
+    n_groups); `count` must be reachable. Where every group is one unit these are the `count` largest scores,
+    of equal ones the earlier.
 
     Examples
     --------

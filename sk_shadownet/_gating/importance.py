@@ -41,16 +41,10 @@ class ScoreRule(Protocol):
     """What a score rule must offer."""
 
     def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
-        """See one batch.
+        """See one batch: ``g_i dL/dg_i``, shape (n_members, n_observations, n_units).
 
-        Parameters
-        ----------
-        saliency : Tensor of shape (n_members, n_looks, n_units)
-            ``g_i dL/dg_i``: row by row for inputs, one look at the whole batch for hidden units.
-        gates : ndarray of shape (n_members, n_units)
-            Gates that this batch was computed with.
-        temperature : float
-            Temperature of those gates.
+        Inputs are observed row by row, hidden units once for the whole batch. `gates`, of shape (n_members,
+        n_units), and their temperature are those that the batch was computed with.
         """
 
     def scores(self) -> FloatArray:
@@ -58,7 +52,7 @@ class ScoreRule(Protocol):
 
 
 class LayeredScoreRule(ScoreRule, Protocol):
-    """What a score rule must offer besides where a budget sets units of different layers against another."""
+    """What a score rule must offer besides where a budget weighs units of different layers."""
 
     def importance(self) -> FloatArray:
         """What each unit's removal would cost, at least 0, of shape (n_members, n_units).
@@ -187,15 +181,10 @@ def _make_rule(rule: Callable[[int, int], ScoreRule], n_members: int, n_units: i
 
 
 def shares(scores: FloatArray, *, logs: bool) -> FloatArray:
-    """Scores as parts of a whole: none negative, sum 1, in the order of the scores.
+    """Finite scores as parts of a whole: none negative, sum 1, in the order of the scores.
 
-    Parameters
-    ----------
-    scores : ndarray of shape (n_units,)
-        Finite, of any size and sign.
-    logs : bool
-        Whether they are logarithms of what is to be shared out; else they are counted from the least one, and
-        are all alike where no score differs from it.
+    With `logs` they are logarithms of what is to be shared out; else they are counted from the least one, and
+    are all alike where no score differs from it.
 
     Examples
     --------

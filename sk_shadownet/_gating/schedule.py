@@ -34,13 +34,8 @@ class PruningSchedule:
         B(t) = k + (n - k) (1 - f)^3,    tau(t) = tau_0 (tau_1 / tau_0)^f
 
     and at `end` the k best units are kept for good. B is the cubic sparsity schedule of Zhu and Gupta (2017).
-
-    Parameters
-    ----------
-    start, end : float
-        Fractions of the run, ``0 <= start < end <= 1``.
-    hot, cold : float
-        Temperatures tau_0 and tau_1 in units of the scores.
+    `start` and `end` are fractions of the run, ``0 <= start < end <= 1``; `hot` and `cold` are tau_0 and
+    tau_1 in units of the scores.
 
     Examples
     --------
@@ -57,7 +52,7 @@ class PruningSchedule:
     cold: float = COLD
 
     def fraction(self, progress: float) -> float:
-        """f, how much of the closing is done."""
+        """f, the share of the closing that is done."""
         return min(1.0, max(0.0, (progress - self.start) / (self.end - self.start)))
 
     def open_count(self, progress: float, n_units: int, target: int) -> float:
@@ -79,18 +74,10 @@ FRONTIER_SCHEDULE = PruningSchedule(*FRONTIER_WINDOW)
 class LearningRate:
     """Learning rate as a multiple of its initial value: warm-up, cosine to zero, from `restart` on.
 
-    Before `restart`, while the shadow looks for the network, the rate is constant after a warm-up;
-    the small network that remains, or a population of them, gets a warm-up and a cosine of its own
-    (Loshchilov and Hutter 2017, a warm restart, with linear warm-up).
-
-    Parameters
-    ----------
-    restart : float
-        Progress at which the network has its final widths; 0 without pruning.
-    warm_up : float, default=0.05
-        Share of each of the two parts in which the rate rises from near 0.
-    second_peak : float, default=1.0
-        Multiple of the initial rate that the second part reaches.
+    Up to `restart`, where the network has its final widths (0 without pruning), the rate is constant after a
+    warm-up; the small network that remains, or a population of them, gets a warm-up and a cosine of its own
+    up to `second_peak` (Loshchilov and Hutter 2017, a warm restart, with linear warm-up). `warm_up` is the
+    share of each of the two parts in which the rate rises from near 0.
 
     Examples
     --------

@@ -14,13 +14,7 @@ Columns = tuple[int, ...]
 
 @dataclass
 class UnionFind:
-    """Units made one after another, of which some are found to be the same.
-
-    Attributes
-    ----------
-    makers : list of str
-        Of every unit, who made it.
-    """
+    """Units made one after another, of which some are found to be the same; `makers` has who made each."""
 
     makers: list[str] = field(default_factory=list)
     _parent: list[int] = field(default_factory=list)

@@ -19,15 +19,9 @@ Optimizer: TypeAlias = "torch.optim.Optimizer | None"
 def cut_module(
     module: nn.Module, description: Description, keep: Tensor, optimizer: Optimizer = None
 ) -> None:
-    """Remove units from a module, in place.
+    """Remove the units of a described module that `keep`, shape (n_units,), does not hold, in place.
 
-    Parameters
-    ----------
-    module : nn.Module
-        Described by `description`.
-    keep : Tensor of bool of shape (n_units,)
-    optimizer : torch.optim.Optimizer or None
-        Gets the smaller parameters; its state (Adam's moments, say) is cut along.
+    The optimizer gets the smaller parameters; its state (Adam's moments, say) is cut along.
     """
     if optimizer is not None:
         check_optimizer(optimizer)

@@ -53,13 +53,8 @@ Value: TypeAlias = Units | Opaque | Stored | None  # None: no tensor
 def describe(trace: Trace, n_features: int | None = None, chain: bool = False) -> Description:
     """What a traced network consists of.
 
-    Parameters
-    ----------
-    trace : Trace
-    n_features : int or None
-        Number of inputs, needed where no layer tells it.
-    chain : bool
-        Whether the network is rebuilt from its layers, so that forward's fixed sizes do not matter.
+    `n_features` is the number of inputs, needed where no layer tells it; `chain` says that the network is
+    rebuilt from its layers, so that forward's fixed sizes do not matter.
 
     Raises
     ------

@@ -16,14 +16,8 @@ Role: TypeAlias = Literal["reads", "makes", "batch_norm", "layer_norm", "vector"
 class ParameterSlice:
     """A place whose columns are units.
 
-    Parameters
-    ----------
-    path : str
-        Of a layer, or of a parameter or buffer for the role "vector".
-    role : {"reads", "makes", "batch_norm", "layer_norm", "vector"}
-        A Linear reads units through its columns and makes others by its rows.
-    units : tuple of int
-        Unit of every column.
+    `path` is that of a layer, or of a parameter or buffer for the role "vector"; `units` has the unit of
+    every column. A Linear reads units through its columns and makes others by its rows.
     """
 
     path: str
@@ -35,16 +29,8 @@ class ParameterSlice:
 class UnitLayer:
     """Units that are pruned together with one target: those of a layer, or of several that are coupled.
 
-    Parameters
-    ----------
-    names : tuple of str
-        Paths of the Linear layers that make the units, or "inputs".
-    start, stop : int
-        The units are numbered from `start` to `stop` - 1.
-    obstacle : str or None
-        Why none of them can be removed.
-    is_output : bool
-        Whether they are the outputs of the network.
+    `names` are paths of the Linear layers that make them, or "inputs". The units are numbered from `start` to
+    `stop` - 1; `reason_locked` says why none of them can be removed.
     """
 
     names: tuple[str, ...]
@@ -72,21 +58,9 @@ class UnitLayer:
 class Description:
     """A network as its shadow sees it.
 
-    Parameters
-    ----------
-    inputs : UnitLayer
-    hidden : tuple of UnitLayer
-        In the order in which forward makes them.
-    outputs : tuple of UnitLayer
-    sites : tuple of ParameterSlice
-    n_units : int
-        Number of all units.
-    flattens : bool
-        Whether forward flattens its input first of all.
-    needs_rows : bool
-        Whether the (flattened) input must have two axes for columns to be units.
-    unread : tuple of str
-        Layers and functions with weights whose units are not followed, as messages name them.
+    Hidden layers are in the order in which forward makes them. `flattens` says whether forward flattens its
+    input first of all, `needs_rows` whether the (flattened) input must have two axes for columns to be units;
+    `unread` are layers and functions with weights whose units are not followed, as messages name them.
     """
 
     inputs: UnitLayer

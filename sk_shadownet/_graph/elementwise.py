@@ -58,31 +58,11 @@ ELEMENTWISE = _spellings([*_OF_ONE, *_OF_SEVERAL]) | CASTS | {"bool", "int", "lo
 #: Elementwise between two tensors; of one tensor they are a largest or smallest value.
 OF_TWO = frozenset([torch.max, torch.min, "max", "min"])
 
-ELEMENTWISE_MODULES: tuple[type[nn.Module], ...] = (
-    nn.AlphaDropout,
-    nn.CELU,
-    nn.Dropout,
-    nn.ELU,
-    nn.FeatureAlphaDropout,
-    nn.GELU,
-    nn.Hardshrink,
-    nn.Hardsigmoid,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.Identity,
-    nn.LeakyReLU,
-    nn.LogSigmoid,
-    nn.Mish,
-    nn.RReLU,
-    nn.ReLU,
-    nn.ReLU6,
-    nn.SELU,
-    nn.SiLU,
-    nn.Sigmoid,
-    nn.Softplus,
-    nn.Softshrink,
-    nn.Softsign,
-    nn.Tanh,
-    nn.Tanhshrink,
-    nn.Threshold,
+ELEMENTWISE_MODULES: tuple[type[nn.Module], ...] = tuple(
+    getattr(nn, name)
+    for name in """
+    AlphaDropout CELU Dropout ELU FeatureAlphaDropout GELU Hardshrink Hardsigmoid Hardswish Hardtanh Identity
+    LeakyReLU LogSigmoid Mish RReLU ReLU ReLU6 SELU SiLU Sigmoid Softplus Softshrink Softsign Tanh Tanhshrink
+    Threshold
+    """.split()
 )

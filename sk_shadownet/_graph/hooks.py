@@ -31,18 +31,9 @@ _MAX_PASSES = 64
 
 
 class Gates:
-    """One gate for every unit of a module, and what a backward pass tells of them; a `GatedNetwork`.
+    """One gate for every unit of a module, which gets the hooks; a `GatedNetwork`.
 
-    Parameters
-    ----------
-    description : Description
-    module : nn.Module
-        Gets the hooks.
-
-    Attributes
-    ----------
-    n_rows : int
-        Rows of the last pass that was watched.
+    `n_rows` are those of the last pass that was watched.
     """
 
     def __init__(self, description: Description, module: nn.Module) -> None:

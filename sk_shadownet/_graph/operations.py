@@ -25,39 +25,26 @@ __all__ = [
     "flattening",
 ]
 
-# Functions of one tensor, by the nn.Module that says the same.
+# Layers that a function of one tensor stands for, by name, less underscores and case.
+_LAYERS: dict[str, type[nn.Module]] = {
+    name.lower(): getattr(nn, name)
+    for name in """
+    AlphaDropout CELU Dropout ELU GELU Hardsigmoid Hardswish Hardtanh LeakyReLU LogSigmoid Mish ReLU ReLU6
+    SELU SiLU Sigmoid Softplus Softsign Tanh
+    """.split()
+}
 _FUNCTIONS: dict[Any, type[nn.Module]] = {
-    F.alpha_dropout: nn.AlphaDropout,
-    F.celu: nn.CELU,
-    F.dropout: nn.Dropout,
-    F.elu: nn.ELU,
-    F.gelu: nn.GELU,
-    F.hardsigmoid: nn.Hardsigmoid,
-    F.hardswish: nn.Hardswish,
-    F.hardtanh: nn.Hardtanh,
-    F.leaky_relu: nn.LeakyReLU,
-    F.logsigmoid: nn.LogSigmoid,
-    F.mish: nn.Mish,
-    F.relu: nn.ReLU,
-    F.relu6: nn.ReLU6,
-    F.selu: nn.SELU,
-    F.sigmoid: nn.Sigmoid,
-    F.silu: nn.SiLU,
-    F.softplus: nn.Softplus,
-    F.softsign: nn.Softsign,
-    F.tanh: nn.Tanh,
-    torch.relu: nn.ReLU,
-    torch.relu_: nn.ReLU,
-    torch.selu: nn.SELU,
-    torch.sigmoid: nn.Sigmoid,
-    torch.tanh: nn.Tanh,
+    getattr(space, name): _LAYERS[name.replace("_", "")]
+    for space, names in {
+        F: """alpha_dropout celu dropout elu gelu hardsigmoid hardswish hardtanh leaky_relu logsigmoid mish
+        relu relu6 selu sigmoid silu softplus softsign tanh""",
+        torch: "relu relu_ selu sigmoid tanh",
+    }.items()
+    for name in names.split()
 }
 _METHODS: dict[str, type[nn.Module]] = {
     "contiguous": nn.Identity,
-    "relu": nn.ReLU,
-    "relu_": nn.ReLU,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
+    **{name: _LAYERS[name.strip("_")] for name in ("relu", "relu_", "sigmoid", "tanh")},
 }
 
 DROPOUT_FUNCTIONS = frozenset([F.alpha_dropout, F.dropout, F.feature_alpha_dropout])
@@ -71,31 +58,14 @@ CONCATENATIONS = frozenset([torch.cat, torch.concat, torch.concatenate])
 RESHAPINGS = frozenset(["reshape", "view"])
 FLATTENINGS = RESHAPINGS | {torch.flatten, "flatten"}
 
-# These keep the number of columns but mix them.
-NORMALISATIONS_OVER_UNITS = frozenset(
-    [
-        F.log_softmax,
-        F.normalize,
-        F.softmax,
-        nn.LogSoftmax,
-        nn.Softmax,
-        nn.Softmin,
-        torch.log_softmax,
-        torch.softmax,
-        "log_softmax",
-        "softmax",
-    ]
-)
-
-# The heads that a chain may end in, by name of the function.
+# The heads that a chain may end in.
 _HEADS: dict[Any, type[nn.Module]] = {
-    F.log_softmax: nn.LogSoftmax,
-    F.softmax: nn.Softmax,
-    torch.log_softmax: nn.LogSoftmax,
-    torch.softmax: nn.Softmax,
-    "log_softmax": nn.LogSoftmax,
-    "softmax": nn.Softmax,
+    **dict.fromkeys((F.log_softmax, torch.log_softmax, "log_softmax"), nn.LogSoftmax),
+    **dict.fromkeys((F.softmax, torch.softmax, "softmax"), nn.Softmax),
 }
+
+# These keep the number of columns but mix them.
+NORMALISATIONS_OVER_UNITS = frozenset([*_HEADS, F.normalize, nn.LogSoftmax, nn.Softmax, nn.Softmin])
 
 
 def bind_concatenation(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[list[Any], Any] | None:

@@ -19,11 +19,7 @@ ChainLink = str | nn.Module
 def chain_links(trace: Trace, *, casts: bool = False) -> tuple[ChainLink, ...] | None:
     """Layers by path, and new ones for functions, where each reads what the one before gives; else None.
 
-    Parameters
-    ----------
-    trace : Trace
-    casts : bool, default=False
-        Whether changes of type and place are passed over, as the numbers stay: for who reads weights only.
+    With `casts`, changes of type and place are passed over, as the numbers stay: for who reads weights only.
     """
     links: list[ChainLink] = []
     previous: fx.Node | None = None

@@ -38,17 +38,10 @@ class PruningRequest:
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What one layer is to become.
+    """What one layer is to become: `count` units at the end.
 
-    Parameters
-    ----------
-    layer : UnitLayer
-    count : int
-        Units at the end.
-    group_of : ndarray of int of shape (n_units,)
-        Units of the same group stay or go together.
-    always : ndarray of bool of shape (n_groups,)
-        Groups that stay in any case.
+    Units of the same group, `group_of` of shape (n_units,), stay or go together; those in `always`, of shape
+    (n_groups,), stay in any case.
     """
 
     layer: UnitLayer
@@ -103,13 +96,8 @@ def layers_with_gates(
 ) -> list[LayerGates]:
     """Gates of the inputs and of every hidden layer; those without a target keep all of their units.
 
-    Parameters
-    ----------
-    description : Description
-    targets : sequence of Target
-    rule : callable ``(n_members, n_units) -> ScoreRule``
-    schedule : PruningSchedule or None
-        Of all layers where a budget decides widths; None for those of inputs and of hidden layers.
+    `schedule` is that of all layers where a budget decides widths; None takes those of inputs and hidden
+    layers.
     """
     target_of = {target.layer: target for target in targets}
     gates = []

@@ -17,19 +17,10 @@ __all__ = ["Trace", "describe_node", "trace"]
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """Operations of a module, in the order of its forward.
+    """Operations of a copy of a module, `root`, in the order of its forward, and the layers that they call.
 
-    Parameters
-    ----------
-    nodes : tuple of fx.Node
-    modules : dict of str to nn.Module
-        Layers that the nodes call, by path. They belong to a copy of the user's module.
-    root : nn.Module
-        That copy.
-    switching : frozenset of str
-        Names of nodes that call dropout with the module's training flag, as layers do.
-    always_on : frozenset of str
-        Names of nodes that call dropout with a fixed flag.
+    Nodes whose names are in `switching` call dropout with the module's training flag, as layers do; those in
+    `always_on` with a fixed flag.
     """
 
     nodes: tuple[fx.Node, ...]

@@ -44,17 +44,9 @@ def plain_copy(
     """A copy of `module` that computes the same with plain layers and weights.
 
     The module inside is taken out of torch.compile, DataParallel and AveragedModel; masks of
-    ``torch.nn.utils.prune`` and weight norm, old and new, become part of the weights.
-
-    Parameters
-    ----------
-    module : nn.Module
-        Is not changed.
-    error : type of ShadowNetError, default=UnsupportedModuleError
-        What is raised.
-    constraints : {"keep", "refuse", "drop"}, default="drop"
-        Whether other parametrizations stay, are refused, or become part of the weights; with "drop" the
-        copy is for evaluation alone, where hooks of the backward pass do not matter.
+    ``torch.nn.utils.prune`` and weight norm, old and new, become part of the weights. `constraints` says
+    whether other parametrizations stay, are refused, or become part of the weights; with "drop" the copy is
+    for evaluation alone, where hooks of the backward pass do not matter.
 
     Raises
     ------

@@ -22,21 +22,10 @@ STARTING_COST = 2e6
 
 
 def group_sizes(sizes: Sequence[Widths], batch_size: int, *, mixes_depths: bool = False) -> list[list[int]]:
-    """Groups that are padded to one size each.
+    """Groups of indices, every one in one group, of networks that are padded to one size each.
 
-    Parameters
-    ----------
-    sizes : sequence of tuple of int
-        Widths of each network.
-    batch_size : int
-        Rows of a training step.
-    mixes_depths : bool, default=False
-        Whether networks of different depth can share a product if they have a hidden layer.
-
-    Returns
-    -------
-    groups : list of list of int
-        Indices, every one in one group.
+    `sizes` are the widths of each network, `batch_size` the rows of a training step. With `mixes_depths`,
+    networks of different depth can share a product if they have a hidden layer.
 
     Examples
     --------

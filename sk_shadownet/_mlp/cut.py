@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.gated import GatedMLP, single
 
 __all__ = ["cut", "member"]
 
@@ -17,19 +17,12 @@ def cut(
 ) -> None:
     """Remove units in place, from the weights and from the optimiser's state alike.
 
+    `masks` say what of each layer's inputs to keep, shape (n_members, widths[l]), as many in every row; None
+    keeps all. All members read the same input columns, so the rows of ``masks[0]`` must be equal.
+
     Open gates of the remaining units are multiplied into the weights, so the cut network
     equals the network whose removed units have gate 0. Every parameter stays the same object,
     so the optimiser goes on with it.
-
-    Parameters
-    ----------
-    network : GatedMLP
-        Changed in place.
-    masks : sequence of (Tensor of bool of shape (n_members, widths[l]) or None)
-        For each layer's inputs which to keep; as many True in every row. None keeps all. All
-        members read the same input columns, so the rows of ``masks[0]`` must be equal.
-    optimizer : torch.optim.Optimizer or None
-        Its state tensors shaped like a parameter (Adam's moments, say) are cut along.
     """
     if masks[0] is not None and not bool((masks[0] == masks[0][0]).all()):
         raise ValueError("every member must keep the same inputs")
@@ -49,17 +42,9 @@ def cut(
 
 def member(network: GatedMLP, index: int) -> GatedMLP:
     """A copy of one member of a committee, its gates multiplied in."""
-    alone = GatedMLP(network.widths, 1, network.activation)
-    alone.to(network.weights[0].device)
-    with torch.no_grad():
-        for n in range(len(network.weights)):
-            w, b = network.effective(n)
-            alone.weights[n].copy_(w.reshape(network.n_members, *w.shape[-2:])[index])
-            alone.biases[n].copy_(b.reshape(network.n_members, 1, -1)[index])
-    for name in ("shift", "scale", "columns"):
-        value = getattr(network, name)
-        setattr(alone, name, None if value is None else value.clone())
-    return alone
+    n = range(len(network.weights))
+    pairs = [[t.reshape(-1, *t.shape[-2:])[index] for t in network.effective(layer)] for layer in n]
+    return single([w for w, _ in pairs], [b for _, b in pairs], network)
 
 
 def _cut_columns(network: GatedMLP, mask: Tensor) -> None:

@@ -13,7 +13,7 @@ derivative of the loss with respect to every gate without a node in the graph::
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 
 from sk_shadownet._system.random import normal
 
-__all__ = ["ACTIVATIONS", "GatedMLP"]
+__all__ = ["ACTIVATIONS", "GatedMLP", "single"]
 
 # scikit-learn's names for hidden activations -> (module, gain of He's / Glorot's initialisation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
@@ -123,17 +123,9 @@ class GatedMLP(nn.Module):
         return (*(int(w.shape[-2]) for w in self.weights), int(self.weights[-1].shape[-1]))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Outputs of every member.
+        """Outputs of every member, shape (n_members, n_rows, n_outputs), for rows as the user gave them.
 
-        Parameters
-        ----------
-        x : Tensor of shape (n_rows, n_columns)
-            Rows as the user gave them. Inputs beyond the last column, such as probes, are taken at their
-            mean.
-
-        Returns
-        -------
-        outputs : Tensor of shape (n_members, n_rows, n_outputs)
+        Inputs beyond the last column, such as probes, are taken at their mean.
         """
         return self.propagate(self.standardise(x))
 
@@ -175,24 +167,15 @@ class GatedMLP(nn.Module):
         return self._act(x)
 
     def saliency(self, layer: int) -> Tensor:
-        """Equation (3) for what `layer` reads, from the gradients of the last backward pass.
-
-        Returns
-        -------
-        saliency : Tensor of shape (n_members, widths[layer])
-            ``g_i dL/dg_i``.
-        """
+        """Equation (3) for what `layer` reads, by the last backward pass; shape (n_members, n_units)."""
         w = self.weights[layer]
         assert w.grad is not None
         return (w.detach() * w.grad).sum(dim=-1).reshape(self.n_members, -1)
 
     def row_saliency(self) -> Tensor:
-        """Equation (3) for the inputs, row by row, from the gradients of the last backward pass.
+        """Equation (3) for the inputs, row by row: shape (n_members, n_rows, widths[0]).
 
-        Returns
-        -------
-        saliency : Tensor of shape (n_members, n_rows, widths[0])
-            ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss.
+        That is ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss.
         """
         x = self._watched
         assert x is not None
@@ -218,3 +201,21 @@ class GatedMLP(nn.Module):
                 linear.bias.copy_(bias)
             modules += [linear, ACTIVATIONS[self.activation][0]()]
         return nn.Sequential(*modules[:-1])
+
+
+@torch.no_grad()
+def single(
+    weights: Sequence[Tensor], biases: Sequence[Tensor], like: GatedMLP, inputs: Tensor | None = None
+) -> GatedMLP:
+    """A network of one member with copies of these weights and biases, which reads rows as `like` does.
+
+    Of what `like` reads, it has the columns at `inputs`, or all for None.
+    """
+    widths = (*(int(w.shape[0]) for w in weights), int(weights[-1].shape[1]))
+    network = GatedMLP(widths, 1, like.activation).to(weights[0].device)
+    for parameter, value in zip([*network.weights, *network.biases], [*weights, *biases], strict=True):
+        parameter.copy_(value)
+    for name in ("shift", "scale", "columns"):
+        value = getattr(like, name)
+        setattr(network, name, None if value is None else value.clone() if inputs is None else value[inputs])
+    return network

@@ -1,13 +1,12 @@
-"""Layers that go as a whole: what a layer's bend is worth, and joining its neighbours without it.
+"""Layers that go as a whole: the importance of a nonlinearity, and joining a layer's neighbours without it.
 
-A unit's activation is a straight line through its sum plus the rest, its bend::
+A unit's activation is an affine function of its sum, fitted over the rows, plus a rest, its nonlinearity::
 
     a_i = alpha_i z_i + beta_i + r_i
 
-with alpha_i and beta_i fitted over the rows. Without the rests the layer is affine, and an affine
-layer between two products is no layer: ``(z diag(alpha) + beta) W`` folds into one product.
-Taking the rest away is a gate on r as a whole, and is valued as gates on units are: by the mean
-square over rows of ``sum_i r_i dL/da_i``.
+Without the rests the layer is affine, and an affine layer between two products is no layer:
+``(z diag(alpha) + beta) W`` folds into one product. Taking the rest away is a gate on r as a whole, and its
+importance is that of gates on units: the mean square over rows of ``sum_i r_i dL/da_i``.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.gated import GatedMLP, single
 
 __all__ = ["nonlinearity_importance", "without_layer"]
 
@@ -29,28 +28,17 @@ Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 def nonlinearity_importance(
     network: GatedMLP, x: Tensor, y: Tensor, weight: Tensor | None, loss: Loss
 ) -> npt.NDArray[np.float64]:
-    """What each hidden layer's bend is worth, on the scale of units' worth.
+    """Importance of each hidden layer's nonlinearity, shape (n_hidden_layers,), on the scale of units'.
 
-    Parameters
-    ----------
-    network : GatedMLP
-        Of one member.
-    x : Tensor of shape (n_rows, n_columns)
-    y : Tensor of shape (n_rows,) or (n_rows, n_outputs)
-    weight : Tensor of shape (n_rows,) or None
-    loss : callable ``(outputs, y, weight) -> mean over rows``
-
-    Returns
-    -------
-    importance : ndarray of shape (n_hidden_layers,)
-        0 where the layer is affine already.
+    Of a network of one member, on rows `x`, targets `y` and weights of the rows or None; `loss` takes
+    outputs, targets and weights to a mean over rows. It is 0 where the layer is affine already.
     """
     sums, units = _sums_and_units(network, x)
     for a in units:
         a.retain_grad()
-    outputs = units[-1] @ network.weights[-1] + network.biases[-1] if units else None
-    if outputs is None:
+    if not units:
         return np.zeros(0)
+    outputs = units[-1] @ network.weights[-1] + network.biases[-1]
     torch.autograd.backward(loss(outputs.unsqueeze(0), y, weight))
     importance = []
     for z, a in zip(sums, units, strict=True):
@@ -64,33 +52,18 @@ def nonlinearity_importance(
 
 @torch.no_grad()
 def without_layer(network: GatedMLP, layer: int, x: Tensor) -> GatedMLP:
-    """The network without one hidden layer: exact where its activation is straight on the rows.
+    """The network without hidden layer number `layer`, from 1: exact where its activation is affine on `x`.
 
-    Parameters
-    ----------
-    network : GatedMLP
-        Of one member, without gates.
-    layer : int
-        From 1, the first hidden layer.
-    x : Tensor of shape (n_rows, n_columns)
-        Rows over which the straight lines are fitted.
+    It has one member and no gates; affine maps are fitted over the rows `x`.
     """
     sums, units = _sums_and_units(network, x)
     alpha, beta = _line(sums[layer - 1], units[layer - 1])
-    before, after = network.weights[layer - 1], network.weights[layer]
-    weights = [w.detach().clone() for w in network.weights]
-    biases = [b.detach().clone() for b in network.biases]
+    weights: list[Tensor] = [*network.weights]
+    biases: list[Tensor] = [*network.biases]
+    before, after = weights[layer - 1 : layer + 1]
     weights[layer - 1 : layer + 1] = [(before * alpha) @ after]
-    biases[layer - 1 : layer + 1] = [
-        (network.biases[layer - 1] * alpha + beta) @ after + network.biases[layer]
-    ]
-    widths = (weights[0].shape[0], *(w.shape[1] for w in weights))
-    shorter = GatedMLP(widths, 1, network.activation, network.shift, network.scale)
-    shorter.to(before.device)
-    shorter.columns = network.columns
-    for parameter, value in zip([*shorter.weights, *shorter.biases], [*weights, *biases], strict=True):
-        parameter.copy_(value)
-    return shorter
+    biases[layer - 1 : layer + 1] = [(biases[layer - 1] * alpha + beta) @ after + biases[layer]]
+    return single(weights, biases, network)
 
 
 def _sums_and_units(network: GatedMLP, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._mlp.gated import GatedMLP, single
 
 __all__ = ["Padded", "is_idempotent", "lengthened"]
 
@@ -28,11 +28,8 @@ def is_idempotent(network: GatedMLP) -> bool:
 class Padded(GatedMLP):
     """Networks side by side in one product for each layer.
 
-    Parameters
-    ----------
-    networks : sequence of GatedMLP
-        Of one member each, without gates; of one activation and for the same rows. Of equal depth, or with at
-        least one hidden layer and an activation that `hands_on`.
+    They have one member each and no gates, one activation, and read the same rows. They are of equal depth,
+    or have at least one hidden layer and an activation that `is_idempotent`.
     """
 
     def __init__(self, networks: Sequence[GatedMLP]) -> None:
@@ -71,28 +68,16 @@ class Padded(GatedMLP):
 
     def extract(self, index: int) -> GatedMLP:
         """A copy of one network as it came."""
-        units = self._places[index]
-        network = GatedMLP((*map(len, units), self.widths[-1]), 1, self.activation)
-        network.to(self.weights[0].device)
-        with torch.no_grad():
-            for n, layer in enumerate(self._layers[index]):
-                n_out = network.widths[n + 1]
-                network.weights[n].copy_(self._of_member(self.weights[layer], index)[units[n], :n_out])
-                network.biases[n].copy_(self._of_member(self.biases[layer], index)[:, :n_out])
-        for name in ("shift", "scale", "columns"):
-            value = getattr(self, name)
-            setattr(network, name, None if value is None else value[units[0]])
-        return network
+        units, layers = self._places[index], self._layers[index]
+        widths = [*map(len, units), self.widths[-1]]
+        weights, biases = [], []
+        for n, layer in enumerate(layers):
+            weights.append(self._of_member(self.weights[layer], index)[units[n], : widths[n + 1]])
+            biases.append(self._of_member(self.biases[layer], index)[:, : widths[n + 1]])
+        return single(weights, biases, self, units[0])
 
     def own(self, index: int, values: Sequence[Tensor]) -> list[Tensor]:
-        """Values of one network's units.
-
-        Parameters
-        ----------
-        index : int
-        values : sequence of Tensor of shape (n_members, n_units)
-            Of what each layer of the committee reads.
-        """
+        """Values of one network's units, from those, shape (n_members, n_units), of what each layer reads."""
         pairs = zip(self._layers[index], self._places[index], strict=True)
         return [values[layer][index, units.to(values[layer].device)] for layer, units in pairs]
 

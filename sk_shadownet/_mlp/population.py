@@ -20,20 +20,8 @@ __all__ = ["Population"]
 class Population(nn.Module):
     """Networks side by side, in the shape of a committee with that many members.
 
-    Parameters
-    ----------
-    networks : sequence of GatedMLP
-        Of one member each, without gates; of one activation and for the same rows.
-    batch_size : int
-        Rows of a training step.
-
-    Attributes
-    ----------
-    n_members : int
-    committees : list of Padded
-        What is trained, each in products of its own.
-    weights : list of Parameter
-        Of all networks.
+    `networks` have one member each and no gates, one activation, and read the same rows; `batch_size` are the
+    rows of a training step. `committees` are what is trained, each in products of its own.
     """
 
     _back: Tensor | None
@@ -67,14 +55,7 @@ class Population(nn.Module):
         return self.committees[place].extract(m)
 
     def own(self, index: int, values: Sequence[Sequence[Tensor]]) -> list[Tensor]:
-        """Values of one network's units.
-
-        Parameters
-        ----------
-        index : int
-        values : sequence of sequence of Tensor of shape (n_members, n_units)
-            Of what each layer of each committee reads.
-        """
+        """Values of one network's units, from those of each committee and layer, (n_members, n_units)."""
         place, m = self._place(index)
         return self.committees[place].own(m, values[place])
 
