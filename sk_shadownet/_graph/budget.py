@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from sk_shadownet._budget.limits import COUNTS, Budget, count_limit
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import INPUT_SCHEDULE
-from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
-from sk_shadownet._graph.targets import PruningRequest, Target
+from sk_shadownet._graph.description import Description, UnitLayer
+from sk_shadownet._graph.targets import PruningRequest, Target, listed_layers
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
 __all__ = ["ChainBudget", "free_layers"]
@@ -59,11 +57,7 @@ def free_layers(
             f"budget={budget!r} cannot be kept: the smallest network that the other parameters leave open, "
             f"{'-'.join(map(str, smallest))}, needs {costs}."
         )
-    free = tuple(
-        Target(layer, 1, np.arange(layer.n_units), np.zeros(layer.n_units, dtype=bool))
-        for layer, width in zip(layers, exact, strict=True)
-        if width is None
-    )
+    free = tuple(Target(layer, 1) for layer, width in zip(layers, exact, strict=True) if width is None)
     return ChainBudget(limits, exact, n_outputs, 1.0, INPUT_SCHEDULE), (*targets, *free)
 
 
@@ -74,14 +68,9 @@ def _exact(
     for target in targets:
         if target.layer == layer:
             return target.count
-    listed = wish.layers is None or any(
-        name == INPUTS if layer.is_input else _is(layer, name, description) for name in wish.layers
-    )
+    own = {*layer.names} if layer.is_input else {*layer.names, description.hidden.index(layer)}
+    listed = wish.layers is None or any(name in own for name in listed_layers(wish.layers))
     return None if listed and layer.reason_locked is None else layer.n_units
-
-
-def _is(layer: UnitLayer, name: Any, description: Description) -> bool:
-    return name in layer.names or (isinstance(name, int) and description.hidden.index(layer) == name)
 
 
 def _parse(budget: Any) -> Budget:

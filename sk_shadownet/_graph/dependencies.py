@@ -7,7 +7,7 @@ side by side; whatever is not understood locks the units that it touches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -220,49 +220,45 @@ class _Follower:
             # Of numbers come numbers, such as those of a shape; a function of torch makes a tensor of them.
             of_python = getattr(node.target, "__module__", None) in ("_operator", "builtins", "math")
             return None if node.op == "call_method" or of_python else Opaque()
-        handler = self._handler(node)
-        if handler is None:
-            return self._opaque(node)
         try:
-            return handler(node)
+            return self._known_call(node)
         except _NotUnderstood:
             return self._opaque(node)
 
-    def _handler(self, node: fx.Node) -> Callable[[fx.Node], Value] | None:
+    def _known_call(self, node: fx.Node) -> Value:
         first = self.env.get(node.args[0]) if node.args and isinstance(node.args[0], fx.Node) else None
         if node.target in CASTS and isinstance(first, Units):
-            return lambda _: first  # what else it is given says of which type or where
+            return first  # what else it is given says of which type or where
         if node.target in ELEMENTWISE or (node.target in OF_TWO and _of_two(node, self.env)):
-            return self._elementwise
+            return self._elementwise(node)
         if node.target in ops.CONCATENATIONS:
-            return self._concatenation
+            return self._concatenation(node)
         if node.target is getattr and node.args[1] in ("device", "dtype"):
-            return lambda _: None
-        if not isinstance(first, Units):
             return None
-        if node.target in ops.NORMALISATIONS_OVER_UNITS:
-            return lambda n: self._mixed(n, first)
-        if node.target in ops.FLATTENINGS:
-            return lambda n: self._reshape(n, first)
-        if node.target == "size" or (node.target is getattr and node.args[1] == "shape"):
-            return lambda n: self._size(n, first)
-        return None
+        if isinstance(first, Units):
+            if node.target in ops.NORMALISATIONS_OVER_UNITS:
+                return self._mixed(node, first)
+            if node.target in ops.FLATTENINGS:
+                return self._reshape(node, first)
+            if node.target == "size" or (node.target is getattr and node.args[1] == "shape"):
+                return self._size(node, first)
+        raise _NotUnderstood
 
     def _elementwise(self, node: fx.Node) -> Value:
         """One tensor or several with the same columns, numbers, and stored tensors of one number a column."""
         values = list(self._operands(node))
         units = [v for v in values if isinstance(v, Units)]
-        if not units or "out" in node.kwargs or any(isinstance(v, Opaque) for v in values):
+        # With fewer than three arguments, where gives positions of what is true.
+        finds = node.target in ops.WHERE and len(node.args) + len(node.kwargs) < 3
+        if not units or finds or "out" in node.kwargs or any(isinstance(v, Opaque) for v in values):
             raise _NotUnderstood
-        if node.target in ops.WHERE and len(node.args) + len(node.kwargs) < 3:
-            raise _NotUnderstood  # positions of what is true
-        if any(len(v.columns) != len(units[0].columns) for v in units):
-            raise _NotUnderstood
-        if not all(self._joins(v, units[0].columns) for v in values):
+        columns = units[0].columns
+        alike = all(len(v.columns) == len(columns) for v in units)
+        if not alike or not all(self._joins(v, columns) for v in values):
             raise _NotUnderstood
         self.needs_rows = self.needs_rows or node.target is ops.PRELU
         for other in units[1:]:
-            self.ties.unite(units[0].columns, other.columns)
+            self.ties.unite(columns, other.columns)
         return units[0]
 
     def _joins(self, value: Value, columns: Columns) -> bool:
@@ -326,9 +322,6 @@ class _Follower:
 
     # The end.
 
-    def _unknown_inputs(self) -> UnitLayer:
-        return UnitLayer((INPUTS,), 0, 0, self.inputs_obstacle, is_output=False)
-
     def _lock_shared_parameters(self) -> None:
         owners: dict[int, set[str]] = {}
         for path, module in self.trace.root.named_modules():
@@ -371,8 +364,9 @@ class _Follower:
             ParameterSlice(path, role, tuple(number[self.ties.find(unit)] for unit in columns))
             for (path, role), columns in self.sites.items()
         ]
+        unknown = UnitLayer((INPUTS,), 0, 0, self.inputs_obstacle, is_output=False)
         return Description(
-            inputs=next((layer for layer in layers if layer.is_input), self._unknown_inputs()),
+            inputs=next((layer for layer in layers if layer.is_input), unknown),
             hidden=tuple(x for x in layers if not x.is_input and not x.is_output),
             outputs=tuple(x for x in layers if not x.is_input and x.is_output),
             sites=tuple(sites),

@@ -117,11 +117,6 @@ class Gates:
             return self._leaf[where].to(like.dtype)
         return self._values[where].to(like.dtype) if self._closed else None
 
-    @property
-    def closed(self) -> bool:
-        """Whether any gate is not fully open."""
-        return self._closed
-
     def add_rows(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
         """Remember what a reader of the inputs tells, row by row, in forward pass `number`."""
         if number not in self._rows and len(self._rows) >= _MAX_PASSES:
@@ -186,7 +181,7 @@ class _NormHook:
         self.gates, self.where = gates, where
 
     def __call__(self, layer: nn.LayerNorm, args: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        if not self.gates.closed:
+        if not self.gates._closed:
             return None
         x = args[0]
         g = self.gates.at(self.where, x)

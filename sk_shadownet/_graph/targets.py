@@ -18,7 +18,7 @@ from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._validation import check_integer, n_selected
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["PruningRequest", "Target", "layer_table", "layers_with_gates", "resolve_targets"]
+__all__ = ["PruningRequest", "Target", "layer_table", "layers_with_gates", "listed_layers", "resolve_targets"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int64]
@@ -46,8 +46,8 @@ class Target:
 
     layer: UnitLayer
     count: int
-    group_of: IntArray
-    always: BoolArray
+    group_of: IntArray | None = None
+    always: BoolArray | None = None
 
 
 def resolve_targets(description: Description, wish: PruningRequest) -> tuple[Target, ...]:
@@ -107,7 +107,8 @@ def layers_with_gates(
         if target is None:
             gates.append(LayerGates(layer.n_units, layer.n_units, own, None))
             continue
-        scores = _checked(rule(1, len(target.always)), has_budget=schedule is not None)
+        n_groups = layer.n_units if target.always is None else len(target.always)
+        scores = _checked(rule(1, n_groups), has_budget=schedule is not None)
         gates.append(
             LayerGates(
                 layer.n_units, target.count, own, scores, group_of=target.group_of, always=target.always
@@ -135,7 +136,7 @@ def _checked(rule: ScoreRule, has_budget: bool) -> ScoreRule:
 
 def _input_target(description: Description, wish: PruningRequest) -> Target | None:
     layer = description.inputs
-    listed = wish.layers is None or INPUTS in _names(wish.layers)
+    listed = wish.layers is None or INPUTS in listed_layers(wish.layers)
     if wish.n_features_to_select is None:
         if wish.layers is not None and listed:
             raise InvalidParameterError(
@@ -148,14 +149,14 @@ def _input_target(description: Description, wish: PruningRequest) -> Target | No
             "not name 'inputs'; add it, or leave n_features_to_select out."
         )
     if layer.n_units == 0:
-        return Target(layer, -1, np.zeros(0, dtype=np.int64), np.zeros(0, dtype=bool))
+        return Target(layer, -1)
     group_of, always = _groups(wish, layer.n_units)
     count = n_selected(wish.n_features_to_select, layer.n_units)
     _check_reachable(count, group_of, always)
     return Target(layer, count, group_of, always)
 
 
-def _names(layers: Any) -> tuple[Any, ...]:
+def listed_layers(layers: Any) -> tuple[Any, ...]:
     """``layers`` as a tuple; one name or index means one layer."""
     return (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
 
@@ -164,7 +165,7 @@ def _groups(wish: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]
     group_of = np.full(n_features, -1)
     for n, members in enumerate(wish.feature_groups):
         name = f"feature_groups[{n}]"
-        if isinstance(members, (str, numbers.Integral)) or len(members) == 0:
+        if len(members) == 0:
             raise InvalidParameterError(f"{name} must list the inputs of a group, got {members!r}.")
         columns = _columns(name, members, n_features)
         if (group_of[columns] >= 0).any() or len(set(columns)) < len(columns):
@@ -179,7 +180,7 @@ def _groups(wish: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]
 
 
 def _columns(name: str, values: Sequence[Any], n_features: int) -> list[int]:
-    columns = [check_integer(f"{name}[{n}]", value, 0) for n, value in enumerate(values)]
+    columns = [int(value) for value in values]
     if columns and max(columns) >= n_features:
         raise InvalidParameterError(
             f"{name} names input {max(columns)}, but the network has {n_features}: 0 to {n_features - 1}."
@@ -254,14 +255,14 @@ def _hidden_target(layer: UnitLayer, size: Any) -> Target:
         raise InvalidParameterError(
             f"target_hidden_layer_sizes asks for {count} units of {layer}, which has {layer.n_units}."
         )
-    return Target(layer, count, np.arange(layer.n_units), np.zeros(layer.n_units, dtype=bool))
+    return Target(layer, count)
 
 
 def _chosen(description: Description, layers: Any) -> list[UnitLayer]:
     """Hidden layers that may be pruned, in the order asked."""
     if layers is None:
         return list(description.hidden)
-    return [_hidden_layer(description, name, "layers") for name in _names(layers) if name != INPUTS]
+    return [_hidden_layer(description, name, "layers") for name in listed_layers(layers) if name != INPUTS]
 
 
 def _hidden_layer(description: Description, name: Any, parameter: str) -> UnitLayer:

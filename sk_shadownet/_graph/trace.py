@@ -87,11 +87,8 @@ def _drop_options(root: nn.Module) -> None:
 
 def _flag(node: fx.Node) -> Any:
     """The argument ``training`` of a dropout function."""
-    return node.args[2] if len(node.args) > 2 else node.kwargs.get("training", _default_flag(node.target))
-
-
-def _default_flag(target: Any) -> bool:
-    return bool(getattr(target, "__name__", "") == "dropout")
+    default = getattr(node.target, "__name__", "") == "dropout"
+    return node.args[2] if len(node.args) > 2 else node.kwargs.get("training", default)
 
 
 def _two_faces(module: nn.Module) -> str:
