@@ -27,22 +27,11 @@ FloatArray = npt.NDArray[np.float64]
 class BudgetSchedule:
     """Which widths a budget allows at any moment of the run, and which it buys in the end.
 
-    Parameters
-    ----------
-    budget : Budget
-    exact : tuple of (int or None)
-        Width that a layer must end with, inputs first; None where the data decide.
-    n_outputs : int
-    final_load : float
-        Share of the budget that is used in the end.
-    schedule : PruningSchedule
-    may_lose_layers : bool
-        Whether a hidden layer may go as a whole.
-    has_stand_ins : bool
-        Whether hidden units beyond the first five of a layer count for less, as others can take their place,
-        and the first five of all layers alike where no layer may go.
-    redundancy : InputRedundancy or None
-        Of the inputs of the run; None where each counts in full.
+    `exact` has the width that a layer must end with, inputs first, and None where the data decide;
+    `final_load` is the share of the budget that is used in the end. With `may_lose_layers` a hidden layer may
+    go as a whole. `has_stand_ins` lets hidden units beyond the first five of a layer count for less, as
+    others can take their place, and the first five of all layers alike where no layer may go. `redundancy` is
+    that of the inputs of the run; None lets each count in full.
 
     Notes
     -----

@@ -46,11 +46,8 @@ class LayerGates:
     always : ndarray of bool of shape (n_groups,) or None, default=None
         Groups that stay in any case.
 
-    Attributes
-    ----------
-    gates : ndarray of shape (n_members, n_groups)
-    mask : ndarray of bool of shape (n_members, n_units), or (1, n_units) where all keep the same; or None
-        Units that are kept; None until that is decided.
+    Notes ----- `gates` have shape (n_members, n_groups). `mask`, the units that are kept, has shape
+    (n_members, n_units), or (1, n_units) where all members keep the same; it is None until that is decided.
     """
 
     n_units: int

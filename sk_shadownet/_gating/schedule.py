@@ -74,10 +74,18 @@ FRONTIER_SCHEDULE = PruningSchedule(*FRONTIER_WINDOW)
 class LearningRate:
     """Learning rate as a multiple of its initial value: warm-up, cosine to zero, from `restart` on.
 
-    Up to `restart`, where the network has its final widths (0 without pruning), the rate is constant after a
-    warm-up; the small network that remains, or a population of them, gets a warm-up and a cosine of its own
-    up to `second_peak` (Loshchilov and Hutter 2017, a warm restart, with linear warm-up). `warm_up` is the
-    share of each of the two parts in which the rate rises from near 0.
+    Before `restart`, while the shadow looks for the network, the rate is constant after a warm-up;
+    the small network that remains, or a population of them, gets a warm-up and a cosine of its own
+    (Loshchilov and Hutter 2017, a warm restart, with linear warm-up).
+
+    Parameters
+    ----------
+    restart : float
+        Progress at which the network has its final widths; 0 without pruning.
+    warm_up : float, default=0.05
+        Share of each of the two parts in which the rate rises from near 0.
+    second_peak : float, default=1.0
+        Multiple of the initial rate that the second part reaches.
 
     Examples
     --------

@@ -41,18 +41,18 @@ def _cut_site(module: nn.Module, site: ParameterSlice, columns: Tensor, optimize
             layer.num_parameters = len(columns)
         return
     layer = module.get_submodule(site.path)
-    if isinstance(layer, nn.Linear) and site.role == "reads":
-        _select(layer, ("weight",), 1, columns, optimizer)
-        layer.in_features = len(columns)
-    elif isinstance(layer, nn.Linear):
-        _select(layer, ("weight", "bias"), 0, columns, optimizer)
-        layer.out_features = len(columns)
-    elif isinstance(layer, nn.BatchNorm1d):
-        _select(layer, ("weight", "bias", "running_mean", "running_var"), 0, columns, optimizer)
-        layer.num_features = len(columns)
-    elif isinstance(layer, nn.LayerNorm):
-        _select(layer, ("weight", "bias"), 0, columns, optimizer)
-        layer.normalized_shape = (len(columns),)
+    names, axis, width = _STORED[site.role]
+    _select(layer, names, axis, columns, optimizer)
+    setattr(layer, width, (len(columns),) if site.role == "layer_norm" else len(columns))
+
+
+#: Tensors of a layer that hold a unit in each column of an axis, and where the layer keeps their number.
+_STORED: dict[str, tuple[tuple[str, ...], int, str]] = {
+    "reads": (("weight",), 1, "in_features"),
+    "makes": (("weight", "bias"), 0, "out_features"),
+    "batch_norm": (("weight", "bias", "running_mean", "running_var"), 0, "num_features"),
+    "layer_norm": (("weight", "bias"), 0, "normalized_shape"),
+}
 
 
 def _select(layer: nn.Module, names: Sequence[str], axis: int, columns: Tensor, optimizer: Optimizer) -> None:

@@ -56,7 +56,7 @@ def resolve_targets(description: Description, wish: PruningRequest) -> tuple[Tar
     Raises
     ------
     InvalidParameterError
-        If the wish names what is not there or cannot be.
+        If the request names what is not there or cannot be.
     UnsupportedModuleError
         If a layer to be pruned cannot be, unless ``skip_unsupported``.
     """

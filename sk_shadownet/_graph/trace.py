@@ -19,14 +19,12 @@ __all__ = ["Trace", "describe_node", "trace"]
 class Trace:
     """Operations of a copy of a module, `root`, in the order of its forward, and the layers that they call.
 
-    Nodes whose names are in `switching` call dropout with the module's training flag, as layers do; those in
-    `always_on` with a fixed flag.
+    Nodes whose names are in `always_on` call dropout with a fixed flag, not with the module's training flag.
     """
 
     nodes: tuple[fx.Node, ...]
     modules: dict[str, nn.Module]
     root: nn.Module
-    switching: frozenset[str]
     always_on: frozenset[str]
 
 
@@ -42,21 +40,24 @@ def trace(module: nn.Module) -> Trace:
     # Two copies: tracing stores the constants that it meets in what it traces.
     root = copy.deepcopy(module)
     training, evaluating = _nodes(root, True), _nodes(copy.deepcopy(module), False)
-    if len(training) != len(evaluating):
-        raise UnsupportedModuleError(_two_faces(module))
-    switching: set[str] = set()
-    always_on: set[str] = set()
-    for one, other in zip(training, evaluating, strict=True):
-        if one.op != other.op or one.target != other.target:
-            raise UnsupportedModuleError(_two_faces(module))
-        if one.target in DROPOUT_FUNCTIONS:
-            flags = [_flag(one), _flag(other)]
-            (switching if flags == [True, False] else always_on).add(one.name)
-            if flags == [False, True]:
-                raise UnsupportedModuleError(_two_faces(module))
-        elif str(one.args) != str(other.args) or str(one.kwargs) != str(other.kwargs):
-            raise UnsupportedModuleError(_two_faces(module))
-    return Trace(training, dict(root.named_modules()), root, frozenset(switching), frozenset(always_on))
+    if len(training) != len(evaluating) or not all(map(_alike, training, evaluating)):
+        raise UnsupportedModuleError(
+            f"{type(module).__name__}.forward does something else in training than in evaluation, beyond "
+            "dropout; such a network cannot be described by one graph. Wrap the part of it that does not."
+        )
+    pairs = zip(training, evaluating, strict=True)
+    dropouts = [pair for pair in pairs if pair[0].target in DROPOUT_FUNCTIONS]
+    always_on = frozenset(a.name for a, b in dropouts if [_flag(a), _flag(b)] != [True, False])
+    return Trace(training, dict(root.named_modules()), root, always_on)
+
+
+def _alike(training: fx.Node, evaluating: fx.Node) -> bool:
+    """Whether two nodes do the same, but for dropout that follows the module's training flag."""
+    if (training.op, training.target) != (evaluating.op, evaluating.target):
+        return False
+    if training.target in DROPOUT_FUNCTIONS:
+        return [_flag(training), _flag(evaluating)] != [False, True]
+    return str((training.args, training.kwargs)) == str((evaluating.args, evaluating.kwargs))
 
 
 def _nodes(root: nn.Module, training: bool) -> tuple[fx.Node, ...]:
@@ -89,13 +90,6 @@ def _flag(node: fx.Node) -> Any:
     """The argument ``training`` of a dropout function."""
     default = getattr(node.target, "__name__", "") == "dropout"
     return node.args[2] if len(node.args) > 2 else node.kwargs.get("training", default)
-
-
-def _two_faces(module: nn.Module) -> str:
-    return (
-        f"{type(module).__name__}.forward does something else in training than in evaluation, beyond "
-        "dropout; such a network cannot be described by one graph. Wrap the part of it that does not."
-    )
 
 
 def describe_node(node: fx.Node, modules: dict[str, nn.Module]) -> str:

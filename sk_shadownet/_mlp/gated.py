@@ -46,28 +46,15 @@ class GatedMLP(nn.Module):
     shift, scale : Tensor of shape (n_inputs,) or None
         Inputs are standardised as ``(x - shift) * scale`` on entry; None leaves them.
 
-    Attributes
-    ----------
-    n_members : int
-    weights : list of Parameter
-        ``weights[l]`` has shape (n_members, widths[l], widths[l + 1]).
-    biases : list of Parameter
-        ``biases[l]`` has shape (n_members, 1, widths[l + 1]).
-    columns : Tensor of int64 of shape (widths[0],) or None
-        Which columns of the rows are read; None for all of them.
-    watch_inputs : bool
-        Whether a backward pass also computes what `row_saliency` needs.
-    input_noise : Tensor of shape (n_inputs,), float or None
-        Standard deviation of the noise added to standardised inputs in training mode.
-    gates : list of Tensor or None
-        ``gates[l]`` of shape (n_members, widths[l], 1) multiplies what layer l reads; None
-        where all are open.
+    Notes ----- ``weights[l]`` has shape (n_members, widths[l], widths[l + 1]), ``biases[l]`` (n_members, 1,
+    widths[l + 1]). ``gates[l]``, of shape (n_members, widths[l], 1), multiplies what layer l reads; None
+    where all are open. Of the rows `columns` are read, or all where it is None. `watch_inputs` lets a
+    backward pass also compute what `row_saliency` needs; `input_noise`, of shape (n_inputs,) or one number,
+    is the standard deviation of the noise on standardised inputs in training mode.
 
-    Notes
-    -----
-    One member alone is computed without the leading axis (weights of shape (n_in, n_out), biases
-    of shape (1, n_out), gates of shape (n_in, 1)): on small networks the views that the axis
-    would need cost a fifth of a training step.
+    One member alone is computed without the leading axis (weights of shape (n_in, n_out), biases of shape (1,
+    n_out), gates of shape (n_in, 1)): on small networks the views that the axis would need cost a fifth of a
+    training step.
     """
 
     shift: Tensor | None

@@ -33,24 +33,11 @@ BoolArray = npt.NDArray[np.bool_]
 class SubnetworkSampling:
     """A `WidthSchedule` that also takes networks of other sizes out of the run, and splits the run into them.
 
-    Parameters
-    ----------
-    budget_schedule : BudgetSchedule
-    loads : tuple of float
-        Shares of the budget, falling, for each of which a subnetwork is taken as the closing budget passes
-        it; empty where the run ends in one network.
-    judge : Rows
-        Rows that decide which member of a committee a subnetwork is taken from, and the importance of
-        nonlinearities.
-    fresh : float
-        Share of new weights that networks of a frontier start with, 0 to 1.
-    iterative_pruning : IterativePruning
-        Trains networks of a frontier from the split on.
-
-    Attributes
-    ----------
-    net : CommitteeNet
-        Whose network they are taken from; to be set before training.
+    A subnetwork is taken as the budget passes each of `loads`, shares of it that fall; there are none where
+    the run ends in one network. The rows `judge` decide which member of a committee a subnetwork is taken
+    from, and the importance of nonlinearities. Networks of a frontier start with `fresh`, 0 to 1, of new
+    weights, and `iterative_pruning` trains them from the split on. `net`, to be set before training, has the
+    wide network.
     """
 
     budget_schedule: BudgetSchedule
