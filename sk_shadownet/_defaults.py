@@ -36,14 +36,10 @@ N_PROBES = 16
 MOST_OF_A_PROBE = 4.0
 
 # _gating/controller.py
-# Gates are looked at this often while they close; more often changes no figure.
+# How often gates are moved in a run; more often changes no figure.
 GATE_UPDATES = 250
-
-# _pruning/gate_callback.py
-# Share of the run, before gates close, in which units are looked at: averages forget a hundred batches.
+# Share of the run, before gates close, in which units are observed: averages forget a hundred batches.
 OBSERVED_BEFORE = 0.1
-# Looks at the scores from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
-REDUNDANCY_INTERVAL = 10
 
 # _pruning/subnetwork_sampling.py
 # Share of new weights in the networks of a frontier. Mean accuracy over 12 points and 4 seeds with a share of
@@ -60,7 +56,7 @@ STARTING_WIDTH_UP_TO = 3000
 # Shares of the population's training at which networks get narrower. A single stage at .15 gained nothing
 # over cutting at once, two at .2 and .4 half as much as these.
 PRUNING_STAGES = (0.1, 0.2, 0.3)
-# Rows in one look at a network. The squares of sums over fewer rows tell less of units and more of rows.
+# Rows in one gradient of a network. The squares of sums over fewer rows tell less of units and more of rows.
 ROWS_PER_GRADIENT = 128
 
 # _pruning/distillation.py
@@ -89,6 +85,8 @@ FORMAT_UPDATE_EPOCHS = (2, 3, 5, 9)  # epochs, from 1
 # _budget/schedule.py
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
 MOST_LAYERS_GONE = 3
+
+# _budget/values.py
 # The first five of a layer have nothing to stand in for them, whatever they are. Where every layer stays the
 # first of each layer count alike, the second too, to the fifth: all that is known goes through each layer.
 # In a loop of one's own, points of test accuracy on digits with 100 and 300 multiplications: +19, +.3; where
@@ -116,8 +114,10 @@ DEEPER = 0.6
 # a sixth there save CPU time, but on digits at 1,200 multiplications cost 2.7 points.
 GREEDY_STEP = 1 / 16
 
-# _budget/correlations.py
-# So many rows are looked at, or so many for each input. Correlations of 2,000 inputs fill 32 MB.
+# _budget/redundancy.py
+# Moves of the gates from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
+REDUNDANCY_INTERVAL = 10
+# Correlations are those of so many rows, or of so many for each input. Those of 2,000 inputs fill 32 MB.
 ROWS_CORRELATED = 2**14
 ROWS_PER_INPUT = 16
 MOST_CORRELATED = 2000
@@ -172,7 +172,7 @@ EQUAL_ROWS_MERGED_UP_TO = 1000
 MIN_VALIDATION_ROWS = 20
 
 # _training/dataset.py
-# Rows from which is judged what units, bends and straight lines are worth.
+# Rows from which is judged what units, nonlinearities and affine functions are worth.
 IMPORTANCE_ROWS = 2048
 
 # fpga/_quantization/gptq.py

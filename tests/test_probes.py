@@ -69,7 +69,7 @@ def test_where_no_input_knows_anything_no_hidden_unit_makes_room_for_one(seed):
     meaningless = np.random.default_rng(seed).integers(0, 3, len(X))
     clf = small(budget={"multiplications": 250}).fit(X, meaningless)
     # Of what is worth nothing no more than the budget has room for beside hidden layers as they are: 3 + 3,
-    # or 12 where the second layer, whose bend is worth nothing either, has gone as a whole.
+    # or 12 where the second layer, whose nonlinearity is worth nothing either, has gone as a whole.
     assert clf.architecture_.widths in [(6, 16, 8, 3), (12, 16, 3)]
 
 
@@ -77,7 +77,7 @@ def test_where_no_input_knows_anything_no_hidden_unit_makes_room_for_one(seed):
 
 
 def shadow_of(n_units, seen, probed):
-    """A layer of inputs after one look at known saliencies, and none before it."""
+    """A layer of inputs after known saliencies were observed once, and none before."""
     shadow = LayerGates(
         n_units, 1, PruningSchedule(0.1, 0.5), LogFisher(1, n_units), True, LogFisher(1, N_PROBES)
     )

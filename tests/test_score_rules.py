@@ -20,8 +20,8 @@ def feed(rule, saliencies, gates=None, temperature=1.0):
     return rule.scores()
 
 
-def random_saliency(seed, n_members=1, n_looks=3, n_units=6):
-    return torch.randn(n_members, n_looks, n_units, generator=torch.Generator().manual_seed(seed))
+def random_saliency(seed, n_members=1, n_observations=3, n_units=6):
+    return torch.randn(n_members, n_observations, n_units, generator=torch.Generator().manual_seed(seed))
 
 
 # ------------------------------------------------------------------ laws of every rule

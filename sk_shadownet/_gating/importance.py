@@ -74,8 +74,8 @@ class _Averaged:
     def update(self, saliency: Tensor, gates: FloatArray, temperature: float) -> None:
         del gates, temperature
         self._average = self._average.to(saliency.device)
-        looks = saliency.square() if self.power == 2 else saliency.abs()
-        mean = looks.mean(dim=1) if looks.shape[1] > 1 else looks[:, 0]
+        sizes = saliency.square() if self.power == 2 else saliency.abs()
+        mean = sizes.mean(dim=1) if sizes.shape[1] > 1 else sizes[:, 0]
         self._average.mul_(self._beta).add_(mean, alpha=1 - self._beta)
 
     @staticmethod

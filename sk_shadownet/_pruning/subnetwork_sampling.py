@@ -111,7 +111,7 @@ def _freeze(layers: Sequence[LayerGates], masks: Sequence[BoolArray]) -> None:
 
 
 def _cut_out(network: GatedMLP, masks: Sequence[BoolArray], x: Tensor) -> GatedMLP:
-    """The network of these units; layers without any go as a whole, by straight lines over the rows x."""
+    """The network of these units; layers without any go as a whole, by affine functions over the rows x."""
     # A layer that goes is joined whole. Probes, which come after the inputs, go.
     own = [mask if mask.any() else ~mask for mask in masks]
     cut(
