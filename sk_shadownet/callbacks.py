@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from skorch.callbacks import Callback
 from torch import nn
 
@@ -14,6 +12,7 @@ from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._graph.cut import check_optimizer
 from sk_shadownet._training.best_weights import SavedShadow, check_monitors, forget_best, save_checkpoints
 from sk_shadownet._training.optimizer_state import give_parameters
+from sk_shadownet._typing import IntArray
 
 __all__ = ["ShadowPruning"]
 
@@ -145,6 +144,6 @@ frozen, on_unsupported, score_rule, n_features
             save_checkpoints(net)
 
     @property
-    def selected_features_(self) -> npt.NDArray[np.int64]:
+    def selected_features_(self) -> IntArray:
         """Columns of inputs that the trained net reads."""
         return self.shadow_.selected_features

@@ -10,7 +10,6 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
@@ -27,6 +26,7 @@ from sk_shadownet._graph.targets import PruningRequest, layers_with_gates, resol
 from sk_shadownet._graph.trace import trace
 from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import (
     check_choice,
     check_flag,
@@ -37,8 +37,6 @@ from sk_shadownet._validation import (
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 __all__ = ["SelectFeatures", "ShadowNetwork"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class SelectFeatures(nn.Module):
@@ -359,7 +357,7 @@ class ShadowNetwork(nn.Module):
         )
 
     @property
-    def selected_features(self) -> npt.NDArray[np.int64]:
+    def selected_features(self) -> IntArray:
         """Columns of inputs that are read; all of them, until gates have closed.
 
         Empty where inputs are not pruned and no layer tells how many there are.
@@ -367,7 +365,7 @@ class ShadowNetwork(nn.Module):
         return np.flatnonzero(self.masks[0])
 
     @property
-    def feature_scores(self) -> npt.NDArray[np.float64] | None:
+    def feature_scores(self) -> FloatArray | None:
         """Score of each input (of its group, where it has one); None where inputs are not pruned."""
         inputs = self._controller.layers[0]
         return None if inputs.rule is None else inputs.unit_scores()[0]

@@ -23,10 +23,10 @@ from sk_shadownet._defaults import (
     ROWS_CORRELATED,
     ROWS_PER_INPUT,
 )
+from sk_shadownet._typing import FloatArray
 
 __all__ = ["InputRedundancy", "correlations", "rows_to_compare", "unexplained_variance"]
 
-FloatArray = npt.NDArray[np.float64]
 
 # Added to the diagonal, so that copies leave a little to divide by.
 _JITTER = 1e-9

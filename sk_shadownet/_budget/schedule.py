@@ -7,9 +7,6 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from sk_shadownet._budget.knapsack import allocate
 from sk_shadownet._budget.limits import Budget, Widths, share
 from sk_shadownet._budget.redundancy import InputRedundancy
@@ -17,10 +14,9 @@ from sk_shadownet._budget.values import kept_importance, ranked_importance, repl
 from sk_shadownet._defaults import MOST_LAYERS_GONE
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._typing import FloatArray
 
 __all__ = ["BudgetSchedule"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

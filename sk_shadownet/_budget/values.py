@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._budget.limits import Widths
 from sk_shadownet._budget.redundancy import InputRedundancy
 from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, NEW_ENOUGH, STAND_IN
 from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._typing import FloatArray
 
 __all__ = ["kept_importance", "ranked_importance", "replaceable"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def ranked_importance(layers: Sequence[LayerGates], redundancy: InputRedundancy | None) -> list[FloatArray]:

@@ -15,17 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from sk_shadownet._defaults import GATE_UPDATES, OBSERVED_BEFORE
 from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._typing import BoolArray, FloatArray
 
 __all__ = ["GateController", "GatedNetwork", "WidthSchedule"]
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 
 
 class GatedNetwork(Protocol):

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit
 
+from sk_shadownet._typing import BoolArray, FloatArray
+
 __all__ = ["budget_gradient", "exact_budget_sigmoid", "hard_mask"]
 
-FloatArray = npt.NDArray[np.float64]
 
 # exp(-40) is below float64 resolution relative to 1: beyond it a gate is closed, or open, for good.
 _SATURATION = 40.0
@@ -96,7 +97,7 @@ def budget_gradient(
     return np.asarray((w / temperature) * (u - c * (w * u).sum(axis=-1, keepdims=True) / total))
 
 
-def hard_mask(scores: npt.ArrayLike, n_open: int) -> npt.NDArray[np.bool_]:
+def hard_mask(scores: npt.ArrayLike, n_open: int) -> BoolArray:
     """Mask of the `n_open` largest scores along the last axis; of equal scores the earlier unit stays.
 
     Examples

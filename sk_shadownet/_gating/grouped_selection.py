@@ -6,12 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._gating.gates import hard_mask
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["best_subset", "reachable_counts"]
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:

@@ -13,12 +13,12 @@ from functools import partial
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sk_shadownet._defaults import AVERAGE_DECAY
 from sk_shadownet._gating.gates import budget_gradient
+from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_choice
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -33,8 +33,6 @@ __all__ = [
     "resolve_rule",
     "shares",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 class ScoreRule(Protocol):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,13 +13,10 @@ from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
 from sk_shadownet._gating.importance import LayeredScoreRule, ScoreRule
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["LayerGates"]
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)

@@ -14,12 +14,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeAlias
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sk_shadownet._graph.description import Description, UnitLayer
+from sk_shadownet._typing import AnyArray, BoolArray
 from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
 
 __all__ = ["Gates", "remove_gates"]
@@ -70,14 +69,14 @@ class Gates:
         self._pass_number += 1
         self._watching = watching
 
-    def set_gates(self, layer: int, gates: npt.NDArray[Any]) -> None:
+    def set_gates(self, layer: int, gates: AnyArray) -> None:
         """Gates of a layer, shape (1, n_units)."""
         units = self._layers[layer]
         self._values[units.start : units.stop] = torch.as_tensor(gates[0]).to(self._values)
         self._closed = bool((self._values != 1).any())
         self._leaf = None
 
-    def cut(self, masks: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+    def cut(self, masks: Sequence[BoolArray | None]) -> None:
         """Close the gates of what is not kept: the module keeps its tensors until its owner cuts them."""
         for n, mask in enumerate(masks):
             if mask is not None:

@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._gating.grouped_selection import reachable_counts
 from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE, PruningSchedule
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
+from sk_shadownet._typing import BoolArray, IntArray
 from sk_shadownet._validation import check_integer, n_selected
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
 __all__ = ["PruningRequest", "Target", "layer_table", "layers_with_gates", "listed_layers", "resolve_targets"]
-
-BoolArray = npt.NDArray[np.bool_]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

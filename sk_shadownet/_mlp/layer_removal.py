@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from sk_shadownet._mlp.gated import GatedMLP, single
+from sk_shadownet._typing import FloatArray
 
 __all__ = ["nonlinearity_importance", "without_layer"]
 
@@ -27,7 +27,7 @@ Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 def nonlinearity_importance(
     network: GatedMLP, x: Tensor, y: Tensor, weight: Tensor | None, loss: Loss
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Importance of each hidden layer's nonlinearity, shape (n_hidden_layers,), on the scale of units'.
 
     Of a network of one member, on rows `x`, targets `y` and weights of the rows or None; `loss` takes

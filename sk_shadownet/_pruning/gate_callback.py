@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor
@@ -17,6 +16,7 @@ from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._training.divergence import require_finite_weights
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 
 __all__ = ["GateCallback", "NetGates"]
 
@@ -99,7 +99,7 @@ class NetGates:
         saliency: Tensor = module.saliency(layer)[:, None] if layer else module.row_saliency()
         return saliency
 
-    def set_gates(self, layer: int, gates: npt.NDArray[np.float64]) -> None:
+    def set_gates(self, layer: int, gates: FloatArray) -> None:
         """Gates of the layer's units; probes, which come after the inputs, stay open."""
         weight = self.net.module_.weights[layer]
         whole = torch.as_tensor(self._with_probes(layer, gates, 1.0)).to(weight)
@@ -109,7 +109,7 @@ class NetGates:
         """Refuse weights that are not numbers."""
         require_finite_weights(self.net)
 
-    def cut(self, masks: Sequence[npt.NDArray[np.bool_] | None]) -> None:
+    def cut(self, masks: Sequence[BoolArray | None]) -> None:
         """Cut the network and the optimiser's state down, and probes away."""
         module = self.net.module_
         tensors: list[Tensor | None] = []
@@ -123,6 +123,6 @@ class NetGates:
             module.input_noise = None
         cut(module, tensors, self.net.optimizer_)
 
-    def _with_probes(self, layer: int, values: npt.NDArray[Any], of_probes: float) -> npt.NDArray[Any]:
+    def _with_probes(self, layer: int, values: AnyArray, of_probes: float) -> AnyArray:
         n_probes = self.net.module_.weights[layer].shape[-2] - values.shape[1]
         return np.pad(values, ((0, 0), (0, n_probes)), constant_values=of_probes)

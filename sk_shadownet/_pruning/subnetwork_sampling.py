@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -22,11 +21,10 @@ from sk_shadownet._pruning.distillation import equal_weights
 from sk_shadownet._pruning.iterative_pruning import IterativePruning
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import Rows, some_rows
+from sk_shadownet._typing import BoolArray
 from sk_shadownet.architecture import count_multiplications
 
 __all__ = ["SubnetworkSampling"]
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(eq=False)
