@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from skorch.callbacks import Callback
@@ -17,6 +18,7 @@ from sk_shadownet._typing import IntArray
 __all__ = ["ShadowPruning"]
 
 
+@dataclass(eq=False, repr=False)
 class ShadowPruning(Callback):  # type: ignore[misc]
     """Prune the module of a skorch net while the net trains.
 
@@ -75,29 +77,16 @@ frozen, on_unsupported, score_rule, n_features
     )
     """
 
-    def __init__(
-        self,
-        n_features_to_select: float | None = None,
-        target_hidden_layer_sizes: Any = None,
-        budget: Any = None,
-        layers: Sequence[str | int] | None = None,
-        protected_features: Sequence[int] = (),
-        feature_groups: Sequence[Sequence[int]] = (),
-        frozen: Sequence[str] = (),
-        on_unsupported: str = "raise",
-        score_rule: str | Callable[[int, int], ScoreRule] = "taylor",
-        n_features: int | None = None,
-    ) -> None:
-        self.n_features_to_select = n_features_to_select
-        self.target_hidden_layer_sizes = target_hidden_layer_sizes
-        self.budget = budget
-        self.layers = layers
-        self.protected_features = protected_features
-        self.feature_groups = feature_groups
-        self.frozen = frozen
-        self.on_unsupported = on_unsupported
-        self.score_rule = score_rule
-        self.n_features = n_features
+    n_features_to_select: float | None = None
+    target_hidden_layer_sizes: Any = None
+    budget: Any = None
+    layers: Sequence[str | int] | None = None
+    protected_features: Sequence[int] = ()
+    feature_groups: Sequence[Sequence[int]] = ()
+    frozen: Sequence[str] = ()
+    on_unsupported: str = "raise"
+    score_rule: str | Callable[[int, int], ScoreRule] = "taylor"
+    n_features: int | None = None
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
         """Put the shadow in the module's place."""

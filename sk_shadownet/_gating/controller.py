@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor
@@ -61,12 +62,13 @@ class WidthSchedule(Protocol):
         """
 
 
+@dataclass(eq=False)
 class GateController:
     """Opens, observes, closes and freezes the gates of a network's layers.
 
     Parameters
     ----------
-    layers : sequence of LayerGates
+    layers : list of LayerGates
         Inputs first.
     widths : WidthSchedule or None, default=None
         None for layers that each have a target.
@@ -74,17 +76,11 @@ class GateController:
         Share of the run from one move of the gates to the next.
     """
 
-    def __init__(
-        self,
-        layers: Sequence[LayerGates],
-        widths: WidthSchedule | None = None,
-        interval: float = 1 / GATE_UPDATES,
-    ) -> None:
-        self.layers = list(layers)
-        self.widths = widths
-        self.interval = interval
-        self._n_batches = 0
-        self._moved = 0.0
+    layers: list[LayerGates]
+    widths: WidthSchedule | None = None
+    interval: float = 1 / GATE_UPDATES
+    _n_batches: int = field(init=False, default=0)
+    _moved: float = field(init=False, default=0.0)
 
     @property
     def waiting(self) -> list[LayerGates]:

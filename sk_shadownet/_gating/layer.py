@@ -24,26 +24,15 @@ class LayerGates:
     """Gates, target, schedule and scores of one layer, whose units may come in groups.
 
     Units of a group stay or go together: they share one gate and one score. By default each unit is a group
-    of its own.
+    of its own; else `group_of`, shape (n_units,), has the group of every unit, and groups in `always`, shape
+    (n_groups,), stay in any case. `n_units` and `target` are the width before and after, in units.
 
-    Parameters
-    ----------
-    n_units, target : int
-        Width before and after, in units.
-    schedule : PruningSchedule
-    rule : ScoreRule or None
-        Scores the groups; None for a layer that keeps all of its units from the start.
-    pooled : bool, default=False
-        Whether members share their evidence and keep the same units, as they do of the inputs.
-    probes : ScoreRule or None, default=None
-        Scores inputs without information, which come after the real ones in what `update` is shown.
-    group_of : ndarray of int of shape (n_units,) or None, default=None
-        Group of every unit.
-    always : ndarray of bool of shape (n_groups,) or None, default=None
-        Groups that stay in any case.
+    `rule` scores the groups; None for a layer that keeps all of its units from the start. Members of a
+    `pooled` layer share their evidence and keep the same units, as they do of the inputs. `probes` scores
+    inputs without information, which come after the real ones in what `update` is shown.
 
-    Notes ----- `gates` have shape (n_members, n_groups). `mask`, the units that are kept, has shape
-    (n_members, n_units), or (1, n_units) where all members keep the same; it is None until that is decided.
+    `gates` have shape (n_members, n_groups). `mask`, the units that are kept, has shape (n_members, n_units),
+    or (1, n_units) where all members keep the same; it is None until that is decided.
     """
 
     n_units: int

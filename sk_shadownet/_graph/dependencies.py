@@ -7,10 +7,12 @@ side by side; whatever is not understood locks the units that it touches.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from sk_shadownet._graph import operations as ops
@@ -256,7 +258,7 @@ class _Follower:
         alike = all(len(v.columns) == len(columns) for v in units)
         if not alike or not all(self._joins(v, columns) for v in values):
             raise _NotUnderstood
-        self.needs_rows = self.needs_rows or node.target is ops.PRELU
+        self.needs_rows = self.needs_rows or node.target is F.prelu
         for other in units[1:]:
             self.ties.unite(columns, other.columns)
         return units[0]
@@ -400,7 +402,7 @@ def _is_altered(module: nn.Module) -> bool:
 
 def _first_only(node: fx.Node) -> bool:
     """Whether only the first entry of a shape is used."""
-    return all(user.target is ops.GET_ITEM and user.args[1] == 0 for user in node.users)
+    return all(user.target is operator.getitem and user.args[1] == 0 for user in node.users)
 
 
 def _input_width(placeholder: fx.Node, trace: Trace) -> tuple[int | None, fx.Node | None]:

@@ -38,7 +38,6 @@ class Gates:
     def __init__(self, description: Description, module: nn.Module) -> None:
         self._module = module
         self._layers = (description.inputs, *description.hidden)
-        self._inputs_read: dict[str, tuple[Tensor, Tensor]] = {}
         self._values = torch.ones(description.n_units)
         self._leaf: Tensor | None = None
         self._watching = self._closed = self._has_observed = False
@@ -47,14 +46,11 @@ class Gates:
         self._fingerprint: list[float] | None = _fingerprint(module)
         self.n_rows = 1
         for site in description.sites:
-            layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else None
-            if site.role == "reads" and layer is not None:
-                columns, units = _inputs_among(site.units, description.inputs)
-                if len(units) > 0:
-                    self._inputs_read[site.path] = columns, units
-                hook = _ReadHook(self, site.path, _where(site.units), inputs=len(units) > 0)
-                layer.register_forward_pre_hook(hook)
-            elif layer is not None:
+            layer = module.get_submodule(site.path) if site.role in ("reads", "layer_norm") else module
+            if site.role == "reads":
+                inputs = _inputs_among(site.units, description.inputs)
+                layer.register_forward_pre_hook(_ReadHook(self, _where(site.units), inputs))
+            elif site.role == "layer_norm":
                 layer.register_forward_hook(_NormHook(self, _where(site.units)))
         self.move()
 
@@ -116,16 +112,14 @@ class Gates:
             return self._leaf[where].to(like.dtype)
         return self._values[where].to(like.dtype) if self._closed else None
 
-    def add_rows(self, number: int, path: str, gated: Tensor, gradient: Tensor) -> None:
+    def add_rows(self, number: int, inputs: tuple[Tensor, Tensor], gated: Tensor, gradient: Tensor) -> None:
         """Remember what a reader of the inputs tells, row by row, in forward pass `number`."""
         if number not in self._rows and len(self._rows) >= _MAX_PASSES:
             return
         rows = (gated * gradient).reshape(-1, gated.shape[-1])
-        total = self._rows.get(number)
-        if total is None:
-            total = self._rows[number] = self._values.new_zeros(len(rows), self._layers[0].n_units)
+        total = self._rows.setdefault(number, self._values.new_zeros(len(rows), self._layers[0].n_units))
         if len(total) == len(rows):
-            columns, units = (index.to(rows.device) for index in self._inputs_read[path])
+            columns, units = (index.to(rows.device) for index in inputs)
             total.index_add_(1, units, rows[:, columns].to(total.dtype), alpha=len(rows))
 
     def saliency(self, layer: int) -> Tensor | None:
@@ -158,18 +152,17 @@ class Gates:
 class _ReadHook:
     """Multiplies what a Linear layer reads by the gates."""
 
-    def __init__(self, gates: Gates, path: str, where: Where, inputs: bool) -> None:
-        self.gates, self.path, self.where, self.inputs = gates, path, where, inputs
+    def __init__(self, gates: Gates, where: Where, inputs: tuple[Tensor, Tensor]) -> None:
+        self.gates, self.where, self.inputs = gates, where, inputs
 
     def __call__(self, layer: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         g = self.gates.at(self.where, args[0])
         if g is None:
             return None
         gated = args[0] * g
-        if self.inputs and gated.requires_grad:
-            gated.register_hook(
-                partial(self.gates.add_rows, self.gates._pass_number, self.path, gated.detach())
-            )
+        if len(self.inputs[0]) and gated.requires_grad:
+            tell = partial(self.gates.add_rows, self.gates._pass_number, self.inputs, gated.detach())
+            gated.register_hook(tell)
         return (gated,)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import operator
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -15,10 +14,7 @@ __all__ = [
     "CONCATENATIONS",
     "DROPOUT_FUNCTIONS",
     "FLATTENINGS",
-    "GET_ITEM",
     "NORMALISATIONS_OVER_UNITS",
-    "PRELU",
-    "RESHAPINGS",
     "WHERE",
     "as_module",
     "bind_concatenation",
@@ -49,14 +45,11 @@ _METHODS: dict[str, type[nn.Module]] = {
 
 DROPOUT_FUNCTIONS = frozenset([F.alpha_dropout, F.dropout, F.feature_alpha_dropout])
 
-PRELU = F.prelu
 WHERE = frozenset([torch.where, "where"])
-GET_ITEM = operator.getitem
 
 CONCATENATIONS = frozenset([torch.cat, torch.concat, torch.concatenate])
 
-RESHAPINGS = frozenset(["reshape", "view"])
-FLATTENINGS = RESHAPINGS | {torch.flatten, "flatten"}
+FLATTENINGS = frozenset([torch.flatten, "flatten", "reshape", "view"])
 
 # The heads that a chain may end in.
 _HEADS: dict[Any, type[nn.Module]] = {
@@ -76,8 +69,8 @@ def bind_concatenation(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[l
     return list(named["tensors"]), named.get("dim", 0)
 
 
-def flattening(node: fx.Node, width: int) -> Literal["free", "fixed"] | None:
-    """Whether a call makes rows of `width` columns, and whether it names that number."""
+def flattening(node: fx.Node, width: int | None) -> Literal["free", "fixed"] | None:
+    """Whether a call makes rows of `width` columns, None for any, and whether it names that number."""
     if node.target in (torch.flatten, "flatten"):
         named = {**dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)), **node.kwargs}
         return "free" if (named.get("start_dim", 0), named.get("end_dim", -1)) == (1, -1) else None
@@ -87,23 +80,16 @@ def flattening(node: fx.Node, width: int) -> Literal["free", "fixed"] | None:
     rows, columns = sizes
     if isinstance(rows, fx.Node) and columns == -1:
         return "free"
-    return "fixed" if columns == width and (isinstance(rows, fx.Node) or rows == -1) else None
+    fits = isinstance(columns, int) and width in (None, columns)
+    return "fixed" if fits and (isinstance(rows, fx.Node) or rows == -1) else None
 
 
-def _bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a call by name, its tensor left out.
-
-    Raises
-    ------
-    TypeError
-        If arguments were passed by position to a function that does not tell their names.
-    """
+def _bind(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any] | None:
+    """Arguments of a call by name, its tensor left out; None where the function does not tell names."""
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
-        if len(args) > 1:
-            raise TypeError(f"{target} does not tell the names of its arguments") from None
-        return dict(kwargs)
+        return None if len(args) > 1 else dict(kwargs)
     names = list(signature.parameters)[1:]
     return {**dict(zip(names, args[1:], strict=False)), **kwargs}
 
@@ -115,9 +101,8 @@ def as_module(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> nn.
     kind = _FUNCTIONS.get(target) if callable(target) else _METHODS.get(target)
     if kind is None:
         return None
-    try:
-        named = _bind(target, args, kwargs) if callable(target) else dict(kwargs)
-    except TypeError:
+    named = _bind(target, args, kwargs) if callable(target) else dict(kwargs)
+    if named is None:
         return None
     named.pop("training", None)
     factory: Callable[..., nn.Module] = kind

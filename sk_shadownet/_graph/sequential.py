@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+import operator
 
 from torch import fx, nn
 
@@ -54,7 +54,7 @@ def _link(node: fx.Node, previous: fx.Node | None, trace: Trace) -> ChainLink | 
     if node.op not in ("call_function", "call_method") or node.name in trace.always_on:
         return None
     if node.target in ops.FLATTENINGS:
-        return nn.Flatten() if _flattens(node) else None
+        return nn.Flatten() if ops.flattening(node, None) else None
     return ops.as_module(node.target, node.args, dict(node.kwargs))
 
 
@@ -79,22 +79,15 @@ def asks_for_kind(node: fx.Node) -> bool:
     )
 
 
-def _flattens(node: fx.Node) -> bool:
-    """Whether a call gives a table of rows; of which width is known where it is read."""
-    if node.target in ops.RESHAPINGS:
-        sizes: Any = node.args[1] if isinstance(node.args[1], (tuple, list)) else node.args[1:]
-        width = sizes[-1] if len(sizes) == 2 and isinstance(sizes[-1], int) else 0
-        return ops.flattening(node, width) is not None
-    return ops.flattening(node, 0) is not None
-
-
 def _asks_for_rows(node: fx.Node) -> bool:
     """Whether a node gives the number of rows, for a reshape."""
     if node.target == "size":
         return node.args[1:] == (0,)
     if node.target is getattr:
         return node.args[1] == "shape"
-    return node.target is ops.GET_ITEM and isinstance(node.args[0], fx.Node) and _asks_for_rows(node.args[0])
+    return (
+        node.target is operator.getitem and isinstance(node.args[0], fx.Node) and _asks_for_rows(node.args[0])
+    )
 
 
 def to_sequential(module: nn.Module, links: tuple[ChainLink, ...]) -> nn.Sequential:

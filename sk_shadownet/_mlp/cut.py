@@ -37,7 +37,10 @@ def cut(
             _replace(w, into, out, optimizer)
             _replace(b, None, out, optimizer)
         if masks[0] is not None:
-            _cut_columns(network, masks[0][0])
+            stay = masks[0][0].nonzero().ravel()
+            network.columns = stay if network.columns is None else network.columns[stay]
+            if network.shift is not None and network.scale is not None:
+                network.shift, network.scale = network.shift[stay], network.scale[stay]
 
 
 def member(network: GatedMLP, index: int) -> GatedMLP:
@@ -45,14 +48,6 @@ def member(network: GatedMLP, index: int) -> GatedMLP:
     n = range(len(network.weights))
     pairs = [[t.reshape(-1, *t.shape[-2:])[index] for t in network.effective(layer)] for layer in n]
     return single([w for w, _ in pairs], [b for _, b in pairs], network)
-
-
-def _cut_columns(network: GatedMLP, mask: Tensor) -> None:
-    """Standardise and read only the columns that stay."""
-    stay = mask.nonzero().ravel()
-    network.columns = stay if network.columns is None else network.columns[stay]
-    if network.shift is not None and network.scale is not None:
-        network.shift, network.scale = network.shift[stay], network.scale[stay]
 
 
 def _indices(mask: Tensor) -> Tensor:
