@@ -207,7 +207,7 @@ class ShadowNetwork(nn.Module):
         _check_columns(protected_features, feature_groups)
         own = _copy_of(module)
         self._links, self._description = _read(own, n_features)
-        wish = PruningRequest(
+        request = PruningRequest(
             n_features_to_select,
             target_hidden_layer_sizes,
             layers,
@@ -215,13 +215,13 @@ class ShadowNetwork(nn.Module):
             feature_groups,
             skip,
         )
-        # With a budget, layers= says what may shrink; how far is not for the wish to say.
-        asked = wish if budget is None else replace(wish, layers=None)
+        # With a budget, layers= says what may shrink; the budget decides how far.
+        asked = request if budget is None else replace(request, layers=None)
         targets = resolve_targets(self._description, asked)
         widths = None
         if budget is not None:
             is_chain = self._links is not None
-            widths, targets = free_layers(self._description, wish, targets, budget, is_chain)
+            widths, targets = free_layers(self._description, request, targets, budget, is_chain)
         self.module = own
         self.progress = 0.0
         self._select: SelectFeatures | None = None

@@ -1,1 +1,1 @@
-"""Which widths a budget buys: what networks cost, what units are worth beside one another, a knapsack."""
+"""Which widths a budget buys: limits on costs, values of units beside one another, a greedy knapsack."""

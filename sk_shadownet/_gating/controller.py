@@ -117,7 +117,7 @@ class GateController:
     def observes(self, layer: int, progress: float) -> bool:
         """Whether the next backward pass counts for a layer.
 
-        Averages forget a hundred batches, so where closing costs a budget, what was long before it does not.
+        Rules average over the last hundred batches or so; those long before a width schedule are spared.
         """
         own = self.layers[layer]
         in_time = self.widths is None or progress >= own.schedule.start - OBSERVED_BEFORE

@@ -27,7 +27,11 @@ class ChainBudget(BudgetSchedule):
 
 
 def free_layers(
-    description: Description, wish: PruningRequest, targets: tuple[Target, ...], budget: Any, is_chain: bool
+    description: Description,
+    request: PruningRequest,
+    targets: tuple[Target, ...],
+    budget: Any,
+    is_chain: bool,
 ) -> tuple[ChainBudget, tuple[Target, ...]]:
     """The widths that a budget allows at any time, and targets with those of the layers that it decides.
 
@@ -43,8 +47,8 @@ def free_layers(
             "budget needs a network whose layers form one chain; give target_hidden_layer_sizes for this one."
         )
     layers = (description.inputs, *description.hidden)
-    exact = tuple(_exact(layer, targets, wish, description) for layer in layers)
-    if exact[0] is None and (len(wish.feature_groups) or len(wish.protected_features)):
+    exact = tuple(_exact(layer, targets, request, description) for layer in layers)
+    if exact[0] is None and (len(request.feature_groups) or len(request.protected_features)):
         raise InvalidParameterError(
             "with a budget, feature_groups and protected_features need n_features_to_select to say how many "
             "inputs stay."
@@ -62,14 +66,14 @@ def free_layers(
 
 
 def _exact(
-    layer: UnitLayer, targets: tuple[Target, ...], wish: PruningRequest, description: Description
+    layer: UnitLayer, targets: tuple[Target, ...], request: PruningRequest, description: Description
 ) -> int | None:
     """Width that is fixed; None where the budget decides."""
     for target in targets:
         if target.layer == layer:
             return target.count
     own = {*layer.names} if layer.is_input else {*layer.names, description.hidden.index(layer)}
-    listed = wish.layers is None or any(name in own for name in listed_layers(wish.layers))
+    listed = request.layers is None or any(name in own for name in listed_layers(request.layers))
     return None if listed and layer.reason_locked is None else layer.n_units
 
 

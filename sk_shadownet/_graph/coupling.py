@@ -18,7 +18,7 @@ class UnionFind:
 
     makers: list[str] = field(default_factory=list)
     _parent: list[int] = field(default_factory=list)
-    _obstacles: dict[int, str] = field(default_factory=dict)
+    _reasons: dict[int, str] = field(default_factory=dict)
 
     def make(self, maker: str, n_units: int) -> Columns:
         """New units."""
@@ -43,7 +43,7 @@ class UnionFind:
     def lock(self, units: Iterable[int], reason_locked: str) -> None:
         """None of the units can be removed; the first reason given stays."""
         for unit in units:
-            self._obstacles.setdefault(unit, reason_locked)
+            self._reasons.setdefault(unit, reason_locked)
 
     def layers(self) -> list[list[int]]:
         """Units by layer, each given by its representative: those that the same makers make.
@@ -66,7 +66,7 @@ class UnionFind:
     def reason_locked(self, layer: Iterable[int]) -> str | None:
         """Why the units of a layer cannot be removed."""
         members = set(layer)
-        for unit, reason_locked in self._obstacles.items():
+        for unit, reason_locked in self._reasons.items():
             if self.find(unit) in members:
                 return reason_locked
         seen: dict[int, set[str]] = {}

@@ -71,13 +71,13 @@ class _Follower:
     trace: Trace
     n_features: int | None
     chain: bool
-    ties: UnionFind = field(default_factory=UnionFind)
+    union: UnionFind = field(default_factory=UnionFind)
     sites: dict[tuple[str, Role], Columns] = field(default_factory=dict)
     env: dict[fx.Node, Value] = field(default_factory=dict)
     flattens: bool = False
     needs_rows: bool = False
     output_units: list[int] = field(default_factory=list)
-    inputs_obstacle: str = "no layer tells how many columns the input has; pass n_features"
+    inputs_locked: str = "no layer tells how many columns the input has; pass n_features"
     # Layers and functions with weights that are not followed, as messages name them.
     unread: dict[str, None] = field(default_factory=dict)
     # Layers and tensors that are also used for something else; of a Linear perhaps only what it reads.
@@ -119,17 +119,17 @@ class _Follower:
     def _inputs(self, node: fx.Node) -> Value:
         found, unknown = _input_width(node, self.trace)
         if unknown is not None:
-            self.inputs_obstacle = f"{self._name(unknown)} reads them, which is not known to keep units apart"
+            self.inputs_locked = f"{self._name(unknown)} reads them, which is not known to keep units apart"
         width = self.n_features if found is None else found
         if self.n_features not in (None, width):
             raise InvalidParameterError(
                 f"n_features={self.n_features} was given, but the network reads {width} inputs."
             )
-        return Opaque() if width is None else Units(self.ties.make(INPUTS, width))
+        return Opaque() if width is None else Units(self.union.make(INPUTS, width))
 
     def _output(self, value: Value) -> None:
         columns = _columns(value)
-        self.ties.lock(columns, "its units are outputs of the network")
+        self.union.lock(columns, "its units are outputs of the network")
         self.output_units += columns
 
     def _stored(self, node: fx.Node) -> Value:
@@ -167,9 +167,9 @@ class _Follower:
         if isinstance(value, Units) and len(columns) == module.in_features:
             self._site(path, "reads", columns)
         else:
-            self.ties.lock(columns, f"{path!r} reads them in another arrangement")
+            self.union.lock(columns, f"{path!r} reads them in another arrangement")
             self.misread.add(path)
-        made = self.sites.get((path, "makes")) or self.ties.make(path, module.out_features)
+        made = self.sites.get((path, "makes")) or self.union.make(path, module.out_features)
         self._site(path, "makes", made)
         return Units(made)
 
@@ -197,23 +197,23 @@ class _Follower:
 
     def _flatten(self, value: Units) -> Value:
         """Only an input can have more than two axes here."""
-        if {self.ties.makers[unit] for unit in value.columns} == {INPUTS}:
+        if {self.union.makers[unit] for unit in value.columns} == {INPUTS}:
             self.flattens = True
         else:
             self.needs_rows = True
         return value
 
     def _mixed(self, node: fx.Node, value: Units) -> Value:
-        self.ties.lock(value.columns, f"{self._name(node)} mixes its units")
+        self.union.lock(value.columns, f"{self._name(node)} mixes its units")
         return value
 
     def _site(self, path: str, role: Role, columns: Columns) -> None:
         """Note a place; where it is used twice, the units of both uses are the same."""
         before = self.sites.setdefault((path, role), columns)
         if len(before) == len(columns):
-            self.ties.unite(before, columns)
+            self.union.unite(before, columns)
         else:
-            self.ties.lock((*before, *columns), f"{path!r} is used for different numbers of units")
+            self.union.lock((*before, *columns), f"{path!r} is used for different numbers of units")
 
     # Functions and methods.
 
@@ -260,7 +260,7 @@ class _Follower:
             raise _NotUnderstood
         self.needs_rows = self.needs_rows or node.target is F.prelu
         for other in units[1:]:
-            self.ties.unite(columns, other.columns)
+            self.union.unite(columns, other.columns)
         return units[0]
 
     def _joins(self, value: Value, columns: Columns) -> bool:
@@ -288,7 +288,7 @@ class _Follower:
         if kind is None:
             raise _NotUnderstood
         if kind == "fixed" and not self.chain:
-            self.ties.lock(
+            self.union.lock(
                 value.columns,
                 f"{self._name(node)} fixes their number in forward; use nn.Flatten or flatten(1)",
             )
@@ -299,7 +299,7 @@ class _Follower:
         rows_only = node.args[1:] == (0,) if node.target == "size" else _first_only(node)
         if rows_only:
             return None
-        self.ties.lock(value.columns, "forward asks how many there are")
+        self.union.lock(value.columns, "forward asks how many there are")
         return Opaque()
 
     def _opaque(self, node: fx.Node) -> Value:
@@ -312,7 +312,7 @@ class _Follower:
                 self.misused.add(value.path)
                 self.unread.setdefault(f"{self._name(node)} of {value.path!r}")
             if isinstance(value, Units):
-                self.ties.lock(
+                self.union.lock(
                     columns, f"{self._name(node)} reads them, which is not known to keep units apart"
                 )
         return Opaque(tuple(dict.fromkeys(sources)))
@@ -340,33 +340,33 @@ class _Follower:
                 if role != "vector" and id(parameter) in used:
                     others = {used[id(parameter)]}
                 if others:
-                    self.ties.lock(columns, f"{path!r} shares its weights with {min(others)!r}")
+                    self.union.lock(columns, f"{path!r} shares its weights with {min(others)!r}")
 
     def _lock_used_otherwise(self) -> None:
         for (path, role), columns in self.sites.items():
             owner = path.rpartition(".")[0] if role == "vector" else path
             if {path, owner} & self.misused or (role == "reads" and path in self.misread):
-                self.ties.lock(columns, f"{path!r} is also used where units cannot be told apart")
+                self.union.lock(columns, f"{path!r} is also used where units cannot be told apart")
 
     def _collect(self) -> Description:
         number: dict[int, int] = {}
         layers = []
-        read = {self.ties.find(u) for (_, role), c in self.sites.items() if role == "reads" for u in c}
-        outputs = {self.ties.find(unit) for unit in self.output_units}
-        for units in self.ties.layers():
+        read = {self.union.find(u) for (_, role), c in self.sites.items() if role == "reads" for u in c}
+        outputs = {self.union.find(unit) for unit in self.output_units}
+        for units in self.union.layers():
             start = len(number)
             number.update({unit: start + n for n, unit in enumerate(units)})
             ends_here = not read & set(units) and bool(outputs & set(units))
             layers.append(
                 UnitLayer(
-                    self.ties.names(units), start, len(number), self.ties.reason_locked(units), ends_here
+                    self.union.names(units), start, len(number), self.union.reason_locked(units), ends_here
                 )
             )
         sites = [
-            ParameterSlice(path, role, tuple(number[self.ties.find(unit)] for unit in columns))
+            ParameterSlice(path, role, tuple(number[self.union.find(unit)] for unit in columns))
             for (path, role), columns in self.sites.items()
         ]
-        unknown = UnitLayer((INPUTS,), 0, 0, self.inputs_obstacle, is_output=False)
+        unknown = UnitLayer((INPUTS,), 0, 0, self.inputs_locked, is_output=False)
         return Description(
             inputs=next((layer for layer in layers if layer.is_input), unknown),
             hidden=tuple(x for x in layers if not x.is_input and not x.is_output),

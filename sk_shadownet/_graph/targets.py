@@ -47,7 +47,7 @@ class Target:
     always: BoolArray | None = None
 
 
-def resolve_targets(description: Description, wish: PruningRequest) -> tuple[Target, ...]:
+def resolve_targets(description: Description, request: PruningRequest) -> tuple[Target, ...]:
     """The layers to prune, inputs first; those that keep their width are left out.
 
     Raises
@@ -57,14 +57,14 @@ def resolve_targets(description: Description, wish: PruningRequest) -> tuple[Tar
     UnsupportedModuleError
         If a layer to be pruned cannot be, unless ``skip_unsupported``.
     """
-    asked = [_input_target(description, wish), *_hidden_targets(description, wish)]
+    asked = [_input_target(description, request), *_hidden_targets(description, request)]
     targets = []
     for target in asked:
         if target is None or target.count == target.layer.n_units:
             continue
         if target.layer.reason_locked is None:
             targets.append(target)
-        elif not wish.skip_unsupported:
+        elif not request.skip_unsupported:
             raise UnsupportedModuleError(_refusal(description, target.layer))
     return tuple(targets)
 
@@ -131,24 +131,24 @@ def _checked(rule: ScoreRule, has_budget: bool) -> ScoreRule:
 # Inputs.
 
 
-def _input_target(description: Description, wish: PruningRequest) -> Target | None:
+def _input_target(description: Description, request: PruningRequest) -> Target | None:
     layer = description.inputs
-    listed = wish.layers is None or INPUTS in listed_layers(wish.layers)
-    if wish.n_features_to_select is None:
-        if wish.layers is not None and listed:
+    listed = request.layers is None or INPUTS in listed_layers(request.layers)
+    if request.n_features_to_select is None:
+        if request.layers is not None and listed:
             raise InvalidParameterError(
                 "layers names 'inputs', but n_features_to_select does not say how many to keep."
             )
         return None
     if not listed:
         raise InvalidParameterError(
-            f"n_features_to_select={wish.n_features_to_select!r} was given, but layers={wish.layers!r} does "
-            "not name 'inputs'; add it, or leave n_features_to_select out."
+            f"n_features_to_select={request.n_features_to_select!r} was given, but layers={request.layers!r} "
+            "does not name 'inputs'; add it, or leave n_features_to_select out."
         )
     if layer.n_units == 0:
         return Target(layer, -1)
-    group_of, always = _groups(wish, layer.n_units)
-    count = n_selected(wish.n_features_to_select, layer.n_units)
+    group_of, always = _groups(request, layer.n_units)
+    count = n_selected(request.n_features_to_select, layer.n_units)
     _check_reachable(count, group_of, always)
     return Target(layer, count, group_of, always)
 
@@ -158,9 +158,9 @@ def listed_layers(layers: Any) -> tuple[Any, ...]:
     return (layers,) if isinstance(layers, (str, numbers.Integral)) else tuple(layers)
 
 
-def _groups(wish: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]:
+def _groups(request: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]:
     group_of = np.full(n_features, -1)
-    for n, members in enumerate(wish.feature_groups):
+    for n, members in enumerate(request.feature_groups):
         name = f"feature_groups[{n}]"
         if len(members) == 0:
             raise InvalidParameterError(f"{name} must list the inputs of a group, got {members!r}.")
@@ -172,7 +172,7 @@ def _groups(wish: PruningRequest, n_features: int) -> tuple[IntArray, BoolArray]
     group_of = np.where(group_of < 0, np.arange(n_features), group_of)
     _, group_of = np.unique(group_of, return_inverse=True)
     always = np.zeros(group_of.max() + 1, dtype=bool)
-    always[group_of[_columns("protected_features", wish.protected_features, n_features)]] = True
+    always[group_of[_columns("protected_features", request.protected_features, n_features)]] = True
     return group_of, always
 
 
@@ -206,14 +206,14 @@ def _check_reachable(count: int, group_of: IntArray, always: BoolArray) -> None:
 # Hidden layers.
 
 
-def _hidden_targets(description: Description, wish: PruningRequest) -> list[Target]:
-    sizes = wish.target_hidden_layer_sizes
-    chosen = _chosen(description, wish.layers)
+def _hidden_targets(description: Description, request: PruningRequest) -> list[Target]:
+    sizes = request.target_hidden_layer_sizes
+    chosen = _chosen(description, request.layers)
     if sizes is None:
-        if wish.layers is not None and chosen:
+        if request.layers is not None and chosen:
             raise InvalidParameterError(
-                f"layers={wish.layers!r} names hidden layers, but target_hidden_layer_sizes does not say how "
-                "many units to keep."
+                f"layers={request.layers!r} names hidden layers, but target_hidden_layer_sizes does not say "
+                "how many units to keep."
             )
         return []
     if isinstance(sizes, Mapping):
@@ -223,7 +223,7 @@ def _hidden_targets(description: Description, wish: PruningRequest) -> list[Targ
         for layer, _ in pairs:
             if layer not in chosen:
                 raise InvalidParameterError(
-                    f"target_hidden_layer_sizes names {layer}, which layers={wish.layers!r} does not."
+                    f"target_hidden_layer_sizes names {layer}, which layers={request.layers!r} does not."
                 )
     else:
         pairs = list(zip(chosen, _as_tuple(sizes, chosen, description), strict=True))
