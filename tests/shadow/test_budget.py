@@ -135,3 +135,9 @@ def test_a_budget_that_all_of_the_network_keeps_changes_nothing():
     train(shadow, 20, 4)
     assert np.all(shadow.masks[0])
     assert widths_of(shadow.prune()) == (4, 6, 3)
+
+
+@pytest.mark.parametrize("layers", [0, "0", [0], ["0"]])
+def test_one_layer_need_not_come_in_a_list(layers):
+    shadow = ShadowNetwork(chain(6, 8, 4, 3), budget={"parameters": 80}, layers=layers)
+    assert [own.target for own in shadow._controller.layers] == [6, 1, 4]
