@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import joblib
@@ -17,7 +18,7 @@ import torch
 from sklearn.pipeline import Pipeline
 
 from sk_shadownet import __version__
-from sk_shadownet._demo import Result, as_records, compare, export, table
+from sk_shadownet._demo import Result, compare, export, table
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ShadowNetError
 from sk_shadownet.fpga._output_folder import replacing_folder
@@ -78,7 +79,7 @@ def _write(
     joblib.dump(pipeline, folder / "model.joblib")
     torch.save(pipeline[-1].module_, folder / "network.pt")
     report = {
-        "results": as_records(results),
+        "results": [asdict(result) for result in results],
         "selected_features": selected,
         "random_state": options.random_state,
         "data": "embedded sample of simulated LHC jets; not OpenML 42468",

@@ -87,6 +87,9 @@ ELIMINATION_EPOCHS = 0.1
 
 # _pruning/quantized_finetuning.py
 FORMAT_UPDATE_EPOCHS = (2, 3, 5, 9)  # epochs, from 1
+# Training through the rounding: epochs and learning rate as shares of those of the float network.
+QUANTIZED_EPOCHS = 0.5
+QUANTIZED_RATE = 0.1
 
 # _budget/schedule.py
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
@@ -129,9 +132,6 @@ ROWS_PER_INPUT = 16
 MOST_CORRELATED = 2000
 
 # _estimator/base.py
-# Finishing through the rounding: epochs and learning rate as shares of those of the float network.
-QUANTIZED_EPOCHS = 0.5
-QUANTIZED_RATE = 0.1
 # Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
 BUDGET_ATTEMPTS = 3
 
@@ -142,7 +142,7 @@ ENOUGH_ROWS, RARE_SHARE = 100, 0.5
 # Share of the tolerance that hidden widths may use where inputs are thinned out after them.
 WIDTHS_SHARE = 0.5
 
-# _estimator/frontier.py
+# _estimator/tolerance.py
 #: What "auto" calls equal in any case, as a share.
 EQUAL_SHARE = 0.01
 

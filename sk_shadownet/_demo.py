@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,12 @@ from sklearn.utils import Bunch
 from sk_shadownet.classifier import ShadowMLPClassifier
 from sk_shadownet.exceptions import MissingToolError
 
-__all__ = ["Result", "as_records", "compare", "export", "table"]
+__all__ = ["Result", "compare", "export", "table"]
 
 
 @dataclass(frozen=True)
 class Result:
-    """How one network does on the test rows.
-
-    Attributes
-    ----------
-    name : str
-    accuracy : float
-        Share of test rows in the right class.
-    auc : dict of str to float
-        Area under the ROC curve of each class against the rest.
-    n_features, n_multiplications : int
-    cpu_seconds : float
-        Processor time of the fit.
-    """
+    """How one network does on the test rows; `auc` of each class against the rest."""
 
     name: str
     architecture: str
@@ -55,14 +43,9 @@ def compare(
     verbose: bool,
     say: Callable[[str], None],
 ) -> tuple[Pipeline, list[Result]]:
-    """Fit the three networks of the main job.
+    """Fit the three networks of the main job: dense on all inputs, pruned, and the pruned one's size afresh.
 
-    Returns
-    -------
-    pruned : Pipeline
-        Scaler and pruned classifier.
-    results : list of Result
-        Dense on all inputs; pruned; the pruned network's size from scratch, on its inputs.
+    The pipeline is of scaler and pruned classifier.
     """
     common: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
     say("1/3  dense network on all inputs")
@@ -133,12 +116,9 @@ def table(results: list[Result]) -> str:
 
 
 def export(pipeline: Pipeline, data: Bunch, folder: Path, backend: str, say: Callable[[str], None]) -> str:
-    """Write the pruned network as a hardware project and compare it on the test rows.
+    """Write the pruned network as a hardware project; what it costs, and how it does on the test rows.
 
-    Returns
-    -------
-    text : str
-        Agreement and estimate; where no emulation can be compiled here, which tool is missing.
+    Where no emulation can be compiled here, the text says which tool is missing.
     """
     from sk_shadownet.fpga import to_fpga
 
@@ -149,8 +129,3 @@ def export(pipeline: Pipeline, data: Bunch, folder: Path, backend: str, say: Cal
     except MissingToolError as error:
         compared = f"not emulated: {error}"
     return f"{fpga.plan!r}\n{compared}\n{fpga.estimate()}"
-
-
-def as_records(results: list[Result]) -> list[dict[str, Any]]:
-    """The results as plain dictionaries, for JSON."""
-    return [asdict(result) for result in results]

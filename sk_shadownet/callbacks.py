@@ -6,16 +6,54 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from skorch.callbacks import Callback
 from torch import nn
 
 from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._graph.cut import check_optimizer
-from sk_shadownet._training.best_weights import SavedShadow, check_monitors, forget_best, save_checkpoints
-from sk_shadownet._training.optimizer_state import give_parameters
+from sk_shadownet._graph.optimizer_state import give_parameters
+from sk_shadownet._training.best_weights import check_monitors, forget_best, save_checkpoints
+from sk_shadownet._training.callbacks import Callback
 from sk_shadownet._typing import IntArray
+from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.shadow import ShadowNetwork
 
 __all__ = ["ShadowPruning"]
+
+
+class _SavedShadow(ShadowNetwork):
+    """A shadow whose weights, after the cut, are saved and loaded as those of the small network of full rows.
+
+    So what is saved then fits the shadow while training goes on, and the network that takes its place.
+    """
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether tensors have their final size."""
+        return self._gates is None
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Of the shadow; of the small network, once it is cut."""
+        return (
+            self._whole().state_dict(*args, **kwargs) if self.is_cut else super().state_dict(*args, **kwargs)
+        )
+
+    def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
+        """What `state_dict` gave at the same stage."""
+        own = self.state_dict()
+        fits = own.keys() == state_dict.keys()
+        if not (fits and all(own[name].shape == state_dict[name].shape for name in own)):
+            raise InvalidParameterError(
+                "the weights to be loaded are of another stage of the run than the network: it was cut in "
+                "between, and only weights from after the cut fit the small network."
+            )
+        if self.is_cut:
+            return self._whole().load_state_dict(state_dict, *args, **kwargs)
+        return super().load_state_dict(state_dict, *args, **kwargs)
+
+    def _whole(self) -> nn.Module:
+        """The small network of full rows, which shares the shadow's weights."""
+        small = self.module if self._is_pruned else self._small(self.module, None)
+        return self._of_full_rows(small)
 
 
 @dataclass(eq=False, repr=False)
@@ -95,7 +133,7 @@ frozen, on_unsupported, score_rule, n_features
         self.small_: nn.Module | None = None
         check_optimizer(net.optimizer_)
         check_monitors(net)
-        self.shadow_ = SavedShadow(net.module_, **self.get_params(deep=False))
+        self.shadow_ = _SavedShadow(net.module_, **self.get_params(deep=False))
         give_parameters(net.optimizer_, net.module_, self.shadow_.module)
         net.module_ = self.shadow_
         self.n_steps_: int | None = None

@@ -5,14 +5,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skorch.callbacks import Callback
 from torch.nn.functional import cross_entropy
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._gating.importance import LogFisher
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
-from sk_shadownet._pruning.run import Run, train
-from sk_shadownet._training.dataset import Rows
+from sk_shadownet._pruning.config import PruningConfig
+from sk_shadownet._pruning.run import train
+from sk_shadownet._training.config import TrainingConfig
+from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.losses import CrossEntropy
 
 activations = st.sampled_from(sorted(ACTIVATIONS))
@@ -66,21 +69,18 @@ def test_members_get_the_gradients_they_would_get_alone(seed, n_members, weighte
             )
 
 
-def run_of(start, **parameters):
-    return Run(
+def trained(start, rows):
+    pruning = PruningConfig(
         widths=start.widths,
         targets=start.widths[:-1],
-        loss=CrossEntropy(),
         rule=LogFisher,
         input_schedule=PruningSchedule(0.2, 0.5),
         hidden_schedule=PruningSchedule(0.2, 0.5),
         n_shadows=start.n_members,
-        max_epochs=8,
-        batch_size=20,
-        learning_rate_init=0.01,
         start=start,
-        **parameters,
     )
+    training = TrainingConfig(CrossEntropy(), max_epochs=8, batch_size=20, learning_rate_init=0.01)
+    return train(pruning, training, Split(rows), torch.zeros(4), torch.ones(4))
 
 
 def test_a_whole_training_run_is_that_of_each_member_alone():
@@ -88,9 +88,8 @@ def test_a_whole_training_run_is_that_of_each_member_alone():
     members = split(network)
     x, y = torch.randn(100, 4), torch.randint(3, (100,))
     rows = Rows(x, y)
-    shift, scale = torch.zeros(4), torch.ones(4)
-    together = train(run_of(network), rows, None, shift, scale)
-    plain = [train(run_of(alone), rows, None, shift, scale).points[0].module for alone in members]
+    together = trained(network, rows)
+    plain = [trained(alone, rows).subnetworks[0].module(CrossEntropy()) for alone in members]
     with torch.no_grad():
         outputs = together.net.module_(x)
         for m, module in enumerate(plain):
@@ -113,6 +112,13 @@ def test_the_loss_is_the_weighted_mean_of_every_member_summed(seed, n_members, w
 # ------------------------------------------------------------------ through the classifier
 
 
+class Masks(Callback):
+    """Keeps the masks of every layer."""
+
+    def on_train_end(self, net, **_):
+        self.masks = [layer.mask for layer in dict(net.callbacks_)["shadow_shrinking"].layers]
+
+
 @pytest.fixture(scope="module")
 def committee():
     X = np.random.default_rng(0).normal(size=(400, 8))
@@ -124,6 +130,7 @@ def committee():
         n_shadows=4,
         max_epochs=30,
         random_state=0,
+        callbacks=[("masks", Masks())],
     )
     return clf.fit(X[:300], y[:300], X_val=X[300:], y_val=y[300:]), X, y
 
@@ -169,7 +176,7 @@ def test_the_best_member_of_the_best_epoch_becomes_the_model(committee):
 
 def test_hidden_units_are_chosen_member_by_member(committee):
     clf, _, _ = committee
-    masks = [layer.mask for layer in dict(clf.net_.callbacks_)["shadow_shrinking"].layers]
+    masks = dict(clf.net_.callbacks_)["masks"].masks
     assert (masks[0] == masks[0][0]).all()
     assert not (masks[1] == masks[1][0]).all()
     assert (masks[1].sum(axis=1) == 6).all()

@@ -7,16 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from skorch.callbacks import Callback
 
-import sk_shadownet._pruning.feature_elimination as thinning
+import sk_shadownet._pruning.feature_elimination as elimination
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._estimator.frontier import choose
-from sk_shadownet._gating.importance import resolve_rule
-from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
+from sk_shadownet._defaults import ELIMINATION_EPOCHS, ELIMINATION_SIZES
+from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._pruning.feature_elimination import eliminate_features
 from sk_shadownet._pruning.results import Comparison
-from sk_shadownet._pruning.run import Run
-from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.config import TrainingConfig
+from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.losses import CrossEntropy
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
@@ -30,9 +29,7 @@ Y = (SIGNALS[:, 0] * SIGNALS[:, 1] > 0).astype(int)
 EPOCHS = 70
 
 
-def run(widths, epochs=20):
-    rule = resolve_rule("fisher")
-    return Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_SCHEDULE, HIDDEN_SCHEDULE, max_epochs=epochs)
+TRAINING = TrainingConfig(CrossEntropy(), max_epochs=10)
 
 
 def rows(n_rows, n_inputs, n_outputs, seed):
@@ -50,10 +47,10 @@ def network(widths, columns, seed):
 
 @given(st.integers(2, 600))
 def test_numbers_of_inputs_rise_and_are_fewer(n_inputs):
-    counts = thinning._counts(n_inputs)
+    counts = elimination._counts(n_inputs)
     assert counts == sorted(set(counts))
     assert 1 <= counts[0] <= counts[-1] < n_inputs
-    assert len(counts) <= thinning.N_SIZES
+    assert len(counts) <= ELIMINATION_SIZES
 
 
 @settings(max_examples=25, deadline=None)
@@ -65,20 +62,21 @@ def test_thinner_networks_differ_in_their_inputs_only(n_inputs, hidden, seed, wi
     state = {name: value.clone() for name, value in before.state_dict().items()}
     masks = (np.isin(np.arange(n_table), columns), *(np.ones(width, dtype=bool) for width in hidden))
     table, valid = rows(80, n_table, 3, seed), rows(40, n_table, 3, seed + 1)
-    found = eliminate_features(
-        run(before.widths, 10), masks, before, [before], table, valid if with_valid else None
-    )
-    kept = [set(np.flatnonzero(point.masks[0])) for point in found.points]
-    assert [len(inputs) for inputs in kept] == thinning._counts(n_inputs)
+    found = eliminate_features(TRAINING, masks, before, [before], Split(table, valid if with_valid else None))
+    kept = [set(np.flatnonzero(point.masks[0])) for point in found.subnetworks]
+    assert [len(inputs) for inputs in kept] == elimination._counts(n_inputs)
     # The ones with more inputs have all that those with fewer have.
     assert all(few < more for few, more in zip(kept, [*kept[1:], set(columns)], strict=True))
-    for point in found.points:
+    for point in found.subnetworks:
+        assert point.is_done
         assert point.widths == (len(set(np.flatnonzero(point.masks[0]))), *hidden)
         x = valid.features[:, torch.as_tensor(point.masks[0])]
-        torch.testing.assert_close(point.module(x), point.network(valid.features)[0], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            point.module(CrossEntropy())(x), point.network(valid.features)[0], rtol=1e-4, atol=1e-5
+        )
     assert found.comparison.held_out is with_valid
     judged = valid if with_valid else table
-    expected = [p.network for p in found.points] + [before]
+    expected = [p.network for p in found.subnetworks] + [before]
     losses = [CrossEntropy()(net(judged.features), judged.targets).item() for net in expected]
     np.testing.assert_allclose(found.comparison.loss, losses, rtol=1e-4)
     assert all(torch.equal(value, state[name]) for name, value in before.state_dict().items())
@@ -89,8 +87,8 @@ def test_inputs_that_the_network_does_not_use_go_first():
     with torch.no_grad():
         net.weights[0][[1, 4]] = 0.0
     masks = (np.ones(6, dtype=bool), np.ones(4, dtype=bool))
-    found = eliminate_features(run((6, 4, 3), 10), masks, net, [], rows(200, 6, 3, 0), None)
-    four = next(point for point in found.points if point.widths[0] <= 4)
+    found = eliminate_features(TRAINING, masks, net, [], Split(rows(200, 6, 3, 0)))
+    four = next(point for point in found.subnetworks if point.widths[0] <= 4)
     assert not four.masks[0][[1, 4]].any()
 
 
@@ -101,8 +99,8 @@ def test_of_copies_one_stays():
     table = Rows(signals.repeat_interleave(3, dim=1), signals.argmax(dim=1))
     with torch.no_grad():
         net.weights[0].copy_(2.0 * torch.eye(3).repeat_interleave(3, dim=0))
-    found = eliminate_features(run((9, 3), 10), (np.ones(9, dtype=bool),), net, [], table, None)
-    three = next(point for point in found.points if point.widths[0] == 3)
+    found = eliminate_features(TRAINING, (np.ones(9, dtype=bool),), net, [], Split(table))
+    three = next(point for point in found.subnetworks if point.widths[0] == 3)
     assert set(np.flatnonzero(three.masks[0]) // 3) == {0, 1, 2}
 
 
@@ -137,7 +135,7 @@ def test_the_choice_stays_within_the_tolerance(fitted):
 def test_its_history_ends_with_the_thinning(fitted):
     history = fitted.history_
     n_before = EPOCHS
-    assert history["epoch"] == list(range(1, n_before + round(EPOCHS * thinning.EPOCHS) + 1))
+    assert history["epoch"] == list(range(1, n_before + round(EPOCHS * ELIMINATION_EPOCHS) + 1))
     assert {len(values) for values in history.values()} == {len(history["epoch"])}
     assert history["open_counts"][n_before - 1][0] > fitted.support_.sum()
     own = tuple(float(mask.sum()) for mask in fitted.architecture_.masks)
@@ -151,7 +149,7 @@ def test_its_history_ends_with_the_thinning(fitted):
 
 def test_the_other_networks_stay_as_the_run_gave_them(fitted):
     others = [point for n, point in enumerate(fitted.frontier_) if n != fitted.frontier_.chosen]
-    assert {len(point.fitted.history["epoch"]) for point in others} == {EPOCHS}
+    assert {len(point.candidate.history["epoch"]) for point in others} == {EPOCHS}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +163,7 @@ def test_the_other_networks_stay_as_the_run_gave_them(fitted):
     ],
 )
 def test_nothing_is_thinned_out_where_inputs_or_all_widths_are_fixed(sizes, monkeypatch):
-    monkeypatch.setattr(thinning, "Population", None)
+    monkeypatch.setattr(elimination, "Population", None)
     clf = auto(max_epochs=10, **sizes).fit(X, Y)
     assert "fewest inputs" not in getattr(getattr(clf, "frontier_", None), "reason", "")
 
@@ -191,7 +189,7 @@ class Stop(Callback):
 
 
 def test_ctrl_c_while_thinning_leaves_the_network_that_was_chosen(monkeypatch, fitted):
-    monkeypatch.setattr(thinning, "Distillation", Stop)
+    monkeypatch.setattr(elimination, "Distillation", Stop)
     with pytest.warns(TrainingInterruptedWarning, match="it keeps all"):
         clf = auto(tolerance=0.06).fit(X, Y)
     assert clf.n_iter_ == EPOCHS

@@ -24,8 +24,9 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._estimator.frontier import Frontier, FrontierPoint, choose
+from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
 from sk_shadownet._estimator.model_selection import warn_of_few_rows
+from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._pruning.results import Comparison
 from sk_shadownet.exceptions import FewRowsWarning, InvalidParameterError, TrainingInterruptedWarning
 from sk_shadownet.fpga import FPGAConfig
@@ -69,7 +70,7 @@ def regressor():
 
 def of_the_run(clf):
     """Points that the run gave, without the one that was asked for fewer inputs after it."""
-    return [point for point in clf.frontier_ if len(point.fitted.history["epoch"]) == EPOCHS]
+    return [point for point in clf.frontier_ if len(point.candidate.history["epoch"]) == EPOCHS]
 
 
 def linears(module):
@@ -103,7 +104,7 @@ def test_each_points_network_has_the_widths_that_its_masks_leave(which, request)
         layers = linears(point.module)
         assert tuple(layer.in_features for layer in layers) == point.widths[:-1]
         assert layers[-1].out_features == n_outputs
-        assert point.fitted.calibration_rows.shape[1] == point.n_features
+        assert point.candidate.calibration_rows.shape[1] == point.n_features
 
 
 def test_costs_are_those_of_the_widths(fitted):
@@ -127,15 +128,15 @@ def test_the_largest_is_the_wide_network(fitted):
 
 def test_each_points_history_ends_in_its_own_widths(fitted):
     for point in of_the_run(fitted):
-        phases = point.fitted.history["phase"]
+        phases = point.candidate.history["phase"]
         assert phases == fitted.history_["phase"][:EPOCHS]
         expected = tuple(float(mask.sum()) for mask in point.masks)
-        assert set(point.fitted.history["open_counts"][narrow_from(point) :]) == {expected}
+        assert set(point.candidate.history["open_counts"][narrow_from(point) :]) == {expected}
 
 
 def narrow_from(point):
     """The first epoch, from 0, that a network ended with its final widths."""
-    history = point.fitted.history
+    history = point.candidate.history
     finishing = history["phase"].index("finishing")
     final = tuple(float(mask.sum()) for mask in point.masks)
     return finishing + history["open_counts"][finishing:].index(final)
@@ -143,8 +144,8 @@ def narrow_from(point):
 
 def test_the_kept_epoch_is_the_points_own_best(fitted):
     for point in of_the_run(fitted):
-        history, first = point.fitted.history, narrow_from(point)
-        assert point.fitted.best_epoch == first + int(np.argmin(history["valid_loss"][first:])) + 1
+        history, first = point.candidate.history, narrow_from(point)
+        assert point.candidate.best_epoch == first + int(np.argmin(history["valid_loss"][first:])) + 1
         assert point.loss == pytest.approx(min(history["valid_loss"][first:]), rel=1e-4)
 
 
@@ -189,7 +190,7 @@ def test_without_validation_rows_the_training_rows_are_compared():
     assert not clf.frontier_.held_out
     for n, point in enumerate(clf.frontier_):
         assert point.score == pytest.approx(accuracy_score(Y, clf.at(n).predict(X)))
-        assert point.fitted.best_epoch == len(point.fitted.history["epoch"])
+        assert point.candidate.best_epoch == len(point.candidate.history["epoch"])
 
 
 # ------------------------------------------------------------------ the choice
@@ -461,12 +462,12 @@ def test_at_a_position_is_that_point(fitted):
         assert other.frontier_.chosen == n
         assert other.frontier_.reason == "asked for by position"
         assert np.array_equal(other.support_, point.masks[0])
-        assert other.n_iter_ == len(point.fitted.history["epoch"])
-        assert other.best_epoch_ == point.fitted.best_epoch
-        assert other.net_.module_ is point.fitted.network
+        assert other.n_iter_ == len(point.candidate.history["epoch"])
+        assert other.best_epoch_ == point.candidate.best_epoch
+        assert other.net_.module_ is point.candidate.network
         np.testing.assert_allclose(other.decision_function(X), logits(point, X), rtol=1e-4, atol=1e-5)
         assert other.transform(X).shape == (300, point.n_features)
-    assert fitted.net_.module_ is fitted.frontier_[fitted.frontier_.chosen].fitted.network
+    assert fitted.net_.module_ is fitted.frontier_[fitted.frontier_.chosen].candidate.network
 
 
 def test_positions_count_from_the_end_too(fitted):
@@ -708,7 +709,7 @@ def test_early_stopping_waits_until_no_network_became_better():
     meaningless = np.random.default_rng(1).permutation(Y)
     stopping = {"early_stopping": True, "n_iter_no_change": 3, "max_epochs": 200}
     clf = auto(**stopping).fit(X, meaningless)
-    fitted = [point.fitted for point in clf.frontier_]
+    fitted = [point.candidate for point in clf.frontier_]
     n_epochs = min(len(one.history["epoch"]) for one in fitted)
     assert n_epochs < 200
     assert n_epochs == max(one.best_epoch for one in fitted if len(one.history["epoch"]) == n_epochs) + 3
@@ -787,7 +788,7 @@ def test_ctrl_c_before_and_after_the_split_leaves_a_frontier(epoch, validation_f
     for n, point in enumerate(clf.frontier_):
         other = clf.at(n)
         assert np.isfinite(other.predict_proba(X)).all()
-        assert {len(column) for column in point.fitted.history.values()} == {epoch - 1}
+        assert {len(column) for column in point.candidate.history.values()} == {epoch - 1}
         assert 1 <= other.best_epoch_ <= epoch - 1
     pickle.loads(pickle.dumps(clf)).predict(X)
 

@@ -10,14 +10,15 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.subnetwork_sampling as subnetwork_sampling
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._defaults import PRUNING_STAGES
-from sk_shadownet._gating.importance import resolve_rule
-from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.iterative_pruning import IterativePruning, unit_importance
-from sk_shadownet._pruning.run import Run, build_net
 from sk_shadownet._pruning.subnetwork import Subnetwork
+from sk_shadownet._training.assembly import build_net
+from sk_shadownet._training.callbacks import BestEpoch, RunCallback
+from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.losses import CrossEntropy
 
 EPOCHS = 20
@@ -120,15 +121,20 @@ def test_only_hidden_layers_start_wider_unless_there_is_none(hidden, n_inputs, w
 # ------------------------------------------------------------------ a population on its way
 
 
+class Phase:
+    phase = "finishing"
+
+
 def train(subnetworks, table, epochs=EPOCHS, callbacks=()):
     """Train subnetworks side by side, narrowing them on the way."""
-    widths = (table.features.shape[1], 4, 3)
     iterative_pruning = IterativePruning(subnetworks)
-    rule = resolve_rule("fisher")
-    run = Run(widths, widths[:-1], CrossEntropy(), rule, INPUT_SCHEDULE, HIDDEN_SCHEDULE, batch_size=50)
-    population = Population([one.network for one in subnetworks], run.batch_size)
-    hooks = [("shadow_narrowing", iterative_pruning), *((type(one).__name__, one) for one in callbacks)]
-    net = build_net(run, population, hooks, epochs, 0.05, len(table))
+    config = TrainingConfig(
+        CrossEntropy(), batch_size=50, max_epochs=epochs, learning_rate_init=0.05, callbacks=callbacks
+    )
+    population = Population([one.network for one in subnetworks], config.batch_size)
+    own = [("shadow_narrowing", iterative_pruning)]
+    best = BestEpoch(iterative_pruning)
+    net = build_net(config, population, len(table), LearningRate(restart=0.0), own, Phase(), best)
     net.fit(table, None)
     iterative_pruning.conclude(net, table)
     return iterative_pruning, net
@@ -194,7 +200,7 @@ def fitted():
 def test_histories_show_networks_getting_narrower(fitted):
     narrowed = 0
     for point in fitted.frontier_:
-        history = point.fitted.history
+        history = point.candidate.history
         assert "member_open_counts" not in history
         first = history["phase"].index("finishing")
         counts = np.array(history["open_counts"][first:30])
@@ -202,13 +208,13 @@ def test_histories_show_networks_getting_narrower(fitted):
         narrowed += (counts[0] > counts[-1]).any()
         final = [mask.sum() for mask in point.masks]
         assert history["open_counts"][-1] == tuple(map(float, final))
-        np.testing.assert_array_equal(np.flatnonzero(point.masks[0]), point.fitted.network.columns)
+        np.testing.assert_array_equal(np.flatnonzero(point.masks[0]), point.candidate.network.columns)
     assert narrowed >= 3
 
 
 def test_nothing_of_it_stays_with_the_estimator(fitted):
-    iterative_pruning = dict(fitted.net_.callbacks_)["shadow_narrowing"]
-    assert iterative_pruning.subnetworks == []
+    kept = [callback for _, callback in fitted.net_.callbacks_]
+    assert not any(isinstance(callback, RunCallback) for callback in kept)
 
 
 @pytest.mark.parametrize("hidden", [(), (1,)])

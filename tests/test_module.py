@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from torch import nn
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._estimator.pretrained import pruned_layers, read_chain
+from sk_shadownet._mlp.pretrained import pruned_layers, read_chain
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
 ACTIVATIONS = [nn.ReLU, nn.Tanh, nn.Sigmoid]

@@ -180,7 +180,8 @@ def test_a_run_that_diverges_leaves_no_line_of_success(caplog):
 
 def test_networks_of_several_sizes_are_counted_and_no_epoch_is_the_kept_one(caplog):
     row = {"open_counts": (3.0, 5.0), "train_loss": 0.5, "valid_score": 0.75, "dur": 1.0}
-    several = SimpleNamespace(max_epochs=1, history=[row], module_=SimpleNamespace(n_members=12))
+    row["member_open_counts"] = [(3.0, 5.0)] * 12
+    several = SimpleNamespace(max_epochs=1, history=[row])
     log = PhaseLog(SimpleNamespace(phase="finishing"), SimpleNamespace(epoch=1))
     with caplog.at_level(logging.INFO, logger="sk_shadownet"):
         log.on_train_end(several)

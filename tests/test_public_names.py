@@ -99,3 +99,20 @@ def test_import_leaves_the_heavy_and_optional_packages_alone():
     # pandas is skorch's own import, where there is one.
     heavy = {"hls4ml", "da4ml", "keras", "matplotlib", "onnx", "onnxruntime", "polars"}
     assert not heavy & set(loaded.split())
+
+
+@pytest.mark.parametrize("estimator", [classifier.ShadowMLPClassifier, regressor.ShadowMLPRegressor])
+def test_an_estimator_documents_every_parameter_once(estimator):
+    text = inspect.cleandoc(estimator.__doc__)
+    parameters = text[text.index("Parameters\n----------") : text.index("Attributes\n----------")]
+    assert sorted(re.findall(r"^(\w+) :", parameters, re.MULTILINE)) == sorted(estimator().get_params())
+    assert "$" not in text
+    # help() and Sphinx find entries by their indentation.
+    assert {len(line) - len(line.lstrip()) for line in parameters.splitlines() if line} == {0, 4}
+
+
+@pytest.mark.parametrize("estimator", [classifier.ShadowMLPClassifier, regressor.ShadowMLPRegressor])
+def test_an_estimator_takes_its_widths_by_position_and_all_else_by_name(estimator):
+    kinds = {name: parameter.kind.name for name, parameter in inspect.signature(estimator).parameters.items()}
+    assert kinds.pop("hidden_layer_sizes") == "POSITIONAL_OR_KEYWORD"
+    assert set(kinds.values()) == {"KEYWORD_ONLY"}

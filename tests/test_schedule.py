@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_shadownet._gating.schedule import LearningRate, PruningSchedule
+from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._training.learning_rate import LearningRate
 
 progress = st.floats(0, 1)
 

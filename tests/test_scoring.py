@@ -174,7 +174,14 @@ def test_a_budget_of_hardware_is_chosen_for_by_the_score_after_rounding():
 def _rounded_accuracy(clf, config):
     from sk_shadownet.fpga._costs import hardware_costs
 
-    _, plan = hardware_costs(clf, config)
+    _, plan = hardware_costs(
+        clf.module_,
+        clf.calibration_rows_,
+        config,
+        class_labels=clf.classes_,
+        targets=clf.calibration_targets_,
+        scoring=clf.scoring,
+    )
     answers = plan.forward(X_VAL[:, clf.support_].astype(np.float64)).argmax(axis=1)
     return accuracy_score(Y_VAL, clf.classes_[answers])
 

@@ -15,7 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._estimator.model_selection import select_model
+from sk_shadownet._estimator.model_selection import Selection, select_model
 from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
 from sk_shadownet._gating.schedule import BUDGET_SCHEDULE, FRONTIER_SCHEDULE
 from sk_shadownet.architecture import count_multiplications, count_parameters
@@ -180,23 +180,68 @@ def test_a_quantized_network_keeps_its_budget(tmp_path):
     assert clf.fixed_point_plan_.widths == clf.architecture_.widths
 
 
+def widths_of(module):
+    linear = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
+    return (linear[0].in_features, *(layer.out_features for layer in linear))
+
+
+def costs_of(estimator, config):
+    """Costs of a fitted estimator's network, and the plan they are of."""
+    known = {"class_labels": getattr(estimator, "classes_", None), "scoring": estimator.scoring}
+    targets = getattr(estimator, "calibration_targets_", None)
+    return hardware_costs(estimator.module_, estimator.calibration_rows_, config, targets=targets, **known)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_costs_of_a_network_and_its_rows_are_those_of_the_estimators_export(n_classes, tmp_path):
+    clf = small(target_hidden_layer_sizes=(4, 3), n_features_to_select=3, scoring="accuracy")
+    clf.fit(X, np.minimum(Y, n_classes - 1))
+    fpga = clf.to_fpga(tmp_path / "hw", backend="verilog")
+    costs, plan = costs_of(clf, FPGAConfig(backend="verilog"))
+    assert costs["lut"] == fpga.estimate().lut
+    assert costs["bit_operations"] == fpga.plan.bit_operations
+    assert plan == fpga.plan or repr(plan) == repr(fpga.plan)
+
+
+def test_costs_of_a_regressors_outputs_are_not_those_of_classes(tmp_path):
+    reg = ShadowMLPRegressor((8,), max_epochs=3, random_state=0).fit(X, X[:, :2])
+    fpga = reg.to_fpga(tmp_path / "hw", backend="verilog")
+    costs, _ = costs_of(reg, FPGAConfig(backend="verilog"))
+    assert (costs["lut"], costs["bit_operations"]) == (fpga.estimate().lut, fpga.plan.bit_operations)
+
+
+@pytest.mark.parametrize("quantization", [None, 6])
+def test_an_estimator_becomes_one_network_and_no_other_on_the_way(quantization, monkeypatch):
+    adopted = []
+    adopt = ShadowMLPClassifier._adopt
+
+    def watched(clf, candidate, *rest):
+        adopted.append(candidate.module)
+        adopt(clf, candidate, *rest)
+
+    monkeypatch.setattr(ShadowMLPClassifier, "_adopt", watched)
+    config = FPGAConfig(backend="verilog")
+    clf = small(budget={"lut": 500}, fpga=config, quantization=quantization, n_features_to_select="auto")
+    assert clf.fit(X, Y).module_ is adopted[0]
+    assert len(adopted) == 1
+
+
 def test_a_second_run_counts_its_own_networks_and_not_the_first_ones_plan(monkeypatch):
     counted = []
 
-    def watched(model, config):
-        plan = getattr(model, "fixed_point_plan_", None)
-        counted.append(plan is None or plan.widths == model.architecture_.widths)
-        return hardware_costs(model, config)
+    def watched(module, rows, config, *, plan, **options):
+        counted.append(plan is None or plan.widths == widths_of(module))
+        return hardware_costs(module, rows, config, plan=plan, **options)
 
-    def twice(estimator, budget_schedule, *rest):
-        done = select_model(estimator, budget_schedule, *rest)
-        return budget_schedule if not runs.append(done) and len(runs) == 1 else done
+    def twice(fit, result):
+        runs.append(select_model(fit, result))
+        return Selection(None, runs[0].frontier) if len(runs) == 1 else runs[-1]
 
     runs = []
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
-    monkeypatch.setattr("sk_shadownet._estimator.base.settle", twice)
+    monkeypatch.setattr("sk_shadownet._estimator.base.select_model", twice)
     small(budget={"lut": 500}, fpga=FPGAConfig(backend="verilog"), quantization=6).fit(X, Y)
-    assert runs == [None, None]
+    assert len(runs) == 2
     assert all(counted)
 
 
@@ -208,10 +253,10 @@ def test_where_the_wide_network_itself_fits_it_is_among_the_rivals(tmp_path):
 
 
 def test_a_network_that_cannot_be_built_leaves_the_others(monkeypatch):
-    def counted(model, config):
-        if model.architecture_.widths == (6, 8, 6, 3):
+    def counted(module, *rest, **options):
+        if widths_of(module) == (6, 8, 6, 3):
             raise ExportError("every output is a constant")
-        return hardware_costs(model, config)
+        return hardware_costs(module, *rest, **options)
 
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", counted)
     clf = small(budget={"lut": 10_000}, fpga=SIX_BITS, n_features_to_select="auto").fit(X, Y)
@@ -225,7 +270,7 @@ def test_a_budget_of_hardware_compares_classifiers_after_rounding():
     clf = small(budget={"bit_operations": 2000}, fpga=config, validation_fraction=None)
     clf.fit(X, Y)
     for n, point in enumerate(clf.frontier_):
-        _, plan = hardware_costs(clf.at(n), config)
+        _, plan = costs_of(clf.at(n), config)
         logs = log_softmax(plan.forward(X[:, point.masks[0]].astype(float)), axis=1)
         assert point.loss == pytest.approx(-logs[np.arange(len(Y)), Y].mean())
         assert point.score == pytest.approx((logs.argmax(axis=1) == Y).mean())
@@ -243,7 +288,7 @@ def test_a_budget_of_hardware_compares_regressors_after_rounding():
         random_state=0,
     ).fit(X, y)
     for n, point in enumerate(reg.frontier_):
-        _, plan = hardware_costs(reg.at(n), config)
+        _, plan = costs_of(reg.at(n), config)
         said = plan.forward(X[:, point.masks[0]].astype(float))
         assert point.score == pytest.approx(r2_score(y, said), abs=1e-5)
         # Errors count in units of each output's spread: 1 - R² where the mean and spread are of these rows.
@@ -267,9 +312,9 @@ def test_with_quantization_networks_are_compared_before_rounding():
 def test_no_network_of_a_frontier_is_counted_twice(monkeypatch):
     counted = []
 
-    def watched(model, config):
-        counted.append(model.module_)
-        return hardware_costs(model, config)
+    def watched(module, *rest, **options):
+        counted.append(module)
+        return hardware_costs(module, *rest, **options)
 
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", watched)
     clf = small(
@@ -280,7 +325,7 @@ def test_no_network_of_a_frontier_is_counted_twice(monkeypatch):
 
 
 def test_where_none_can_be_built_the_reason_comes_through(monkeypatch):
-    def counted(model, config):
+    def counted(*_, **__):
         raise ExportError("every output is a constant")
 
     monkeypatch.setattr("sk_shadownet.fpga._costs.hardware_costs", counted)
@@ -534,6 +579,6 @@ def test_worth_must_be_of_every_unit_and_at_least_nothing(importance):
             return importance if self.shape[1] == 6 else np.ones(self.shape)
 
     with pytest.raises(
-        InvalidParameterError, match=r"worth\(\) must give finite numbers of at least 0 of shape"
+        InvalidParameterError, match=r"importance\(\) must give finite numbers of at least 0 of shape"
     ):
         small(score_rule=Mine, budget={"multiplications": 40}).fit(X, Y)

@@ -61,6 +61,17 @@ class Stop(Callback):
         self.raise_in("on_epoch_end", net)
 
 
+@pytest.mark.parametrize("sizes", [{}, {"target_hidden_layer_sizes": "auto"}], ids=["plain", "auto"])
+def test_the_net_that_is_kept_has_the_users_callbacks_and_none_of_the_trainings(sizes):
+    watch = Callback()
+    clf = small(callbacks=[("shadow_of_mine", watch)], max_epochs=4, verbose=True, **sizes).fit(X, Y)
+    assert dict(clf.net_.callbacks) == {"shadow_of_mine": watch}
+    kept = dict(clf.net_.callbacks_)
+    assert kept["shadow_of_mine"] is watch
+    assert not any(type(callback).__module__.startswith("sk_shadownet") for callback in kept.values())
+    assert clf.net_.generator is None
+
+
 class Poison(Callback):
     """Fill the weights with something in one hook of one epoch."""
 

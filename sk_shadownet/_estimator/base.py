@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy, deepcopy
-from dataclasses import replace
-from functools import partial
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,33 +13,25 @@ import numpy.typing as npt
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from sk_shadownet._defaults import BUDGET_ATTEMPTS, QUANTIZED_EPOCHS, QUANTIZED_RATE
-from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
-from sk_shadownet._estimator.frontier import Candidate, Frontier
+from sk_shadownet._defaults import BUDGET_ATTEMPTS
+from sk_shadownet._estimator.candidate import Candidate
+from sk_shadownet._estimator.fit import Fit, plan_fit
+from sk_shadownet._estimator.frontier import Frontier
+from sk_shadownet._estimator.hardware import Hardware, export_options
 from sk_shadownet._estimator.html import estimator_view
-from sk_shadownet._estimator.model_selection import (
-    export_options,
-    other_point,
-    rounded_module,
-    select_model,
-    warn_of_few_rows,
-)
-from sk_shadownet._estimator.parameters import plan_run
+from sk_shadownet._estimator.model_selection import select_model, tightened, warn_of_few_rows
 from sk_shadownet._estimator.prediction import predict_in_blocks
-from sk_shadownet._estimator.table import Table, dense_numbers, split_rows, standardisation
+from sk_shadownet._estimator.table import Table, dense_numbers, merge_equal_rows, scaled_weights
 from sk_shadownet._gating.importance import LOG_RULES, shares
-from sk_shadownet._pruning.feature_elimination import eliminate_features
-from sk_shadownet._pruning.quantized_finetuning import finetune
-from sk_shadownet._pruning.results import Comparison, RunResult, compare
-from sk_shadownet._pruning.run import Run, train
+from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
-from sk_shadownet._training.dataset import Rows, as_tensor
 from sk_shadownet._training.losses import Loss
-from sk_shadownet._validation import check_flag
+from sk_shadownet._training.net import CommitteeNet
+from sk_shadownet._validation import check_flag, check_seed
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
@@ -51,7 +41,7 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAModel
     from sk_shadownet.fpga._quantization.format_search import Task
 
-__all__ = ["BaseShadowMLP", "as_numpy"]
+__all__ = ["BaseShadowMLP"]
 
 
 class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -62,13 +52,32 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     architecture_: Architecture
     feature_scores_: npt.NDArray[np.float64]
     frontier_: Frontier
+    net_: CommitteeNet
     n_features_in_: int
     _scores_are_logs: bool
-    _stratify: bool
     _task: Task
+    # What a further fit that continues this one must find the same in its targets.
+    _target_names: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def _n_outputs(self) -> int:
+        """Outputs of the network."""
 
     @abstractmethod
-    def _loss(self) -> Loss:
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        """Rows of float32, and their targets as the user has them."""
+
+    @abstractmethod
+    def _encoded(self, y: Any, *, reset: bool) -> npt.NDArray[Any]:
+        """Targets as training takes them; `reset` learns from them which ones there may be."""
+
+    def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
+        """The tables with weights as training takes them, of mean 1 over the training rows."""
+        return scaled_weights(table), valid
+
+    @abstractmethod
+    def _make_loss(self, table: Table, before: dict[str, Any] | None) -> Loss:
         """What is minimised and scored, and what outputs mean."""
 
     # ---------------------------------------------------------------- fit
@@ -77,14 +86,8 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     def _fitting(self) -> Iterator[tuple[Self, dict[str, Any] | None]]:
         """Fit a copy from an unfitted state, and become it at the end; become unfitted on any error.
 
-        Until then other threads get the answers of the network that was there.
-
-        Yields
-        ------
-        new : estimator of this class
-            Unfitted, with the same parameters.
-        before : dict or None
-            Fitted attributes of the fit that ``warm_start=True`` continues.
+        Until then other threads get the answers of the network that was there. Yields the copy, and what
+        the fit before had learnt where ``warm_start=True`` continues it.
         """
         try:
             learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
@@ -102,75 +105,107 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         # Whoever reads the old state in another thread has the whole of it.
         self.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
 
-    def _fit(
+    def fit(
         self,
-        table: Table,
-        valid: Table | None,
-        n_outputs: int,
-        rng: np.random.RandomState,
-        before: dict[str, Any] | None,
-    ) -> None:
-        """Train on checked data and store what was learnt."""
-        start = None if before is None else deepcopy(before["net_"].module_)
-        run = plan_run(
-            self, table.X.shape, n_outputs, int(rng.randint(np.iinfo(np.int32).max)), self._loss(), start
-        )
-        train_rows, valid_rows = None, None
-        if valid is None and run.validation_fraction:
-            train_rows, valid_rows = split_rows(table.y, run.validation_fraction, rng, self._stratify)
-        shift, scale = standardisation(table, train_rows)
-        rows = _rows(table, train_rows, run.device)
-        checks = _rows(valid or table, valid_rows, run.device) if valid or valid_rows is not None else None
-        held_out = self._held_out_classes(table, valid, valid_rows)
-        sample = sample_rows(
-            table.y if train_rows is None else table.y[train_rows],
-            rng,
-            stratify=self._stratify,
-            weight=table.weight if table.weight is None or train_rows is None else table.weight[train_rows],
-        )
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
+        """Train the wide network with its shadow and keep the small one.
 
-        def describe(trained: RunResult, n: int) -> Candidate:
-            point = trained.points[n]
-            shape = Architecture(run.widths, point.masks) if before is None else before["architecture_"]
-            columns = np.flatnonzero(shape.masks[0])
-            known, where = calibration_rows(point.module, table.X, train_rows, columns, sample)
-            classes = table.y[where] if self._stratify else None
-            history = trained.history_of(n)
-            return Candidate(shape, point.module, point.network, known, classes, point.best_epoch, history)
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Finite numbers. A ``float32`` array or memory map with contiguous rows is not copied.
+        y : array-like of shape (n_samples,), or of a regressor (n_samples, n_outputs)
+            Of a classifier labels of any type, of at least two classes; of a regressor finite numbers.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Weight of each row. Single ones may be negative or 0; their total, of a classifier that of each
+            class, must be above 0.
+        X_val : array-like of shape (n_val, n_features) or None, default=None
+            Validation rows, in place of a share of ``X``. In a Pipeline earlier steps do not transform them.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None, default=None
+            Their targets; labels must be of classes in ``y``.
+        sample_weight_val : array-like of shape (n_val,) or None, default=None
+            Their weights.
 
-        for _ in range(BUDGET_ATTEMPTS):
-            trained = train(run, rows, checks, torch.as_tensor(shift), torch.as_tensor(scale))
-            self.net_ = trained.net
-            assert trained.input_scores is not None
-            self.feature_scores_ = trained.input_scores if before is None else before["feature_scores_"]
-            if before is None:
-                self._scores_are_logs = run.rule in LOG_RULES
-            candidates = [describe(trained, n) for n in range(len(trained.points))]
-            quantize = partial(self._finetune_quantized, run, rows, checks)
-            thinning = partial(self._thin, run, rows, checks, describe)
-            judge = partial(_judged, run, checks or rows, checks is not None)
-            tighter = select_model(
-                self, run.budget_schedule, trained.comparison, candidates, quantize, thinning, judge
-            )
-            if tighter is None:
-                if trained.comparison is not None and held_out is not None:
-                    warn_of_few_rows(self.classes_, np.bincount(held_out, minlength=len(self.classes_)))
-                return
-            run = replace(run, budget_schedule=tighter)
-        raise InvalidParameterError(
-            f"budget={self.budget} was kept by no network that training gave; the smallest, "
-            f"{self.architecture_}, needs more. Raise the budget, or lower the precision in fpga."
-        )
+        Returns
+        -------
+        self : estimator of this class
 
-    def _held_out_classes(
-        self, table: Table, valid: Table | None, valid_rows: npt.NDArray[np.intp] | None
-    ) -> npt.NDArray[Any] | None:
-        """Classes of the validation rows; None where there are no such rows, or no classes."""
-        if not self._stratify:
+        Raises
+        ------
+        InvalidParameterError
+            If a parameter of the constructor is outside its legal range, or no network keeps `budget`.
+        InvalidDataError
+            If rows, targets or weights cannot be trained on.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite. The estimator is unfitted then.
+
+        Warns
+        -----
+        TrainingInterruptedWarning
+            If Ctrl-C ended training; the best network so far is kept.
+        """
+        with self._fitting() as (new, before):
+            rng = check_seed(new.random_state)
+            table = merge_equal_rows(new._table(X, y, sample_weight, "sample_weight", reset=True))
+            names = ("n_features_in_", "feature_names_in_", *new._target_names)
+            _check_continuation(before, {name: getattr(new, name, None) for name in names})
+            valid = new._validation_table(X_val, y_val, sample_weight_val)
+            table, valid = new._weighed(table, valid)
+            loss = new._make_loss(table, before)
+            new._train(plan_fit(new, table, valid, new._n_outputs, loss, rng, before), before)
+        return self
+
+    def _table(self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool) -> Table:
+        """Checked rows; those that are trained on (`reset`) say what rows there may be from now on."""
+        X, y = self._validated(dense_numbers(_as_numpy(X)), _as_numpy(y), reset=reset)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(_as_numpy(sample_weight), X, dtype=np.float64)
+            check_total(weight, name)
+            if reset and (weight == 0).any():
+                X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
+        return Table(X, self._encoded(y, reset=reset), weight)
+
+    def _validation_table(self, X: Any, y: Any, sample_weight: Any) -> Table | None:
+        """The user's own validation rows."""
+        if X is None and y is None and sample_weight is None:
             return None
-        if valid is not None:
-            return valid.y
-        return None if valid_rows is None else table.y[valid_rows]
+        if X is None or y is None:
+            raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
+        return self._table(X, y, sample_weight, "sample_weight_val", reset=False)
+
+    def _train(self, fit: Fit, before: dict[str, Any] | None) -> None:
+        """Become the network that a fit finds."""
+        for _ in range(BUDGET_ATTEMPTS):
+            result = fit.train()
+            selection = select_model(fit, result)
+            if selection.candidate is not None:
+                break
+            assert selection.frontier is not None
+            smallest = selection.frontier[0].architecture
+            fit = fit.with_budget(tightened(fit.budget, selection.frontier))
+        else:
+            raise InvalidParameterError(
+                f"budget={self.budget} was kept by no network that training gave; the smallest, {smallest}, "
+                "needs more. Raise the budget, or lower the precision in fpga."
+            )
+        if before is None:
+            assert result.input_scores is not None
+            self.feature_scores_ = result.input_scores
+            self._scores_are_logs = fit.pruning.rule in LOG_RULES
+        else:
+            self.feature_scores_ = before["feature_scores_"]
+        self._adopt(selection.candidate, result.net, selection.frontier)
+        held_out = fit.data.valid
+        if selection.frontier is not None and held_out is not None and self._task == "classification":
+            warn_of_few_rows(self.classes_, np.bincount(held_out.y.cpu().numpy(), minlength=self._n_outputs))
 
     @property
     def _score_name(self) -> str:
@@ -179,54 +214,28 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             return str(self.net_.scoring.name)
         return "accuracy" if self._task == "classification" else "R²"
 
-    def _adopt(self, candidates: Candidate) -> None:
-        """Be this network; what another one became in fixed point goes."""
-        for name in ("fixed_point_plan_", "quantization_history_"):
+    def _adopt(self, candidate: Candidate, net: CommitteeNet, frontier: Frontier | None) -> None:
+        """Be this network; of what another one was in fixed point nothing stays."""
+        learnt = {
+            "calibration_targets_": candidate.calibration_targets,
+            "fixed_point_plan_": candidate.plan,
+            "quantization_history_": candidate.quantization_history,
+            "frontier_": frontier,
+        }
+        for name, value in learnt.items():
             self.__dict__.pop(name, None)
-        self.module_ = candidates.module
-        self.architecture_ = candidates.architecture
-        self.support_ = candidates.architecture.masks[0]
-        self.calibration_rows_ = candidates.calibration_rows
-        if candidates.calibration_targets is not None:
-            self.calibration_targets_ = candidates.calibration_targets
-        self.history_ = candidates.history
-        self.n_iter_ = len(candidates.history["epoch"])
-        self.best_epoch_ = candidates.best_epoch
-        self.net_ = self.net_.holding(candidates.network)
-        columns = np.flatnonzero(self.support_)
+            if value is not None:
+                setattr(self, name, value)
+        self.module_ = candidate.module
+        self.architecture_ = candidate.architecture
+        self.support_ = candidate.architecture.masks[0]
+        self.calibration_rows_ = candidate.calibration_rows
+        self.history_ = candidate.history
+        self.n_iter_ = len(candidate.history["epoch"])
+        self.best_epoch_ = candidate.best_epoch
+        self.net_ = net.keeping(candidate.network)
         names = getattr(self, "feature_names_in_", None)
-        self.selected_features_ = columns if names is None else names[columns]
-
-    def _thin(
-        self,
-        run: Run,
-        rows: Rows,
-        checks: Rows | None,
-        describe: Callable[[RunResult, int], Candidate],
-        before: Candidate,
-        others: Sequence[Candidate],
-    ) -> tuple[list[Candidate], Comparison] | None:
-        """Networks with fewer inputs than `before`, compared with each other and then with `others`."""
-        if self.net_.interrupted_:
-            return None
-        masks, networks = before.architecture.masks, [other.network for other in others]
-        found = eliminate_features(run, masks, before.network, networks, rows, checks)
-        if found is None:
-            return None
-        assert found.comparison is not None
-        thinned = [describe(found, n) for n in range(len(found.points))]
-        return [_after(before, one) for one in thinned], found.comparison
-
-    def _finetune_quantized(self, run: Run, rows: Rows, checks: Rows | None) -> None:
-        """Continue the small network's training through the hardware's own arithmetic."""
-        columns = np.flatnonzero(self.support_)
-        fixed = rounded_module(self)
-        epochs = max(1, round(QUANTIZED_EPOCHS * run.max_epochs))
-        rate = QUANTIZED_RATE * run.learning_rate_init
-        finished: Any
-        finished, self.quantization_history_ = finetune(run, fixed, columns, rows, checks, epochs, rate)
-        self.module_ = finished.to_sequential()
-        self.fixed_point_plan_ = finished.plan()
+        self.selected_features_ = candidate.columns if names is None else names[candidate.columns]
 
     # ---------------------------------------------------------------- use
 
@@ -250,7 +259,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
 
         check_is_fitted(self)
         now = copy(self)
-        options = export_options(now)
+        options = export_options(now.fpga, getattr(now, "fixed_point_plan_", None))
         if config.get("plan") is not None:
             # The old plan's formats take the place of the precision that new hardware would have.
             options.pop("precision", None)
@@ -280,7 +289,18 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             If there is no frontier or no such network.
         """
         check_is_fitted(self)
-        return other_point(copy(self), index, limits)
+        other = copy(self)
+        if not hasattr(other, "frontier_"):
+            raise InvalidParameterError(
+                "at() needs the frontier that fit keeps with n_features_to_select='auto' or "
+                "target_hidden_layer_sizes='auto'; this estimator was fitted to one size."
+            )
+        index, reason = other.frontier_.locate(index, limits)
+        candidate = other.frontier_[index].candidate
+        if other.quantization is not None:
+            candidate = Hardware.of(other).rounded(candidate)
+        other._adopt(candidate, other.net_, other.frontier_.choosing(index, reason))
+        return other
 
     @property
     def feature_importances_(self) -> npt.NDArray[np.float64]:
@@ -304,7 +324,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
     def _outputs(self, X: Any, link: Callable[[Tensor], Tensor] | None = None) -> npt.NDArray[np.float64]:
         """Outputs of the small network, or `link` of them (transposed), shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, dense_numbers(as_numpy(X)), dtype=np.float32, reset=False)
+        X = validate_data(self, dense_numbers(_as_numpy(X)), dtype=np.float32, reset=False)
         columns = np.flatnonzero(self.support_)
         plan = getattr(self, "fixed_point_plan_", None)
         if plan is not None:
@@ -323,25 +343,11 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         return bundle
 
 
-def _judged(run: Run, rows: Rows, held_out: bool, networks: Sequence[nn.Module]) -> Comparison:
-    """Loss and score of networks whose outputs are what the user is told."""
-    with thread_limit(0):
-        return compare(run.loss.of_units(), run.scoring, networks, rows, held_out)
-
-
 def _is_fitted_name(name: str) -> bool:
     return name.endswith("_") and not name.startswith("_")
 
 
-def _after(first: Candidate, then: Candidate) -> Candidate:
-    """The second network with the history of both; None for what only the first one's training recorded."""
-    n_before, n_after = len(first.history["epoch"]), len(then.history["epoch"])
-    history = {key: past + then.history.get(key, [None] * n_after) for key, past in first.history.items()}
-    history["epoch"] = list(range(1, n_before + n_after + 1))
-    return replace(then, best_epoch=n_before + then.best_epoch, history=history)
-
-
-def as_numpy(X: Any) -> Any:
+def _as_numpy(X: Any) -> Any:
     """Numpy's view of a torch tensor; anything else as it is."""
     if not isinstance(X, torch.Tensor):
         return X
@@ -351,7 +357,7 @@ def as_numpy(X: Any) -> Any:
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
 
-def check_continuation(before: dict[str, Any] | None, **now: Any) -> None:
+def _check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
     """Refuse to continue (``warm_start=True``) on data of another kind."""
     for name, value in now.items():
         was = None if before is None else before.get(name)
@@ -360,14 +366,3 @@ def check_continuation(before: dict[str, Any] | None, **now: Any) -> None:
                 f"warm_start=True continues the network that was fitted with {name}={was}, but now "
                 f"{name}={value}; set warm_start=False to start from scratch."
             )
-
-
-def _rows(table: Table, index: npt.NDArray[np.intp] | None, device: str) -> Rows:
-    """The table's memory as tensors on the device."""
-    weight = None if table.weight is None else as_tensor(table.weight.astype(np.float32)).to(device)
-    return Rows(
-        as_tensor(table.X).to(device),
-        as_tensor(table.y).to(device),
-        weight,
-        None if index is None else as_tensor(index).to(device),
-    )

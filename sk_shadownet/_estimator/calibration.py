@@ -23,18 +23,10 @@ def sample_rows(
     stratify: bool,
     weight: npt.NDArray[np.float64] | None = None,
 ) -> npt.NDArray[np.intp]:
-    """Positions of up to `CALIBRATION_ROWS` rows at random, sorted.
+    """Positions of up to `CALIBRATION_ROWS` rows at random, by the magnitude of their weights; sorted.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-        Targets.
-    rng : RandomState
-    stratify : bool
-        Whether `y` holds classes that shall count the same: then as many rows of each are taken, and of a
-        rare class all there are, with more of the others in their place.
-    weight : ndarray of shape (n_rows,) or None, default=None
-        Rows are drawn by the magnitude of their weights.
+    With `stratify` the classes in `y` count the same: as many rows of each are taken, and of a rare class all
+    there are, with more of the others in their place.
 
     Notes
     -----
@@ -73,17 +65,12 @@ def calibration_rows(
     X : ndarray of float32 of shape (n_table, n_features)
     rows : ndarray of int or None
         Training rows of X; None for all.
-    columns : ndarray of int
-        Selected inputs.
     sample : ndarray of int
         Positions among those rows that are taken in any case, such as `sample_rows` draws.
 
     Returns
     -------
-    calibration : ndarray of float32 of shape (n_calibration, n_inputs)
-        The sample, and the row of each minimum and maximum.
-    where : ndarray of int of shape (n_calibration,)
-        Their positions in the table.
+    The sample and the row of each minimum and maximum, shape (n_calibration, n_inputs); their positions in X.
     """
     low: list[npt.NDArray[np.float32]] = []
     high: list[npt.NDArray[np.float32]] = []

@@ -25,17 +25,7 @@ PROPORTIONAL = ("bit_operations", "lut", "ff", "dsp", "bram")
 
 
 def parse_budget(value: Any, config: FPGAConfig | None, n_layers: int) -> Budget:
-    """The limits of ``budget=``.
-
-    Parameters
-    ----------
-    value : mapping
-        Resource to upper limit; a resource may be a callable on an `Architecture`.
-    config : FPGAConfig or None
-        Hardware that hardware resources are of; None takes the default.
-    n_layers : int
-        Fully connected layers of the network.
-    """
+    """The limits of ``budget=`` for networks of `n_layers` linear layers on the hardware of `config`."""
     if not isinstance(value, Mapping) or not value:
         raise InvalidParameterError(
             "budget must be a dict of upper limits such as {'multiplications': 600}, with any of "

@@ -11,7 +11,6 @@ import torch
 
 from sk_shadownet._defaults import MIN_EPOCHS, MIN_STEPS, NOISE_PER_FEATURE, PRIOR_ROWS
 from sk_shadownet._estimator.hardware_budget import HARDWARE
-from sk_shadownet._estimator.pretrained import PretrainedMLP, pruned_layers, read_chain, with_last_layer
 from sk_shadownet._estimator.sizes import (
     Sizes,
     asks_for_auto,
@@ -25,8 +24,10 @@ from sk_shadownet._gating.importance import resolve_rule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
-from sk_shadownet._pruning.run import Run
+from sk_shadownet._mlp.pretrained import PretrainedMLP, pruned_layers, read_chain, with_last_layer
+from sk_shadownet._pruning.config import PruningConfig
 from sk_shadownet._system.memory import require_memory
+from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._validation import (
     check_choice,
@@ -36,7 +37,7 @@ from sk_shadownet._validation import (
 )
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["plan_run"]
+__all__ = ["plan_run", "validation_fraction"]
 
 
 def resolve_device(value: Any) -> str:
@@ -75,22 +76,12 @@ def plan_run(
     seed: int,
     loss: Loss,
     start: GatedMLP | None,
-) -> Run:
-    """Turn an estimator's parameters into a training run, refusing what cannot be.
+) -> tuple[PruningConfig, TrainingConfig]:
+    """Turn an estimator's parameters into what a run prunes and how it trains, refusing what cannot be.
 
-    Parameters
-    ----------
-    estimator : BaseShadowMLP
-        Its constructor parameters are read.
-    shape : tuple of int
-        Rows and features of the training table.
-    n_outputs, seed : int
-    loss : Loss
-    start : GatedMLP or None
-        Network to continue as it is, without pruning.
+    `shape` is that of the table, (n_rows, n_features); `start` is a network to continue without pruning.
     """
-    e = estimator
-    n_rows, n_features = shape
+    e, (n_rows, n_features) = estimator, shape
     chain, sizes = _plan_network(e, n_features, n_outputs, loss)
     activation = e.activation if chain is None else chain.activation
     widths, targets = sizes.widths, sizes.targets
@@ -103,41 +94,49 @@ def plan_run(
     closings = (INPUT_SCHEDULE, HIDDEN_SCHEDULE)
     if sizes.budget_schedule is not None:
         closings = (sizes.budget_schedule.schedule, sizes.budget_schedule.schedule)
-    batch_size = _batch_size(e.batch_size, n_rows)
-    noise = _input_noise(e.input_noise, n_rows, n_features, NOISE_PER_FEATURE[e._task])
+    typical = max(32, min(256, 2 ** round(log2(n_rows / 128))))
+    batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical))
+    n_batches = -(-n_rows // batch_size)
+    noise = (NOISE_PER_FEATURE[e._task] * n_features / n_rows) ** 0.5
+    noise = _real_or_auto("input_noise", e.input_noise, noise)
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     _check_quantization(e.quantization, len(widths) - 1, activation)
     _check_hardware(e.budget, activation)
     n_shadows = check_integer("n_shadows", e.n_shadows, 1) if start is None else start.n_members
     require_memory(widths, n_shadows, batch_size)
-    return Run(
+    pruning = PruningConfig(
         widths=widths,
         targets=targets,
-        loss=loss,
         rule=resolve_rule(e.score_rule),
         input_schedule=closings[0],
         hidden_schedule=closings[1],
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=n_shadows,
-        max_epochs=_epochs(e.max_epochs, -(-n_rows // batch_size)),
+        input_noise=noise if targets[0] < widths[0] else 0.0,
+        start=start,
+        chain=chain,
+        budget_schedule=sizes.budget_schedule,
+        loads=sizes.loads,
+    )
+    training = TrainingConfig(
+        loss=loss,
+        max_epochs=_count_or_auto("max_epochs", e.max_epochs, max(MIN_EPOCHS, -(-MIN_STEPS // n_batches))),
         batch_size=batch_size,
         learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
-        weight_decay=_weight_decay(e.weight_decay, n_rows, PRIOR_ROWS[e._task]),
-        input_noise=noise if targets[0] < widths[0] else 0.0,
-        validation_fraction=0.0
-        if e.validation_fraction is None
-        else check_real("validation_fraction", e.validation_fraction, 0, 1, open_high=True),
+        weight_decay=_real_or_auto("weight_decay", e.weight_decay, PRIOR_ROWS[e._task] / n_rows),
         patience=patience if check_flag("early_stopping", e.early_stopping) else None,
         device=resolve_device(e.device),
         seed=seed,
         verbose=check_flag("verbose", e.verbose),
         callbacks=check_callbacks(e.callbacks),
-        start=start,
-        chain=chain,
-        budget_schedule=sizes.budget_schedule,
-        loads=sizes.loads,
         scoring=_scoring(e),
     )
+    return pruning, training
+
+
+def validation_fraction(value: Any) -> float:
+    """Share of the rows that are held out; 0 for None."""
+    return 0.0 if value is None else check_real("validation_fraction", value, 0, 1, open_high=True)
 
 
 def _scoring(estimator: Any) -> Scoring | None:
@@ -224,29 +223,17 @@ def _check_hardware(budget: Any, activation: Any) -> None:
         )
 
 
-def _batch_size(value: Any, n_rows: int) -> int:
+def _count_or_auto(name: str, value: Any, found: int) -> int:
+    """A number of at least 1; for "auto" what was found in its place."""
     if isinstance(value, str):
-        check_choice("batch_size", value, ("auto",))
-        return int(min(n_rows, max(32, min(256, 2 ** round(log2(n_rows / 128))))))
-    return min(check_integer("batch_size", value, 1), n_rows)
+        check_choice(name, value, ("auto",))
+        return found
+    return check_integer(name, value, 1)
 
 
-def _epochs(value: Any, n_batches: int) -> int:
+def _real_or_auto(name: str, value: Any, found: float) -> float:
+    """A number of at least 0; for "auto" what was found in its place, at most 1."""
     if isinstance(value, str):
-        check_choice("max_epochs", value, ("auto",))
-        return max(MIN_EPOCHS, -(-MIN_STEPS // n_batches))
-    return check_integer("max_epochs", value, 1)
-
-
-def _weight_decay(value: Any, n_rows: int, prior_rows: int) -> float:
-    if isinstance(value, str):
-        check_choice("weight_decay", value, ("auto",))
-        return min(1.0, prior_rows / n_rows)
-    return check_real("weight_decay", value, 0)
-
-
-def _input_noise(value: Any, n_rows: int, n_features: int, per_feature: float) -> float:
-    if isinstance(value, str):
-        check_choice("input_noise", value, ("auto",))
-        return float(min(1.0, (per_feature * n_features / n_rows) ** 0.5))
-    return check_real("input_noise", value, 0)
+        check_choice(name, value, ("auto",))
+        return min(1.0, found)
+    return check_real(name, value, 0)

@@ -29,19 +29,8 @@ def predict_in_blocks(
     All blocks have the same shape, the last one being filled up: a product of matrices rounds a row
     differently in blocks of different shapes, and so a row's outputs would depend on its company.
 
-    Parameters
-    ----------
-    module : nn.Sequential
-        Linear layers and activations that work element by element.
-    X : ndarray of float32 of shape (n_rows, n_features)
-    columns : ndarray of int
-        Which features the module reads.
-    link : callable or None
-        Takes outputs of shape (n_outputs, n_rows), gives float64 of that shape.
-
-    Returns
-    -------
-    outputs : ndarray of float64 of shape (n_rows, n_outputs)
+    `module` has linear layers, and activations that work element by element; `columns` are the features that
+    it reads. `link` takes outputs of shape (n_outputs, n_rows) and gives float64 of that shape.
     """
     wanted = torch.from_numpy(columns)
     linear = [layer for layer in module if isinstance(layer, nn.Linear)]

@@ -30,19 +30,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Sizes:
-    """Where the widths of a run end.
-
-    Parameters
-    ----------
-    widths : tuple of int
-        Inputs, hidden layers and outputs at the start.
-    targets : tuple of int
-        Widths at the end of inputs and hidden layers; 1 where the data decide.
-    budget_schedule : BudgetSchedule or None
-        None where every width is fixed.
-    loads : tuple of float
-        Shares of the budget for each of which there shall be a network.
-    """
+    """Where the widths of a run start and end; as in `PruningConfig`."""
 
     widths: Widths
     targets: Widths
@@ -139,18 +127,9 @@ def plan_sizes(
 ) -> Sizes:
     """What budget and sizes come to, refusing what no network can keep.
 
-    Parameters
-    ----------
-    widths : tuple of int
-        Inputs, hidden layers and outputs at the start.
-    exact : tuple of (int or None)
-        Widths that the user fixed.
-    budget, fpga
-        As the user gave them.
-    is_auto : bool
-        Whether the data decide how much of the budget is used.
-    may_lose_layers : bool
-        Whether hidden layers whose width is not fixed may go as a whole.
+    `widths` are those of inputs, hidden layers and outputs at the start, `exact` those that the user fixed.
+    With `is_auto` the data decide how much of the budget is used; with `may_lose_layers` hidden layers whose
+    width is not fixed may go as a whole.
     """
     _check_fpga(fpga)
     if budget is None and not is_auto:

@@ -41,13 +41,7 @@ class SparseDataError(InvalidDataError, TypeError):
 
 
 def dense_numbers(X: Any, name: str = "X") -> Any:
-    """The rows as they are, refusing what scikit-learn says little of, or takes for numbers.
-
-    Raises
-    ------
-    InvalidDataError
-        If they are sparse, or hold times.
-    """
+    """The rows as they are; sparse rows and times, of which scikit-learn says little, are refused."""
     if sparse.issparse(X):
         size = X.shape[0] * X.shape[-1] * 4 / 1e6
         raise SparseDataError(
@@ -127,21 +121,9 @@ def scaled_weights(table: Table, factor: npt.NDArray[np.float64] | None = None) 
 def split_rows(
     y: npt.NDArray[Any], fraction: float, rng: np.random.RandomState, stratify: bool
 ) -> tuple[IndexArray | None, IndexArray | None]:
-    """Training and validation rows.
+    """Training rows, and a `fraction` of the rows for validation; `stratify` keeps the shares of classes.
 
-    Parameters
-    ----------
-    y : ndarray of shape (n_rows,)
-    fraction : float
-        Share of validation rows.
-    rng : RandomState
-    stratify : bool
-        Whether to keep the shares of the values of `y`.
-
-    Returns
-    -------
-    train, valid : ndarray of int or None
-        Both None where fewer than `MIN_VALIDATION_ROWS` rows, or than classes, would validate.
+    Both None where fewer than `MIN_VALIDATION_ROWS` rows, or than classes, would validate.
     """
     n_valid = round(fraction * len(y))
     if n_valid < MIN_VALIDATION_ROWS:
@@ -163,19 +145,10 @@ def split_rows(
 
 
 def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array, Float32Array]:
-    """Shift and scale with which ``(x - shift) * scale`` has mean 0 and variance 1.
+    """Shift and scale, of shape (n_features,), with which ``(x - shift) * scale`` has mean 0 and variance 1.
 
-    Parameters
-    ----------
-    table : Table
-        Weighted by the magnitude of its weights.
-    rows : ndarray of int or None
-        Which rows to measure; None for all.
-
-    Returns
-    -------
-    shift, scale : ndarray of float32 of shape (n_features,)
-        The scale of a constant column is 0: it says nothing, and must not amplify rounding.
+    Rows (None for all) count by the magnitude of their weights. The scale of a constant column is 0: it says
+    nothing, and must not amplify rounding.
     """
     mean, deviation = _moments(table.X, table.weight, rows)
     constant = deviation <= np.maximum(_CONSTANT * np.abs(mean), 1 / _LARGEST_SCALE)
@@ -184,12 +157,9 @@ def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array
 
 
 def target_units(table: Table) -> tuple[Float64Array, Float64Array]:
-    """Mean and standard deviation of targets of shape (n_rows, n_outputs), by the magnitude of weights.
+    """Mean and standard deviation of each target, shape (n_outputs,), by the magnitude of weights.
 
-    Returns
-    -------
-    mean, scale : ndarray of float64 of shape (n_outputs,)
-        The scale of a constant target is 0.
+    The standard deviation of a constant target is 0.
     """
     mean, deviation = _moments(table.y, table.weight, None)
     constant = deviation <= np.maximum(_SPACING * np.abs(mean), 1 / _LARGEST_SCALE)

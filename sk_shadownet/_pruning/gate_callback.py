@@ -8,20 +8,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from skorch.callbacks import Callback
 from torch import Tensor
 
 from sk_shadownet._defaults import GATE_UPDATES
 from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut
-from sk_shadownet._training.divergence import require_finite_weights
+from sk_shadownet._training.callbacks import RunCallback, require_finite_weights
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 
 __all__ = ["GateCallback", "NetGates"]
 
 
-class GateCallback(Callback):  # type: ignore[misc]
+class GateCallback(RunCallback):
     """Let a `GateController` move the gates of a net's perceptrons while it trains.
 
     Parameters

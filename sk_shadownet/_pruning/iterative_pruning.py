@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from skorch.callbacks import Callback
 
 from sk_shadownet._defaults import PRUNING_STAGES, ROWS_PER_GRADIENT
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.subnetwork import Subnetwork
+from sk_shadownet._training.callbacks import RunCallback
 from sk_shadownet._training.dataset import Rows, iterate, some_rows
 from sk_shadownet._training.losses import Loss
 
@@ -23,7 +23,7 @@ __all__ = ["IterativePruning", "unit_importance"]
 FloatArray = npt.NDArray[np.float64]
 
 
-class IterativePruning(Callback):  # type: ignore[misc]
+class IterativePruning(RunCallback):
     """Train networks that are wider than they shall be, and cut them at the start of some epochs.
 
     The wide network that a subnetwork is cut from knows what its units are worth to itself. To a small
@@ -100,19 +100,9 @@ def _next_widths(subnetwork: Subnetwork, n_left: int) -> list[int]:
 def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> list[list[FloatArray]]:
     """What the units of each layer are worth: squares of what their gates do to the loss, summed over rows.
 
-    Parameters
-    ----------
-    networks : sequence of GatedMLP
-        Of one member; left as they are.
-    loss : Loss
-    rows : Rows
-        As many of them are looked at as `some_rows` takes.
-
-    Returns
-    -------
-    importance : list of list of ndarray of shape (n_units,)
-        Of each network's inputs and hidden layers, each on a scale of its own: inputs are looked at row by
-        row, hidden units at `ROWS_PER_GRADIENT` rows at once.
+    For each network, of one member, an array of shape (n_units,) for its inputs and each hidden layer, each
+    on a scale of its own: inputs are looked at row by row, hidden units at `ROWS_PER_GRADIENT` rows at once.
+    As many rows are looked at as `some_rows` takes.
     """
     population = Population(networks, ROWS_PER_GRADIENT)
     for committee in population.committees:

@@ -1,4 +1,4 @@
-"""Training a small network on, through whatever arithmetic it brings along."""
+"""Quantised finetuning: training a small network on, through the arithmetic of its hardware."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from skorch.callbacks import Callback
 from torch import Tensor, nn
 
-from sk_shadownet._defaults import FORMAT_UPDATE_EPOCHS
-from sk_shadownet._gating.schedule import LearningRate
-from sk_shadownet._pruning.run import Run, build_net, hooks, own_state
-from sk_shadownet._system.threads import thread_limit
-from sk_shadownet._training.callbacks import BestEpoch
-from sk_shadownet._training.dataset import Rows
+from sk_shadownet._defaults import FORMAT_UPDATE_EPOCHS, QUANTIZED_EPOCHS, QUANTIZED_RATE
+from sk_shadownet._training.assembly import build_net, own_state
+from sk_shadownet._training.callbacks import BestEpoch, RunCallback
+from sk_shadownet._training.config import TrainingConfig
+from sk_shadownet._training.dataset import Rows, Split
+from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
 
 __all__ = ["finetune"]
 
 
-class _FormatUpdate(Callback):  # type: ignore[misc]
+class _FormatUpdate(RunCallback):
     """Let a fixed-point network choose its formats anew while its weights still move a lot.
 
     Weights of different formats cannot be compared, so the best epoch is looked for only after
@@ -59,52 +58,25 @@ class _SelectedColumns(nn.Module):
 
 
 def finetune(
-    run: Run,
-    network: nn.Module,
-    columns: npt.NDArray[np.intp],
-    rows: Rows,
-    valid: Rows | None,
-    epochs: int,
-    learning_rate: float,
+    training: TrainingConfig, network: nn.Module, columns: npt.NDArray[np.intp], data: Split
 ) -> tuple[nn.Module, dict[str, list[Any]]]:
     """Train `network` on the selected columns; the best epoch wins, the untrained network being epoch 0.
 
-    Parameters
-    ----------
-    run : Run
-        Loss, batch size, device and seed of the run that is being finished.
-    network : nn.Module
-        Takes (n_rows, n_selected), gives (n_rows, n_outputs); its method ``replan()`` chooses formats.
-    columns : ndarray of int
-    rows, valid : Rows
-    epochs : int
-    learning_rate : float
-        At its peak; it ends at 0.
-
-    Returns
-    -------
-    network : nn.Module
-        On the CPU.
-    history : dict of lists
-        "train_loss" and, with validation rows, "valid_loss" and "valid_score", one entry an epoch.
+    The network gives (n_rows, n_outputs) in the user's units, in which the loss of `training` takes them; its
+    method ``replan()`` chooses formats. It comes back on the CPU, with a history of "train_loss" and, with
+    validation rows, "valid_loss" and "valid_score".
     """
-    replanning = _FormatUpdate(epochs)
-    best = BestEpoch(replanning)
-    own = [("shadow_replanning", replanning)]
-    callbacks = hooks(run, LearningRate(restart=0.0), own, replanning, best)
-    with thread_limit(0), own_state(run):
-        net = build_net(
-            run,
-            _SelectedColumns(network, torch.as_tensor(columns)),
-            callbacks,
-            epochs,
-            learning_rate,
-            len(rows),
-        )
-        before, standing_before = _start(net, valid)
-        net.fit(rows, valid)
+    training = training.shortened(QUANTIZED_EPOCHS, QUANTIZED_RATE)
+    update = _FormatUpdate(training.max_epochs)
+    best = BestEpoch(update)
+    with own_state(training):
+        selected = _SelectedColumns(network, torch.as_tensor(columns))
+        own = [("shadow_replanning", update)]
+        net = build_net(training, selected, len(data.train), LearningRate(restart=0.0), own, update, best)
+        before, standing_before = _start(net, data.valid)
+        net.fit(data.train, data.valid)
         trained = best.restore(net) and best.standing < standing_before
-    network = network if trained or valid is None else before
+    network = network if trained or data.valid is None else before
     history = net.history.to_list()
     kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
     return network.cpu(), {key: [row[key] for row in history] for key in kept}

@@ -12,13 +12,13 @@ import torch
 from torch import nn
 
 from sk_shadownet._metrics.scoring import Scoring
-from sk_shadownet._training.dataset import EVALUATION_ROWS, Rows, iterate
+from sk_shadownet._pruning.subnetwork import Subnetwork
+from sk_shadownet._training.dataset import EVALUATION_ROWS, Split, iterate
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet, answers_of
 
-__all__ = ["Comparison", "Point", "RunResult", "compare"]
+__all__ = ["Comparison", "RunResult", "compare"]
 
-BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 # Entries of the history that are a mean over members, and where the members' own values stand.
@@ -30,40 +30,13 @@ OF_MEMBERS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Point:
-    """A network that came out of a run.
-
-    Attributes
-    ----------
-    masks : tuple of ndarray of bool
-        Kept inputs and hidden units.
-    module : nn.Sequential
-        The small network, float32, on the CPU; reads the columns of ``masks[0]``.
-    network : nn.Module
-        What training goes on with where it is continued.
-    best_epoch : int
-        Epoch, from 1, whose weights were kept; the last one without validation rows.
-    """
-
-    masks: tuple[BoolArray, ...]
-    module: nn.Sequential
-    network: nn.Module
-    best_epoch: int
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """Inputs and hidden layers."""
-        return tuple(int(mask.sum()) for mask in self.masks)
-
-
-@dataclass(frozen=True, eq=False)
 class Comparison:
     """Loss and score of several networks on the same rows.
 
     Attributes
     ----------
-    loss, score : ndarray of shape (n_points,)
-    loss_covariance, score_covariance : ndarray of shape (n_points, n_points)
+    loss, score : ndarray of shape (n_networks,)
+    loss_covariance, score_covariance : ndarray of shape (n_networks, n_networks)
         Of those means, from the rows' scatter: networks tend to err on the same rows, so the
         difference of two is known better than either.
     held_out : bool
@@ -92,7 +65,7 @@ class Comparison:
 
     @property
     def merit_covariance(self) -> FloatArray:
-        """Covariance of the worth."""
+        """Covariance of the merit."""
         return self.loss_covariance if self.chosen_by is None else self.score_covariance
 
 
@@ -102,28 +75,32 @@ class RunResult:
 
     Attributes
     ----------
-    points : tuple of Point
+    subnetworks : tuple of Subnetwork
         One network, or one for each size that was asked for, largest first.
-    comparison : Comparison or None
-        Where there are several points.
-    input_scores : ndarray of shape (n_inputs,) or None
-        None after a thinning, which ranks inputs anew for every size.
-    history : dict of lists
-        One entry an epoch.
     net : CommitteeNet
+    comparison : Comparison or None
+        Of the subnetworks, and then of those that they were to be compared with; None for one network.
+    input_scores : ndarray of shape (n_inputs,) or None
+        None after a feature elimination, which ranks inputs anew for every size.
     """
 
-    points: tuple[Point, ...]
-    comparison: Comparison | None
-    input_scores: FloatArray | None
-    history: dict[str, list[Any]]
+    subnetworks: tuple[Subnetwork, ...]
     net: CommitteeNet
+    comparison: Comparison | None = None
+    input_scores: FloatArray | None = None
+
+    @property
+    def history(self) -> dict[str, list[Any]]:
+        """Everything that was recorded, one entry an epoch."""
+        rows = self.net.history.to_list()
+        history = {key: [row[key] for row in rows] for key in rows[0] if key not in ("batches", "epoch")}
+        return {"epoch": list(range(1, len(rows) + 1)), **history}
 
     def history_of(self, index: int) -> dict[str, list[Any]]:
-        """The history as it was for one of the points."""
+        """The history as it was for one of the subnetworks."""
+        history = self.history
         if self.comparison is None:
-            return self.history
-        history = {key: list(values) for key, values in self.history.items()}
+            return history
         # Layers that end as they began make a run "finishing" before there are members of its own.
         for n in (n for n, widths in enumerate(history["member_open_counts"]) if widths):
             for key, members in OF_MEMBERS.items():
@@ -135,27 +112,18 @@ class RunResult:
 
 
 @torch.no_grad()
-def compare(
-    loss: Loss, scoring: Scoring | None, networks: Sequence[nn.Module], rows: Rows, held_out: bool
-) -> Comparison:
-    """Loss and score of every network on `rows`, with the covariances of their means.
+def compare(loss: Loss, scoring: Scoring | None, networks: Sequence[nn.Module], data: Split) -> Comparison:
+    """Loss and score of every network on the rows that choose, with the covariances of their means.
 
-    Parameters
-    ----------
-    loss : Loss
-    scoring : Scoring or None
-        What is compared besides the loss; None for accuracy or R².
-    networks : sequence of nn.Module
-        Each takes rows of all features and gives outputs of shape (1, n_rows, n_outputs).
-    rows : Rows
-    held_out : bool
-        Whether the rows took no part in training.
+    Each network takes rows of all features and gives outputs of shape (1, n_rows, n_outputs). Without
+    `scoring` the score is the accuracy or R².
 
     Notes
     -----
     A weighted mean ``m = sum(w v) / sum(w)`` has the covariance ``sum(w^2 (v - m)(v' - m')) / sum(w)^2``.
     """
-    weight = rows.weight if rows.weight is None or rows.index is None else rows.weight[rows.index]
+    rows = data.judges
+    weight = rows.w
     spread = loss.spread(rows.y, weight)
     n = len(networks)
     total, squares, answers = 0.0, 0.0, []
@@ -179,7 +147,9 @@ def compare(
     for of_mean in covariance:
         np.fill_diagonal(of_mean, np.maximum(of_mean.diagonal(), 0.0))
     constant = loss.of_constant(rows.y, weight)
-    found = Comparison(mean[0], mean[1], covariance[0], covariance[1], held_out, len(rows), constant)
+    found = Comparison(
+        mean[0], mean[1], covariance[0], covariance[1], data.valid is not None, len(rows), constant
+    )
     if scoring is None:
         return found
     said = answers_of(loss, torch.cat(answers, dim=1), rows)

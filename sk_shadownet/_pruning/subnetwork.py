@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from sk_shadownet._gating.gates import hard_mask
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._mlp.gated import GatedMLP
+from sk_shadownet._training.losses import Loss
 
 __all__ = ["Subnetwork"]
 
@@ -28,14 +30,20 @@ class Subnetwork:
     masks : tuple of ndarray of bool
         Units it has, inputs first; none where a layer has gone.
     network : GatedMLP
-        Cut down to them, of one member, without gates.
+        Cut down to them, without gates.
     widths : tuple of int
         Inputs and hidden layers that it shall end with; 0 where a layer has gone.
+    member : int, default=0
+        Which member of `network` it is.
+    best_epoch : int, default=0
+        Epoch, from 1, whose weights it has, when it has come out of the run.
     """
 
     masks: tuple[BoolArray, ...]
     network: GatedMLP
     widths: tuple[int, ...]
+    member: int = 0
+    best_epoch: int = 0
 
     @property
     def open_widths(self) -> tuple[int, ...]:
@@ -47,15 +55,14 @@ class Subnetwork:
         """Whether it has the widths that it shall end with."""
         return self.open_widths == self.widths
 
+    def module(self, loss: Loss) -> nn.Sequential:
+        """The plain float32 network on the CPU, in the user's units; it reads the columns of ``masks[0]``."""
+        return loss.in_units(self.network.to_sequential(self.member)).cpu()
+
     def cut_to(self, widths: Sequence[int], importance: Sequence[FloatArray]) -> Subnetwork:
         """Keep the best units of each layer; the network is cut in place.
 
-        Parameters
-        ----------
-        widths : sequence of int
-            Inputs and hidden layers; 0 where a layer has gone.
-        importance : sequence of ndarray
-            Of the units of each layer that is there.
+        `widths` has 0 where a layer has gone; `importance` is of the units of each layer that is there.
         """
         masks, kept = list(self.masks), []
         there = [n for n, mask in enumerate(self.masks) if mask.any()]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from typing import Any
 
+from sk_shadownet._system.warnings import warn
 from sk_shadownet.exceptions import VersionMismatchWarning
 
 __all__ = ["KnowsItsVersion", "MovedModuleFinder"]
@@ -69,13 +69,12 @@ class KnowsItsVersion:
         stored_by, own = state.pop(KEY, None), own_version()
         if stored_by != own:
             name = type(self).__name__
-            warnings.warn(
+            warn(
                 f"this {name} was stored by sk_shadownet {stored_by or UNKNOWN} and is loaded by "
                 f"{own}, in which it may fail or answer otherwise. Fit or export it anew here. To "
                 "carry a network over as it is, load it with the version that stored it, write it with "
                 "sk_shadownet.convert (to_onnx, to_keras, to_sklearn) and read that.",
                 VersionMismatchWarning,
-                stacklevel=2,
             )
         inherited = getattr(super(), "__setstate__", None)
         if inherited is not None:

@@ -1,4 +1,4 @@
-"""The best weights of a run whose network becomes smaller on the way, as skorch saves and loads them."""
+"""skorch's scores and checkpoints, for a network that becomes smaller on the way."""
 
 from __future__ import annotations
 
@@ -8,48 +8,10 @@ from typing import Any
 import numpy as np
 from skorch.callbacks import Checkpoint, EarlyStopping, PassthroughScoring, TrainEndCheckpoint
 from skorch.callbacks.scoring import ScoringBase
-from torch import nn
 
 from sk_shadownet.exceptions import InvalidParameterError
-from sk_shadownet.shadow import ShadowNetwork
 
-__all__ = ["SavedShadow", "check_monitors", "forget_best", "save_checkpoints"]
-
-
-class SavedShadow(ShadowNetwork):
-    """A shadow whose weights, after the cut, are saved and loaded as those of the small network of full rows.
-
-    So what is saved then fits the shadow while training goes on, and the network that takes its place.
-    """
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether tensors have their final size."""
-        return self._gates is None
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Of the shadow; of the small network, once it is cut."""
-        return (
-            self._whole().state_dict(*args, **kwargs) if self.is_cut else super().state_dict(*args, **kwargs)
-        )
-
-    def load_state_dict(self, state_dict: Any, *args: Any, **kwargs: Any) -> Any:
-        """What `state_dict` gave at the same stage."""
-        own = self.state_dict()
-        fits = own.keys() == state_dict.keys()
-        if not (fits and all(own[name].shape == state_dict[name].shape for name in own)):
-            raise InvalidParameterError(
-                "the weights to be loaded are of another stage of the run than the network: it was cut in "
-                "between, and only weights from after the cut fit the small network."
-            )
-        if self.is_cut:
-            return self._whole().load_state_dict(state_dict, *args, **kwargs)
-        return super().load_state_dict(state_dict, *args, **kwargs)
-
-    def _whole(self) -> nn.Module:
-        """The small network of full rows, which shares the shadow's weights."""
-        small = self.module if self._is_pruned else self._small(self.module, None)
-        return self._of_full_rows(small)
+__all__ = ["check_monitors", "forget_best", "save_checkpoints"]
 
 
 def check_monitors(net: Any) -> None:

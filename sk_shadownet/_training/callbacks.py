@@ -1,4 +1,4 @@
-"""The hooks of a run beside the shadow: learning rate, divergence, best epoch, early stop."""
+"""The callbacks of any training: learning rate, weight decay, divergence, best epoch, early stop."""
 
 from __future__ import annotations
 
@@ -9,16 +9,54 @@ from typing import Any
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from sk_shadownet._gating.schedule import LearningRate
-from sk_shadownet._mlp.gated import GatedMLP
-from sk_shadownet._mlp.population import Population
-from sk_shadownet._pruning.iterative_pruning import IterativePruning
-from sk_shadownet._training.divergence import require_finite
+from sk_shadownet._training.learning_rate import LearningRate
+from sk_shadownet.exceptions import TrainingDivergedError
 
-__all__ = ["BestEpoch", "BestOfEach", "DivergenceGuard", "LearningRateSetter", "WeightDecay"]
+__all__ = [
+    "Best",
+    "BestEpoch",
+    "Callback",
+    "DivergenceGuard",
+    "LearningRateSetter",
+    "RunCallback",
+    "WeightDecay",
+    "require_finite",
+    "require_finite_weights",
+]
 
 
-class LearningRateSetter(Callback):  # type: ignore[misc]
+def require_finite(net: Any) -> None:
+    """Refuse to go on with a loss or a weight that is not a number."""
+    if not math.isfinite(net.history[-1, "train_loss"]):
+        raise _diverged(net)
+    require_finite_weights(net)
+
+
+def require_finite_weights(net: Any) -> None:
+    """Refuse to go on with a weight that is not a number."""
+    if not all(bool(p.isfinite().all()) for p in net.module_.parameters()):
+        raise _diverged(net)
+
+
+def _diverged(net: Any) -> TrainingDivergedError:
+    return TrainingDivergedError(
+        f"The training loss or a weight became NaN or infinite in epoch {len(net.history)}. Lower "
+        f"learning_rate_init (now {net.lr:g}), and check sample_weight and X for huge values. "
+        "The estimator was left unfitted."
+    )
+
+
+class RunCallback(Callback):  # type: ignore[misc]
+    """A callback of one training; the net that is kept afterwards has none of these."""
+
+
+class Best(RunCallback):
+    """Chooses the best epoch: `epoch`, from 1; 0 as long as none was sought."""
+
+    epoch: int
+
+
+class LearningRateSetter(RunCallback):
     """Set the optimiser's learning rate before every step."""
 
     def __init__(self, schedule: LearningRate) -> None:
@@ -31,7 +69,7 @@ class LearningRateSetter(Callback):  # type: ignore[misc]
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
 
 
-class WeightDecay(Callback):  # type: ignore[misc]
+class WeightDecay(RunCallback):
     """Decoupled weight decay (Loshchilov and Hutter 2019) of the weights, not of the biases.
 
     Biases decay in torch's AdamW unless they have a parameter group of their own; decaying them
@@ -48,26 +86,21 @@ class WeightDecay(Callback):  # type: ignore[misc]
             weight.data.mul_(keep)
 
 
-class DivergenceGuard(Callback):  # type: ignore[misc]
+class DivergenceGuard(RunCallback):
     """Stop with a useful message when the loss is not a number any more."""
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         require_finite(net)
 
 
-class BestEpoch(Callback):  # type: ignore[misc]
-    """Remember the best member at its best epoch, among epochs of the final widths only.
+class BestEpoch(Best):
+    """Remember the best member at its best epoch, among those after `reshaping` of the network is finished.
 
-    Parameters
-    ----------
-    shrinking : object with an attribute ``finished``
-        Tells when widths and formats are final.
-    patience : int or None
-        Stop after so many epochs without a better one; None never stops early.
+    Training ends after `patience` epochs without a better one; None never ends it early.
     """
 
-    def __init__(self, gate_callback: Any, patience: int | None = None) -> None:
-        self.gate_callback = gate_callback
+    def __init__(self, reshaping: Any, patience: int | None = None) -> None:
+        self.reshaping = reshaping
         self.patience = patience
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
@@ -77,7 +110,7 @@ class BestEpoch(Callback):  # type: ignore[misc]
         self.state: dict[str, Tensor] | None = None
 
     def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        if dataset_valid is None or not self.gate_callback.finished:
+        if dataset_valid is None or not self.reshaping.finished:
             return
         standings = net.standing()
         member = min(range(len(standings)), key=standings.__getitem__)
@@ -92,54 +125,4 @@ class BestEpoch(Callback):  # type: ignore[misc]
         if self.state is None:
             return False
         net.module_.load_state_dict(self.state)
-        self.state = None
         return True
-
-
-class BestOfEach(Callback):  # type: ignore[misc]
-    """Remember every network of a population at its own best epoch.
-
-    Parameters
-    ----------
-    iterative_pruning : IterativePruning
-        Each network counts from when it has its final widths.
-    patience : int or None
-        Stop after so many epochs in which no network became better; None never stops early.
-    """
-
-    def __init__(self, iterative_pruning: IterativePruning, patience: int | None = None) -> None:
-        self.iterative_pruning = iterative_pruning
-        self.patience = patience
-
-    def on_train_begin(self, net: Any, **_: Any) -> None:
-        self.best: dict[int, tuple[tuple[float, float], int, Population, dict[str, Tensor]]] = {}
-
-    @property
-    def epoch(self) -> int:
-        """The last epoch in which a network became better; 0 where none was looked for."""
-        return max((epoch for _, epoch, _, _ in self.best.values()), default=0)
-
-    def on_epoch_end(self, net: Any, dataset_valid: Any = None, **_: Any) -> None:
-        done = [n for n, subnetwork in enumerate(self.iterative_pruning.subnetworks) if subnetwork.is_done]
-        if dataset_valid is None or not done:
-            return
-        standings = net.standing()
-        better = [n for n in done if n not in self.best or standings[n] < self.best[n][0]]
-        state = deepcopy(net.module_.state_dict()) if better else {}
-        self.best.update({n: (standings[n], len(net.history), net.module_, state) for n in better})
-        if self.patience is None or not self.iterative_pruning.finished:
-            return
-        if len(net.history) - self.epoch >= self.patience:
-            raise KeyboardInterrupt  # skorch's way to end a run from a callback
-
-    def networks(self, net: Any) -> list[tuple[int, GatedMLP]]:
-        """Best epoch and network of each; where none was looked for, the last epoch's."""
-        last = (0.0, 0.0), len(net.history), net.module_, deepcopy(net.module_.state_dict())
-        networks = []
-        for n in range(net.module_.n_members):
-            # While others got narrower the population was another one.
-            _, epoch, population, state = self.best.get(n, last)
-            population.load_state_dict(state)
-            networks.append((epoch, population.extract(n)))
-        self.best = {}
-        return networks

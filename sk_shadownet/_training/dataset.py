@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sk_shadownet._defaults import IMPORTANCE_ROWS
 
-__all__ = ["Batch", "Probes", "Rows", "as_tensor", "iterate", "some_rows"]
+__all__ = ["Batch", "Probes", "Rows", "Split", "as_tensor", "iterate", "some_rows"]
 
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
@@ -39,14 +39,9 @@ def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Probes:
-    """Inputs that know nothing: columns of the table with their rows in another order.
+    """Inputs that know nothing: columns of the table, each row taking those of the row that `order` names.
 
-    Parameters
-    ----------
-    columns : Tensor of int64 of shape (n_probes,)
-        Columns that are copied.
-    order : Tensor of int64 of shape (n_table,)
-        From which row of the table each row takes its probes.
+    Both are of int64, of shape (n_probes,) and (n_table,).
     """
 
     columns: Tensor
@@ -112,15 +107,23 @@ class Rows(Dataset):  # type: ignore[misc]
         return x, self.targets.index_select(0, where), weight
 
 
-def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:
-    """Positions of one epoch, in batches whose sizes differ by at most one.
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows to train on, and rows held out to choose epochs and sizes by, or None."""
 
-    Parameters
-    ----------
-    n_rows, batch_size : int
-        No batch is larger than `batch_size`.
-    generator : torch.Generator or None
-        Shuffles; None keeps the order.
+    train: Rows
+    valid: Rows | None = None
+
+    @property
+    def judges(self) -> Rows:
+        """Rows that choose."""
+        return self.train if self.valid is None else self.valid
+
+
+def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:
+    """Positions of one epoch, in batches of up to `batch_size` whose sizes differ by at most one.
+
+    Without a `generator`, which shuffles, they keep their order.
     """
     n_batches = -(-n_rows // batch_size)
     order = torch.arange(n_rows) if generator is None else torch.randperm(n_rows, generator=generator)

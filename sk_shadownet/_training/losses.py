@@ -34,13 +34,7 @@ class Loss(nn.Module):
         return _weighted_mean(self.of_rows(outputs, y), weight).sum()
 
     def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
-        """Loss to minimise by networks that learn from the rows and from each other.
-
-        Parameters
-        ----------
-        say : Tensor of shape (n_members,)
-            Share of each network in what they say together.
-        """
+        """Loss to minimise where half of each target is the mean prediction, by `teacher_weights`, of all."""
         target = self.as_numbers(y, outputs.shape[2])
         said = (teacher_weights[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
         return self.forward(outputs, target + DISTILLATION_SHARE * (said - target), weight)
@@ -54,10 +48,7 @@ class Loss(nn.Module):
     ) -> Tensor:
         """Score of each member, shape (n_members,); its mean over batches, by rows, is that of all rows.
 
-        Parameters
-        ----------
-        spread : Tensor or None
-            What `spread` says of all the rows whose score is wanted.
+        `spread` is what the method of that name says of all the rows whose score is wanted.
         """
         return _weighted_mean(self.row_scores(outputs, y, spread), weight)
 
@@ -113,7 +104,7 @@ class CrossEntropy(Loss):
         return super().forward(outputs, y, weight)
 
     def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
-        """Loss to minimise by networks that learn from the rows and from each other, by a single softmax."""
+        """The same by a single softmax."""
         logs = _log_softmax(outputs)
         said = (logs.detach().exp() * teacher_weights[:, None]).sum(dim=1)
         target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, DISTILLATION_SHARE)

@@ -13,10 +13,15 @@ from skorch import NeuralNet
 from torch import Tensor, nn
 
 from sk_shadownet._metrics.scoring import Answers, Scoring
+from sk_shadownet._training.callbacks import RunCallback
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Probes, Rows, iterate
 from sk_shadownet._training.losses import Loss
 
 __all__ = ["CommitteeNet", "answers_of"]
+
+
+# What the net that is kept does not have.
+_OF_THE_TRAINING = ("generator", "probes", "teacher_weights")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +59,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         Gradient steps done and planned.
     probes : Probes or None
         Columns that training batches have besides the features.
-    say : Tensor of shape (n_members,) or None
+    teacher_weights : Tensor of shape (n_members,) or None
         Share of each member in what all of them learn besides the targets; None where each learns alone.
     scoring : Scoring or None
         What members and epochs are chosen by; None for the loss.
@@ -184,21 +189,19 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         scores = self.history[-1, "member_valid_score"]
         return [(-score, loss) for score, loss in zip(scores, losses, strict=True)]
 
-    def holding(self, network: nn.Module) -> CommitteeNet:
-        """Another net that shares everything with this one but has `network`.
+    def keeping(self, network: nn.Module) -> CommitteeNet:
+        """Another net that has `network` and, of all else that this one has, what outlives the training.
 
         Copying a net as skorch does would pickle every tensor and read the source of every module.
         """
         other = type(self).__new__(type(self))
-        other.__dict__.update(self.__dict__)
-        other.__dict__["module_"] = network
+        other.__dict__.update({k: v for k, v in vars(self).items() if k not in _OF_THE_TRAINING})
+        other.__dict__.update(
+            module_=network,
+            callbacks=[entry for entry in self.callbacks if not _is_of_the_training(entry)],
+            callbacks_=[entry for entry in self.callbacks_ if not _is_of_the_training(entry)],
+        )
         return other
-
-    def small_module(self, member: int) -> nn.Sequential:
-        """The network as it is now, of one member, on the CPU, in the user's units."""
-        plain: nn.Sequential = self.module_.to_sequential(member)
-        module: nn.Sequential = self.criterion_.in_units(plain).cpu()
-        return module
 
     @torch.no_grad()
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
@@ -213,6 +216,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         """Index of the likeliest class, or numbers of shape (n_rows, n_outputs)."""
         decided: npt.NDArray[np.generic] = self.criterion_.decide(self.predict_proba(X))
         return decided
+
+
+def _is_of_the_training(callback: Any) -> bool:
+    """Whether a callback, or a pair of its name and itself, is one of ours."""
+    return isinstance(callback[1] if isinstance(callback, tuple) else callback, RunCallback)
 
 
 def answers_of(loss: Loss, outputs: Tensor, rows: Rows) -> Answers:

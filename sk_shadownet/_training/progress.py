@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from skorch.callbacks import Callback
 from tqdm.auto import tqdm
+
+from sk_shadownet._training.callbacks import Best, RunCallback
 
 __all__ = ["PhaseLog", "Progress"]
 
@@ -26,15 +27,11 @@ class Phased(Protocol):
         """A word or two."""
 
 
-class Progress(Callback):  # type: ignore[misc]
+class Progress(RunCallback):
     """A bar, in terminals and notebooks, that moves with every batch.
 
     It shows phase, epoch, time gone and left, and of the last epoch the open units of the inputs and each
     hidden layer and the validation score, or the training loss where there are no validation rows.
-
-    Parameters
-    ----------
-    phased : Phased
     """
 
     def __init__(self, phased: Phased) -> None:
@@ -52,8 +49,8 @@ class Progress(Callback):  # type: ignore[misc]
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         row = net.history[-1]
         parts = [f"units {_widths(row['open_counts'])}"] if "open_counts" in row else []
-        if _sizes_part(net):
-            parts = [f"{net.module_.n_members} networks"]
+        if _n_sizes(row) > 1:
+            parts = [f"{_n_sizes(row)} networks"]
         valid = "valid_score" in row
         parts.append(f"score {row['valid_score']:.4f}" if valid else f"loss {row['train_loss']:.4f}")
         self.bar.set_postfix_str(", ".join(parts), refresh=False)
@@ -63,23 +60,15 @@ class Progress(Callback):  # type: ignore[misc]
     def on_train_end(self, net: Any, **_: Any) -> None:
         self.bar.set_description_str(self._where(net, epoch=len(net.history)), refresh=False)
         self.bar.close()
-        del self.bar  # it holds the terminal, which cannot be pickled
 
     def _where(self, net: Any, epoch: int) -> str:
         return f"{self.phased.phase:9s} epoch {epoch:{len(str(net.max_epochs))}d}/{net.max_epochs}"
 
 
-class PhaseLog(Callback):  # type: ignore[misc]
-    """A line in the log ``sk_shadownet`` at the start, after each epoch with a new phase, and at the end.
+class PhaseLog(RunCallback):
+    """A line in the log ``sk_shadownet`` at the start, after each epoch with a new phase, and at the end."""
 
-    Parameters
-    ----------
-    phased : Phased
-    best : object with an attribute ``epoch``
-        The best epoch, from 1; 0 where none was sought.
-    """
-
-    def __init__(self, phased: Phased, best: Any) -> None:
+    def __init__(self, phased: Phased, best: Best) -> None:
         self.phased = phased
         self.best = best
 
@@ -96,20 +85,21 @@ class PhaseLog(Callback):  # type: ignore[misc]
         if not net.history or "train_loss" not in net.history[-1]:
             return  # interrupted within the first epoch
         seconds = sum(row.get("dur", 0.0) for row in net.history)
-        kept = f", epoch {self.best.epoch} is kept" if self.best.epoch and not _sizes_part(net) else ""
+        one = self.best.epoch and _n_sizes(net.history[-1]) < 2
+        kept = f", epoch {self.best.epoch} is kept" if one else ""
         LOG.info("trained %d epochs in %.1f s: %s%s", len(net.history), seconds, _epoch(net), kept)
 
 
-def _sizes_part(net: Any) -> bool:
-    """Whether networks of several sizes, all without gates, train side by side."""
-    return net.module_.n_members > 1 and not hasattr(net.module_, "gates")
+def _n_sizes(row: dict[str, Any]) -> int:
+    """How many networks, each of a size of its own, trained side by side in an epoch; 0 before the split."""
+    return len(row.get("member_open_counts", ()))
 
 
 def _epoch(net: Any) -> str:
     row = net.history[-1]
     units = f"open units {_widths(row['open_counts'])}, " if "open_counts" in row else ""
-    if _sizes_part(net):
-        units = f"means of {net.module_.n_members} networks, "
+    if _n_sizes(row) > 1:
+        units = f"means of {_n_sizes(row)} networks, "
     valid = f", validation score {row['valid_score']:.4f}" if "valid_score" in row else ""
     return f"{units}training loss {row['train_loss']:.4f}{valid}"
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -15,7 +16,7 @@ from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._backends.base import make_device
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
-from sk_shadownet.fpga._decision import Score, score_model
+from sk_shadownet.fpga._decision import score_model
 from sk_shadownet.fpga._export import make_plan
 from sk_shadownet.fpga._frontend import ExportedModel, export_model
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
@@ -26,14 +27,33 @@ N_RANDOM_ROWS = 512
 
 
 @thread_limit()
-def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
-    """Figures of ``to_fpga(model, ...).estimate()``, and the bit operations of its plan.
+def hardware_costs(
+    module: nn.Sequential,
+    rows: npt.ArrayLike,
+    config: FPGAConfig,
+    *,
+    plan: FixedPointPlan | None = None,
+    class_labels: npt.NDArray[Any] | None = None,
+    targets: npt.NDArray[np.int64] | None = None,
+    scoring: Any = None,
+) -> tuple[dict[str, float], FixedPointPlan]:
+    """Figures of ``to_fpga(...).estimate()`` of a network, and the bit operations of its plan.
 
     Parameters
     ----------
-    model : estimator or Pipeline
-        Fitted.
+    module : torch.nn.Sequential
+        Takes the selected features.
+    rows : array-like of shape (n_calibration, n_selected)
+        Calibration rows.
     config : FPGAConfig
+    plan : FixedPointPlan or None
+        Formats that the network was trained in; None of a float network.
+    class_labels : ndarray or None
+        None where the outputs are numbers.
+    targets : ndarray of int of shape (n_calibration,) or None
+        Classes of the calibration rows.
+    scoring : str, callable or None
+        What the network is judged by.
 
     Returns
     -------
@@ -43,9 +63,10 @@ def hardware_costs(model: Any, config: FPGAConfig) -> tuple[dict[str, float], Fi
     plan : FixedPointPlan
         The rounded network that they are of.
     """
-    config = _any_cut(config)
-    exported, score = score_model(export_model(model, None, None), config)
-    return _costs(exported, config, score)
+    exported = replace(
+        export_model(module, rows), class_labels=class_labels, plan=plan, targets=targets, scoring=scoring
+    )
+    return _costs(exported, config)
 
 
 @thread_limit()
@@ -61,23 +82,17 @@ def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict
             linear.bias.zero_()
         modules += [linear, nn.ReLU()]
     rows = torch.randn(N_RANDOM_ROWS, widths[0], generator=generator).numpy().astype(np.float64)
-    exported = export_model(nn.Sequential(*modules[:-1]), rows, None)
-    config = _any_cut(config)
+    exported = export_model(nn.Sequential(*modules[:-1]), rows)
     if config.output in SCORE_OUTPUTS and exported.class_labels is not None:
         # Its classes have no names; whichever is the signal, the hardware is alike.
         config = replace(config, signal=int(exported.class_labels[-1]))
-    exported, score = score_model(exported, config)
-    return _costs(exported, config, score)[0]
+    return _costs(exported, config)[0]
 
 
-def _any_cut(config: FPGAConfig) -> FPGAConfig:
-    """The same hardware with a cut that suits any network: what a comparison needs does not depend on it."""
-    return config if config.cut in (None, "port") else replace(config, cut=0)
-
-
-def _costs(
-    model: ExportedModel, config: FPGAConfig, score: Score | None
-) -> tuple[dict[str, float], FixedPointPlan]:
+def _costs(model: ExportedModel, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
+    if config.cut not in (None, "port"):
+        config = replace(config, cut=0)  # suits any network; what a comparison needs does not depend on it
+    model, score = score_model(model, config)
     with warnings.catch_warnings():
         # Nothing is exported yet: what would be worth a warning then is said then.
         warnings.simplefilter("ignore", HardwareWarning)
