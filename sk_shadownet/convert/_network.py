@@ -142,10 +142,10 @@ def read_fixed_point(model: Any) -> FixedPointNetwork | None:
 
 
 def _read_hardware(model: FPGAModel) -> FixedPointNetwork:
-    exported, labels = model._model, model.class_labels
-    score, level = model._score, None
+    project, labels = model._project, model.class_labels
+    exported, score, level = project.model, project.score, None
     if model.config.output == "trigger" and score is not None:
-        cut = model._device.design.cut  # type: ignore[attr-defined]
+        cut = project.backend.design.cut  # type: ignore[attr-defined]
         level = None if cut == "port" else float(np.ldexp(cut, -score.format(model.plan.outputs).fraction[0]))
     return FixedPointNetwork(
         plan=model.plan,

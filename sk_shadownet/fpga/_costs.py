@@ -14,7 +14,7 @@ from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
-from sk_shadownet.fpga._backends.base import make_device
+from sk_shadownet.fpga._backends import make_backend
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
 from sk_shadownet.fpga._decision import score_model
 from sk_shadownet.fpga._export import make_plan
@@ -98,7 +98,7 @@ def _costs(model: ExportedModel, config: FPGAConfig) -> tuple[dict[str, float], 
         warnings.simplefilter("ignore", HardwareWarning)
         warnings.simplefilter("ignore", CalibrationWarning)
         plan, _ = make_plan(model, config)
-        figures = make_device(plan, config, Path(config.project_name), score).estimate()
+        figures = make_backend(plan, config, Path(config.project_name), score).estimate()
     names = ("lut", "ff", "dsp", "bram", "latency_cycles")
     costs = {
         "bit_operations": float(plan.bit_operations),

@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet._metrics.signal import plain
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._frontend import ExportedModel
+from sk_shadownet.fpga._quantization.fidelity import against_rest
 from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 
-__all__ = ["Score", "fold_network", "fold_plan", "score_model"]
+__all__ = ["Score", "fold_network", "fold_plan", "labels_of_scores", "score_model", "signal_label"]
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,8 +49,7 @@ class Score:
             return outputs
         if outputs.shape[1] == 1:
             return outputs if self.signal else 0.0 - outputs
-        others = np.delete(outputs, self.signal, axis=1).max(axis=1)
-        return np.asarray((outputs[:, self.signal] - others)[:, None])
+        return against_rest(outputs, self.signal)[:, None]
 
     def format(self, outputs: FixedFormat) -> FixedFormat:
         """Smallest format of shape (1,), which holds every score of outputs of the given formats.
@@ -72,16 +73,28 @@ class Score:
         return FixedFormat([int(low < 0)], [max(integer, -fraction)], [fraction])
 
 
-def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel, Score | None]:
-    """The model that is planned for the configured output, and how the score comes of its outputs.
+def signal_label(labels: Any, score: Score) -> Any:
+    """The class that a score above 0 speaks for."""
+    return plain(labels[-1 if score.signal is None else score.signal])
 
-    Returns
-    -------
-    model : ExportedModel
-        Where two classes are told apart by exact sums, a network (and plan) of one output, above 0 for the
-        signal, whose labels stand in the order (other, signal); else the model as it came.
-    score : Score or None
-        None where the configured output is no score.
+
+def labels_of_scores(scores: FloatArray, labels: Any, score: Score) -> npt.NDArray[Any]:
+    """Classes of scores of shape (n_rows, 1); of more than two classes a score tells the signal alone."""
+    if len(labels) > 2:
+        raise ExportError(
+            f"this hardware puts out the score of {signal_label(labels, score)!r} alone, which does not tell "
+            f"{len(labels)} classes apart: take decision_function(X) > 0 for that class, or export with "
+            "output='class' or 'logits'."
+        )
+    signal = 1 if score.signal is None else score.signal
+    return np.asarray(labels[[1 - signal, signal]][(scores[:, 0] > 0).astype(np.intp)])
+
+
+def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel, Score | None]:
+    """The model that is planned for the configured output, and how the score comes of its outputs, if it is one.
+
+    Where two classes are told apart by exact sums, the model gets a network (and plan) of one output, above 0 for
+    the signal, and its labels stand in the order (other, signal); else it stays as it came.
 
     Raises
     ------
@@ -127,10 +140,8 @@ def fold_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork
 def fold_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
     """The plan whose outputs are ``combination @ outputs``, exactly; its last layer must not round.
 
-    Notes
-    -----
-    A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one
-    bit more than the wider of their ranges; the negative of a sum may need two.
+    A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one bit
+    more than the wider of their ranges; the negative of a sum may need two.
     """
     last = plan.layers[-1]
     coming_in = plan.inputs if len(plan.layers) == 1 else plan.layers[-2].output_format
@@ -163,7 +174,7 @@ def _merged(formats: FixedFormat, values: FloatArray) -> FixedFormat:
 
 
 def _position(config: FPGAConfig, labels: npt.NDArray[Any]) -> int:
-    listed = ", ".join(repr(label.item() if hasattr(label, "item") else label) for label in labels)
+    listed = ", ".join(repr(plain(label)) for label in labels)
     meant = getattr(config.cut, "signal", None)  # of a cut that was found by `threshold`
     wanted = meant if config.signal is None else config.signal
     if meant is not None and wanted != meant:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sk_shadownet._metrics.scoring import row_scoring
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
-from sk_shadownet.fpga._backends.base import Device, make_device
+from sk_shadownet.fpga._backends import make_backend
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import score_model
 from sk_shadownet.fpga._emulator.folder import write_emulators
@@ -22,12 +22,13 @@ from sk_shadownet.fpga._frontend import ExportedModel, export_model
 from sk_shadownet.fpga._frozen_plan import frozen_plan, warn_of_drift
 from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._output_folder import replacing_folder, require_replaceable
+from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import Fidelity
 from sk_shadownet.fpga._quantization.format_search import Loss, Task, judge_of, search_precision
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
-from sk_shadownet.fpga._reports.readme import write_readme
+from sk_shadownet.fpga._reports.readme import readme_text
 
 __all__ = ["make_plan", "to_fpga"]
 
@@ -177,26 +178,17 @@ def to_fpga(
         planned, drift = frozen_plan(exported, config, score, plan)
         loss = drift.loss
         warn_of_drift(drift, config.tolerance)
-    device = make_device(planned, config, target, score)
+    backend_ = make_backend(planned, config, target, score)
     _warn_of_outside_scaling(exported)
-    with replacing_folder(target, _record(config, planned, exported, loss)) as folder:
-        device.write(folder)
-        write_emulators(planned, exported, config, device, folder, score)
+    project = Project(exported, planned, config, backend_, loss, score, drift)
+    with replacing_folder(target, _record(project)) as folder:
+        backend_.write(folder)
+        emulator_lines = write_emulators(project, folder)
         if config.output == "probability":
-            _warn_of_probabilities(device, planned, exported)
-        text = write_readme(planned, exported, config, device, loss=loss, score=score, drift=drift)
-        (folder / "README.md").write_text(text, encoding="utf-8")
-        device.moved(folder, target)
-    return FPGAModel(
-        model=exported,
-        plan=planned,
-        config=config,
-        device=device,
-        output_dir=target,
-        calibration_loss=loss,
-        score=score,
-        drift=drift,
-    )
+            _warn_of_probabilities(project)
+        (folder / "README.md").write_text(readme_text(project, emulator_lines), encoding="utf-8")
+        backend_.moved(folder, target)
+    return FPGAModel(project)
 
 
 def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan, float]:
@@ -246,8 +238,9 @@ def _warn_of_dead_classes(loss: Loss, model: ExportedModel) -> None:
     )
 
 
-def _record(config: FPGAConfig, plan: FixedPointPlan, model: ExportedModel, loss: float) -> dict[str, Any]:
+def _record(project: Project) -> dict[str, Any]:
     """What the marker file says."""
+    model, config, labels = project.model, project.config, project.model.class_labels
     return {
         "written_by": f"sk_shadownet {_version()}",
         "model": model.title,
@@ -255,11 +248,11 @@ def _record(config: FPGAConfig, plan: FixedPointPlan, model: ExportedModel, loss
         "part": config.resolved_part,
         "clock_period_ns": config.clock_period,
         "output": config.output,
-        "widths": list(plan.widths),
+        "widths": list(project.plan.widths),
         "inputs": list(model.input_names),
-        "class_labels": None if model.class_labels is None else [str(label) for label in model.class_labels],
-        "weight_bits": [int(layer.weight_format.width.max()) for layer in plan.layers],
-        "calibration_loss": loss,
+        "class_labels": None if labels is None else [str(label) for label in labels],
+        "weight_bits": [int(layer.weight_format.width.max()) for layer in project.plan.layers],
+        "calibration_loss": project.loss,
     }
 
 
@@ -274,27 +267,23 @@ def _warn_of_outside_scaling(model: ExportedModel) -> None:
     if model.scaling is not None:
         warnings.warn(
             "the network was trained in fixed point on scaled inputs, so the pipeline's scaling stays "
-            "outside the "
-            "hardware: its ports take scaled features (README.md has the table; predict does it for "
-            "you). Fit the "
-            "estimator on raw features to have them at the ports.",
+            "outside the hardware: its ports take scaled features (README.md has the table; predict does "
+            "it for you). Fit the estimator on raw features to have them at the ports.",
             HardwareWarning,
             stacklevel=3,
         )
 
 
-def _warn_of_probabilities(device: Device, plan: FixedPointPlan, model: ExportedModel) -> None:
-    logits = plan.forward(model.rows)
+def _warn_of_probabilities(project: Project) -> None:
+    rows = project.model.rows
+    logits, given = project.plan.forward(rows), project.backend.emulate(rows)
     exact = np.exp(logits - logits.max(axis=1, keepdims=True))
     exact /= exact.sum(axis=1, keepdims=True)
-    given = device.outputs(model.rows)
     same = float((given.argmax(axis=1) == logits.argmax(axis=1)).mean())
     warnings.warn(
-        f"the hardware's softmax comes from tables: on the {len(model.rows):,} calibration rows its "
-        "probabilities are "
-        f"off by up to {float(np.abs(given - exact).max()):.3f}, and its class is that of the logits in "
-        f"{same:.2%}; "
-        "output='logits' or 'class' is exact.",
+        f"the hardware's softmax comes from tables: on the {len(rows):,} calibration rows its probabilities "
+        f"are off by up to {float(np.abs(given - exact).max()):.3f}, and its class is that of the logits in "
+        f"{same:.2%}; output='logits' or 'class' is exact.",
         HardwareWarning,
         stacklevel=3,
     )

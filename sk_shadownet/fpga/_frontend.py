@@ -88,7 +88,6 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        If an estimator is not fitted.
     UnsupportedLayerError
         If a pipeline step or a layer has no exact form in hardware.
     """

@@ -11,7 +11,7 @@ import numpy as np
 
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
-from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._decision import Score, signal_label
 from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.format_search import Task, judge_of
@@ -19,7 +19,6 @@ from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
-from sk_shadownet.fpga._trigger.decision_comparison import signal_label
 
 __all__ = ["Drift", "drift_lines", "frozen_plan", "warn_of_drift"]
 
@@ -80,13 +79,8 @@ def frozen_plan(
 ) -> tuple[FixedPointPlan, Drift]:
     """The plan of a model in the formats of an old one, and what these cut off.
 
-    Parameters
-    ----------
-    model : ExportedModel
-    config : FPGAConfig
-    score : Score or None
-    old : FixedPointPlan or FPGAModel
-        Of an ``FPGAModel`` the names of the features, the output and the signal must be the same as well.
+    ``old`` is a FixedPointPlan, or an FPGAModel, of which the names of the features, the output and the signal
+    must be the same as well.
 
     Raises
     ------

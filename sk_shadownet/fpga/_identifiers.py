@@ -86,18 +86,7 @@ def _takes_rtl(name: str) -> bool:
 
 
 def require_top_name(name: Any, *, is_rtl: bool) -> None:
-    """Refuse a ``project_name`` that the backend's language, or what is written beside it, uses itself.
-
-    Parameters
-    ----------
-    name : str
-    is_rtl : bool
-        Whether it names a module of a hardware description, else a function of C++.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
+    """Refuse a ``project_name`` that the backend's language, or what is written beside it, uses itself."""
     if not isinstance(name, str) or not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}", name):
         raise InvalidParameterError(
             f"project_name={name!r} cannot name a module; use at most {LONGEST} letters, digits and "

@@ -39,18 +39,9 @@ AT_FDCWD, RENAME_EXCHANGE = -100, 2
 def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any]) -> Iterator[Path]:
     """A new empty folder that takes the place of ``output_dir`` when the block ends without an error.
 
-    Parameters
-    ----------
-    output_dir : path
-        Must not exist, be empty, or have been written by this package.
-    record : mapping
-        Written as JSON into the marker file.
-
-    Yields
-    ------
-    Path
-        The folder to write into, beside ``output_dir``. After an error it is removed, and whatever was at
-        ``output_dir`` is still there. What a process that was killed has left is removed by the next one.
+    It lies beside ``output_dir``, which must not exist, be empty, or have been written by this package. After
+    an error it is removed, and whatever was at ``output_dir`` is still there. What a process that was killed has
+    left is removed by the next one. The record is written as JSON into the marker file.
 
     Raises
     ------
@@ -81,12 +72,7 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
 def require_replaceable(output_dir: str | PathLike[str]) -> Path:
     """The absolute path of a folder that may be written or replaced, symbolic links followed.
 
-    Raises
-    ------
-    InvalidParameterError
-        If it is no path.
-    ExportError
-        If it is a file, or somebody else's folder.
+    An InvalidParameterError says that it is no path, an ExportError that it is a file or somebody else's folder.
     """
     target = check_path("output_dir", output_dir)
     with writing(f"the folder {target}", "output_dir"):

@@ -21,18 +21,14 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class SignalRange:
-    """Formats of the signals of one kind in one place, and what they held.
+    """Formats of the signals of one kind in one place, such as "weights 1", and what they held.
 
-    Parameters
+    Attributes
     ----------
-    name : str
-        Such as "inputs", "weights 1" or "results 1".
-    width : tuple of int
-        Bits of the narrowest and of the widest signal with any.
-    integer, fraction : tuple of int
-        Fewest and most bits left and right of the binary point; the sign is not counted.
+    width, integer, fraction : tuple of int
+        Fewest and most bits in all, left and right of the binary point; of the signals that have any.
     signed : bool
-        Whether any has a sign bit.
+        Whether any has a sign bit, which is not counted among the integer bits.
     smallest, largest : float or None
         Absolute values but 0 that were seen: the 5th percentile, and the largest. None where none were.
     n_values, n_saturated : int
@@ -55,13 +51,8 @@ def signal_ranges(
 ) -> tuple[SignalRange, ...]:
     """Ranges from the inputs to the outputs: inputs, then weights and results of each layer.
 
-    Parameters
-    ----------
-    plan : FixedPointPlan
-    rows : array-like of shape (n_rows, n_inputs) or None, default=None
-        Values at the input ports, before rounding.
-    input_names : sequence of str or None, default=None
-        Gives each input a range of its own; None puts them into one.
+    ``rows``, shape (n_rows, n_inputs), are values at the input ports before rounding; ``input_names`` gives each
+    input a range of its own.
 
     Examples
     --------
@@ -92,23 +83,13 @@ def signal_ranges(
 
 
 def plan_and_rows(model: Any, X: Any) -> tuple[FixedPointPlan, FloatArray | None, tuple[str, ...]]:
-    """The plan of hardware, of an estimator finished in fixed point, or a plan itself; rows for its ports.
+    """The plan of an FPGAModel, of an estimator finished in fixed point, or a plan itself, and its inputs' names.
 
-    Parameters
-    ----------
-    model : FPGAModel, FixedPointPlan or estimator with ``fixed_point_plan_``
-    X : array-like or None
-        Rows as the model takes them; None takes the calibration rows where the model has some.
-
-    Returns
-    -------
-    plan : FixedPointPlan
-    rows : ndarray of shape (n_rows, n_inputs) or None
-    names : tuple of str
-        Of the inputs.
+    Between them the rows for its ports, shape (n_rows, n_inputs): ``X`` as the model takes it; None takes the
+    calibration rows where the model has some, else there are none.
     """
     if isinstance(model, FPGAModel):
-        exported = model._model
+        exported = model._project.model
         rows = exported.rows if X is None else exported.select(X)
         return model.plan, rows, model.input_names
     if isinstance(model, FixedPointPlan):

@@ -185,7 +185,7 @@ def test_a_rounded_logit_whose_sign_is_turned_answers_alike(X, tmp_path):
         fit=None,
     )
     fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog", output="decision", signal=0)
-    assert fpga._score.signal == 0
+    assert fpga._project.score.signal == 0
     given = run_onnx(to_onnx(fpga), X, np.float64)["score"]
     assert np.array_equal(given, fpga.decision_function(X))
     assert len(set(given.tolist())) > 3

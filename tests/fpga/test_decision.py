@@ -70,7 +70,7 @@ def test_the_hardwares_score_is_the_plans_logit_less_the_largest_other_one(
     except ExportError as error:
         assert "constant" in str(error)
         assume(False)
-    logits = estimator.fixed_point_plan_.forward(fpga._model.select(rows))
+    logits = estimator.fixed_point_plan_.forward(fpga._project.model.select(rows))
     np.testing.assert_array_equal(fpga.decision_function(rows), margin(logits, signal))
 
 
@@ -140,7 +140,7 @@ def test_two_classes_are_one_output_whose_sign_is_the_second_class(rows, tmp_pat
     assert fpga.plan.widths == (4, 6, 5, 1)
     assert (fpga.signal, fpga.class_labels.tolist()) == ("sig", ["bkg", "sig"])
     score = fpga.decision_function(rows)
-    np.testing.assert_array_equal(score, fpga.plan.forward(fpga._model.select(rows))[:, 0])
+    np.testing.assert_array_equal(score, fpga.plan.forward(fpga._project.model.select(rows))[:, 0])
     np.testing.assert_array_equal(fpga.predict(rows), np.where(score > 0, "sig", "bkg"))
     assert set(fpga.predict(rows)) == {"bkg", "sig"}
 
@@ -197,7 +197,7 @@ def test_agreement_and_accuracy_of_a_score_are_those_of_its_sign(rows, tmp_path)
     )
     truth = np.array(["a", "b", "c", "b"] * 100)
     comparison = fpga.compare(rows, truth)
-    logits = fpga._model.network.forward(fpga._model.select(rows))
+    logits = fpga._project.model.network.forward(fpga._project.model.select(rows))
     passed = fpga.decision_function(rows) > 0
     assert comparison.agreement == np.mean((margin(logits, 1) > 0) == passed)
     assert comparison.score_hardware == np.mean(passed == (truth == "b"))
@@ -246,7 +246,7 @@ def test_verilator_gives_the_same_scores(rows, tmp_path):
 def test_hls4ml_gives_the_score_of_two_classes(rows, tmp_path):
     estimator = quantised(("bkg", "sig"))
     fpga = to_fpga(estimator, tmp_path / "fw", backend="Vitis", output="decision")
-    logits = estimator.fixed_point_plan_.forward(fpga._model.select(rows))
+    logits = estimator.fixed_point_plan_.forward(fpga._project.model.select(rows))
     np.testing.assert_array_equal(fpga.decision_function(rows), logits[:, 1] - logits[:, 0])
 
 

@@ -253,7 +253,7 @@ def test_every_backend_hands_over_an_emulator_that_passes_its_own_check(backend,
     fpga = to_fpga(fitted_estimator(), tmp_path / "fw", backend=backend, precision=7, project_name="jets")
     example, check, script = passes(fpga.output_dir)
     assert check == script == "PASS: 0 of 112 rows differ"
-    first = fpga.plan.forward(fpga._model.rows[:1])[0]
+    first = fpga.plan.forward(fpga._project.model.rows[:1])[0]
     np.testing.assert_allclose([float(line) for line in example.splitlines()], first, rtol=1e-5)
 
 
@@ -274,8 +274,10 @@ def test_a_wrong_vector_fails_both_checks(tmp_path):
 @needs_da4ml
 def test_the_vectors_are_the_hardwares_own_bits(fpga):
     raw, ports, outputs = vectors(fpga.output_dir)
-    fields = fpga._device.design.ports
-    assert np.array_equal(fpga._device.outputs(raw), np.ldexp(outputs, [-f.fraction for f in fields.outputs]))
+    fields = fpga._project.backend.design.ports
+    assert np.array_equal(
+        fpga._project.backend.emulate(raw), np.ldexp(outputs, [-f.fraction for f in fields.outputs])
+    )
     assert np.array_equal(
         np.ldexp(ports, [-f.fraction for f in fields.inputs]), fpga.plan.quantize_inputs(raw)
     )
@@ -288,9 +290,9 @@ def test_the_vectors_are_the_hardwares_own_bits(fpga):
 def test_hls4mls_outputs_are_counted_in_the_steps_of_their_one_type(tmp_path):
     fpga = export(tmp_path / "fw", backend="Vitis", precision=8)
     raw, _, outputs = vectors(fpga.output_dir)
-    steps = int(fpga._device.lowered.layers[-1].accumulator.fraction)
+    steps = int(fpga._project.backend.lowered.layers[-1].accumulator.fraction)
     assert len(set(fpga.plan.outputs.fraction.tolist())) > 1
-    assert np.array_equal(np.ldexp(outputs, -steps), fpga._device.outputs(raw))
+    assert np.array_equal(np.ldexp(outputs, -steps), fpga._project.backend.emulate(raw))
 
 
 @needs_compiler
@@ -300,7 +302,7 @@ def test_a_class_output_is_its_index(backend, tmp_path):
     fpga = export(tmp_path / "fw", backend=backend, output="class")
     assert passes(fpga.output_dir)[1:] == ["PASS: 0 of 112 rows differ"] * 2
     raw, _, outputs = vectors(fpga.output_dir)
-    hardware = fpga._device.outputs(raw)
+    hardware = fpga._project.backend.emulate(raw)
     index = hardware[:, 0] if backend == "verilog" else hardware.argmax(axis=1)
     assert outputs[:, 0].tolist() == index.tolist()
 

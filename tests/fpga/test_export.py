@@ -40,12 +40,14 @@ def _rows():
 
 
 def test_predictions_are_the_references_labels(fpga, rows):
-    logits = fpga.plan.forward(rows[:, fpga._model.columns])
+    logits = fpga.plan.forward(rows[:, fpga._project.model.columns])
     assert fpga.predict(rows).tolist() == np.array(["a", "b", "c"])[logits.argmax(axis=1)].tolist()
 
 
 def test_logits_are_the_references_bit_for_bit(fpga, rows):
-    assert np.array_equal(fpga.decision_function(rows), fpga.plan.forward(rows[:, fpga._model.columns]))
+    assert np.array_equal(
+        fpga.decision_function(rows), fpga.plan.forward(rows[:, fpga._project.model.columns])
+    )
 
 
 def test_one_row_and_no_row_are_predicted(fpga, rows):
@@ -54,7 +56,9 @@ def test_one_row_and_no_row_are_predicted(fpga, rows):
 
 
 def test_agreement_is_that_of_the_labels(fpga, rows):
-    float_labels = fpga.class_labels[fpga._model.network.forward(rows[:, fpga._model.columns]).argmax(axis=1)]
+    float_labels = fpga.class_labels[
+        fpga._project.model.network.forward(rows[:, fpga._project.model.columns]).argmax(axis=1)
+    ]
     compared = fpga.compare(rows)
     assert set(float_labels) == {"a", "b", "c"}
     assert compared.agreement == (float_labels == fpga.predict(rows)).mean()
@@ -71,13 +75,13 @@ def test_accuracies_of_both_are_given_with_labels(fpga, rows):
 
 
 def test_the_worst_error_is_that_of_a_logit(fpga, rows):
-    float_logits = fpga._model.network.forward(rows[:, fpga._model.columns])
+    float_logits = fpga._project.model.network.forward(rows[:, fpga._project.model.columns])
     assert fpga.compare(rows).worst_error == np.abs(fpga.decision_function(rows) - float_logits).max()
 
 
 def test_inputs_outside_the_planned_range_are_counted(fpga, rows):
     far = rows.copy()
-    far[:7, fpga._model.columns[2]] = 1e6
+    far[:7, fpga._project.model.columns[2]] = 1e6
     counted = fpga.compare(far).overflows.inputs[2] - fpga.compare(rows).overflows.inputs[2]
     assert counted >= 6
     assert "inputs outside the planned range" in str(fpga.compare(far))
@@ -85,11 +89,11 @@ def test_inputs_outside_the_planned_range_are_counted(fpga, rows):
 
 def test_many_inputs_outside_the_planned_range_are_warned_of_at_predict_time(fpga, rows):
     far = rows.copy()
-    far[:40, fpga._model.columns[2]] = 1e6
+    far[:40, fpga._project.model.columns[2]] = 1e6
     with pytest.warns(HardwareWarning, match=r"4\d of 400 rows .* most often it is 'x\d', planned for -"):
         saturated = fpga.predict(far)
     near = far.copy()
-    near[:40, fpga._model.columns[2]] = float(fpga.plan.inputs[2].highest)
+    near[:40, fpga._project.model.columns[2]] = float(fpga.plan.inputs[2].highest)
     assert saturated.tolist() == fpga.predict(near).tolist()
 
 
@@ -161,7 +165,7 @@ def test_the_marker_says_what_was_exported(fpga):
 
 def test_the_readme_maps_every_feature_to_its_bits(fpga):
     text = (fpga.output_dir / "README.md").read_text()
-    for name, field in zip(fpga.input_names, fpga._device.design.ports.inputs, strict=True):
+    for name, field in zip(fpga.input_names, fpga._project.backend.design.ports.inputs, strict=True):
         assert f"| model_inp | {field.bits} | {name} |" in text
     for label in "abc":
         assert f"logit of {label}" in text
@@ -197,7 +201,7 @@ def test_a_regressor_gives_numbers(rows, tmp_path):
     estimator = fitted_estimator(labels=("only",))
     estimator.classes_ = None
     fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog", precision=10)
-    y = fpga._model.network.forward(rows[:, fpga._model.columns])[:, 0]
+    y = fpga._project.model.network.forward(rows[:, fpga._project.model.columns])[:, 0]
     compared = fpga.compare(rows, y)
     assert compared.agreement is None
     assert compared.score_float == 1.0
@@ -253,7 +257,7 @@ def test_a_network_trained_in_fixed_point_is_exported_as_it_was_trained(rows, tm
     fixed = quantized_module(estimator.module_, estimator.calibration_rows_, 4)
     estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), fixed.plan()
     fpga = to_fpga(estimator, tmp_path / "fw", backend="verilog")
-    chosen = rows[:, fpga._model.columns]
+    chosen = rows[:, fpga._project.model.columns]
     assert np.array_equal(fpga.decision_function(rows), fixed.plan().forward(chosen))
 
 
@@ -267,8 +271,8 @@ def test_scaling_that_stays_outside_is_warned_of_and_done_by_predict(tmp_path):
     with pytest.warns(HardwareWarning, match="scaling stays outside the hardware"):
         fpga = to_fpga(pipe, tmp_path / "fw", backend="verilog")
     scaled = (
-        raw[:, fpga._model.columns] * (1 / scaler.scale_)[fpga._model.columns]
-        - (scaler.mean_ / scaler.scale_)[fpga._model.columns]
+        raw[:, fpga._project.model.columns] * (1 / scaler.scale_)[fpga._project.model.columns]
+        - (scaler.mean_ / scaler.scale_)[fpga._project.model.columns]
     )
     assert (fpga.decision_function(raw) == fixed.plan().forward(scaled)).mean() > 0.99
     assert "| feature | scale | shift |" in (fpga.output_dir / "README.md").read_text()

@@ -114,7 +114,7 @@ def test_a_bias_beyond_its_old_format_gets_wider_and_is_kept(tmp_path):
         estimator.module_[0].bias[0] = 30.0
     precision = parse_precision(old.plan, 3)
     network = FloatNetwork.from_module(estimator.module_)
-    plan = Planner(network, old._model.rows, rounding="nearest").plan(precision)
+    plan = Planner(network, old._project.model.rows, rounding="nearest").plan(precision)
     assert old.plan.layers[0].bias_format.highest[0] < 30.0
     assert plan.layers[0].bias[0] == 30.0
     assert plan.layers[0].output_format == old.plan.layers[0].output_format
@@ -186,7 +186,7 @@ def test_the_old_plan_takes_the_place_of_the_estimators_precision(retrained):
 
 def test_an_estimator_finishes_its_training_in_the_old_formats(retrained):
     _, old, shifted, y, place = retrained
-    X = old._model.select(shifted)
+    X = old._project.model.select(shifted)
     clf = ShadowMLPClassifier((6,), max_epochs=10, quantization=old.plan, random_state=0).fit(X, y)
     plan = clf.fixed_point_plan_
     assert plan.inputs == old.plan.inputs
@@ -212,7 +212,7 @@ def test_a_network_trained_through_the_old_formats_is_taken_as_it_is(tmp_path):
         assert mine.output_format == theirs.output_format
     estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), plan
     new, rows = to_fpga(estimator, tmp_path / "new", backend="verilog", plan=old.plan), random_rows(3, 200, 6)
-    logits = plan.forward(new._model.select(rows))
+    logits = plan.forward(new._project.model.select(rows))
     np.testing.assert_array_equal(new.decision_function(rows), logits)
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._backends.base import HLSDevice
-from sk_shadownet.fpga._codegen.hls4ml import COMPILE_LOG, VENDOR_TOOL
+from sk_shadownet.fpga._backends import HLSBackend
+from sk_shadownet.fpga._codegen.hls4ml import COMPILE_LOG, VENDORS
 from sk_shadownet.fpga._config import FPGAConfig
 
 from .plans import fitted_estimator, random_plan, random_rows, small_module
@@ -17,9 +17,9 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is 
 
 
 def written(plan, folder, **config):
-    device = HLSDevice(plan, FPGAConfig(**config), folder)
-    device.write(folder)
-    return device
+    backend = HLSBackend(plan, FPGAConfig(**config), folder)
+    backend.write(folder)
+    return backend
 
 
 @pytest.fixture(scope="module", name="fpga")
@@ -49,14 +49,14 @@ def test_the_emulation_is_the_reference_bit_for_bit(backend, seed, tmp_path):
 def test_streams_shared_multipliers_and_the_resource_strategy_change_no_bit(tmp_path):
     plan = random_plan(31, one_width=True)
     rows = random_rows(31, 500, plan.widths[0]) * 4
-    device = written(plan, tmp_path, io_type="io_stream", strategy="resource", reuse_factor=2)
-    assert np.array_equal(device.outputs(rows), plan.forward(rows))
+    backend = written(plan, tmp_path, io_type="io_stream", strategy="resource", reuse_factor=2)
+    assert np.array_equal(backend.emulate(rows), plan.forward(rows))
 
 
 @needs_compiler
 @pytest.mark.hardware
 def test_labels_and_logits_come_from_the_compiled_project(fpga, rows):
-    logits = fpga.plan.forward(rows[:, fpga._model.columns])
+    logits = fpga.plan.forward(rows[:, fpga._project.model.columns])
     assert np.array_equal(fpga.decision_function(rows), logits)
     assert fpga.predict(rows).tolist() == np.array(["a", "b", "c"])[logits.argmax(axis=1)].tolist()
     assert "hls4ml's C++ (Vitis) compiled here" in str(fpga.compare(rows))
@@ -68,7 +68,7 @@ def test_labels_and_logits_come_from_the_compiled_project(fpga, rows):
 @pytest.mark.hardware
 def test_a_class_output_is_the_argmax_in_hardware(fpga, rows, tmp_path):
     classes = to_fpga(fitted_estimator(), tmp_path / "fw", precision=7, output="class")
-    logits = fpga.plan.forward(rows[:, fpga._model.columns])
+    logits = fpga.plan.forward(rows[:, fpga._project.model.columns])
     assert classes.predict(rows).tolist() == np.array(["a", "b", "c"])[logits.argmax(axis=1)].tolist()
     with pytest.raises(ExportError, match="puts out 'class', so there is no decision_function"):
         classes.decision_function(rows)
@@ -82,7 +82,7 @@ def test_probabilities_come_with_a_measured_warning(rows, tmp_path):
     ):
         fpga = to_fpga(fitted_estimator(), tmp_path / "fw", precision=7, output="probability")
     given = fpga.predict_proba(rows)
-    logits = fpga.plan.forward(rows[:, fpga._model.columns])
+    logits = fpga.plan.forward(rows[:, fpga._project.model.columns])
     exact = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     # The tables' error: up to 0.37 was seen with other formats; here it is below 0.06.
     assert np.abs(given - exact).max() < 0.1
@@ -189,15 +189,15 @@ def test_a_compiler_that_fails_is_quoted_with_its_log_and_leaves_nothing_half_do
     assert sorted(path.name for path in fpga.output_dir.iterdir()) == before
 
 
-@pytest.mark.parametrize("backend", sorted(VENDOR_TOOL))
+@pytest.mark.parametrize("backend", sorted(VENDORS))
 def test_a_vendors_tool_that_is_missing_is_named_with_what_to_run(backend, tmp_path, monkeypatch):
     plan = random_plan(3, one_width=True)
-    device = written(plan, tmp_path, backend=backend)
+    backend = written(plan, tmp_path, backend=backend)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(MissingToolError, match=r"is not on PATH. Install .*run it by hand in"):
-        device.build()
+        backend.build()
     with pytest.raises(ExportError, match="holds no report"):
-        device.report()
+        backend.report()
 
 
 def test_open_tools_are_refused_for_cplusplus_with_the_way_out(fpga, rows):
@@ -221,7 +221,7 @@ def test_unlike_widths_within_a_layer_are_refused_with_the_way_out(tmp_path):
         if len(set(p.layers[0].output_format.width.tolist()) - {0}) > 1 and len(p.layers) > 1
     )
     with pytest.raises(ExportError, match=r"unlike widths.*backend='verilog'"):
-        HLSDevice(plan, FPGAConfig(), tmp_path)
+        HLSBackend(plan, FPGAConfig(), tmp_path)
 
 
 def test_a_small_module_needs_no_estimator(tmp_path):
@@ -238,8 +238,8 @@ def test_an_unrolled_layer_too_small_to_share_multipliers_still_compiles(tmp_pat
     with pytest.warns(
         HardwareWarning, match="does not divide the multiplications of every layer; hls4ml took"
     ):
-        device = written(plan, tmp_path, strategy="resource_unrolled", reuse_factor=2)
-    assert np.array_equal(device.outputs(rows), plan.forward(rows))
+        backend = written(plan, tmp_path, strategy="resource_unrolled", reuse_factor=2)
+    assert np.array_equal(backend.emulate(rows), plan.forward(rows))
 
 
 def test_the_estimate_follows_the_reuse_factor_of_each_layer(fpga, tmp_path):

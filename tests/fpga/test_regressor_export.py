@@ -72,7 +72,7 @@ def test_auto_precision_loses_no_more_than_the_tolerance_of_any_targets_variance
     pytest.importorskip("da4ml")
     fpga = fitted.to_fpga(tmp_path / "rtl", backend="verilog", tolerance=0.01)
     rows = fitted.calibration_rows_
-    expected = fpga._model.network.forward(rows)
+    expected = fpga._project.model.network.forward(rows)
     assert (relative(fpga.plan.forward(rows), expected) ** 2).mean() <= 0.01
     assert fpga.calibration_loss <= 0.01
 

@@ -218,7 +218,7 @@ def test_families_are_read_from_part_numbers():
 
 
 def test_the_cost_is_labelled_an_estimate_by_da4ml():
-    cost = design_rtl(random_plan(7, [6, 8, 4])).cost
+    cost = design_rtl(random_plan(7, [6, 8, 4])).estimate("a design")
     assert cost.source.startswith("estimate by da4ml")
     assert cost.lut > 0
     assert (cost.dsp, cost.bram, cost.initiation_interval) == (0, 0, 1)

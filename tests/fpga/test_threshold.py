@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._trigger.port_scores import ScoreRule, port_fractions, score_rule, signal_scores
+from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule, signal_scores
 from sk_shadownet.fpga._trigger.threshold import choose_cut, rates_of_cut
 from sk_shadownet.metrics import signal_efficiency
 
@@ -193,20 +193,19 @@ def test_a_single_score_of_many_classes_speaks_for_the_last_alone():
 
 
 def test_a_score_output_speaks_for_the_signal_that_it_was_made_for():
-    model = SimpleNamespace(
-        class_labels=np.array(["a", "b", "c"]),
+    project = SimpleNamespace(
+        model=SimpleNamespace(class_labels=np.array(["a", "b", "c"]), scoring=None),
         config=SimpleNamespace(output="decision", signal="a"),
-        output_fractions=(3,),
-        _model=SimpleNamespace(scoring=None),
+        backend=SimpleNamespace(output_fractions=(3,)),
     )
-    rule = score_rule(model)
+    rule = score_rule(project)
     assert (rule.signal, rule.text, rule.of(np.array([[0.5], [-0.125]])).tolist()) == (
         "a",
         "output 0",
         [4, -1],
     )
     with pytest.raises(ExportError, match="speaks for 'a'"):
-        score_rule(model, "b").of(np.array([[0.5]]))
+        score_rule(project, "b").of(np.array([[0.5]]))
 
 
 def test_output_ports_too_unlike_for_one_integer_are_refused():
@@ -252,18 +251,18 @@ def test_raw_outputs_are_the_references_in_steps_of_each_port(two, three, rows):
         raw = fpga.raw_outputs(rows)
         assert raw.dtype == np.int64
         steps = np.ldexp(1.0, np.negative(fpga.output_fractions))
-        assert np.array_equal(raw * steps, fpga.plan.forward(rows[:, fpga._model.columns]))
+        assert np.array_equal(raw * steps, fpga.plan.forward(rows[:, fpga._project.model.columns]))
 
 
 def test_raw_outputs_lie_on_the_bits_that_the_ports_have(two, rows):
     raw = two.raw_outputs(rows)
-    for column, port in zip(raw.T, two._device.design.ports.outputs, strict=True):
+    for column, port in zip(raw.T, two._project.backend.design.ports.outputs, strict=True):
         assert -(2 ** (port.width - 1)) <= column.min()
         assert column.max() < 2 ** (port.width - port.signed)
 
 
 def test_the_decision_function_of_two_classes_has_the_shape_of_an_estimators(two, rows):
-    logits = two.plan.forward(rows[:, two._model.columns])
+    logits = two.plan.forward(rows[:, two._project.model.columns])
     expected = logits[:, 0] if logits.shape[1] == 1 else logits[:, 1] - logits[:, 0]
     assert np.array_equal(two.decision_function(rows), expected)
     assert two.decision_function(rows[:0]).shape == (0,)
@@ -294,15 +293,12 @@ def test_of_many_classes_the_signal_is_set_against_the_largest_of_the_others(thr
 
 
 def test_unlike_steps_of_two_ports_make_a_score_of_the_finer():
-    plan = SimpleNamespace(widths=(1, 2), outputs=SimpleNamespace(fraction=np.array([3, 5])))
-    assert port_fractions(plan, SimpleNamespace(output="logits"), object()) == (3, 5)
-    model = SimpleNamespace(
-        class_labels=np.array([0, 1]),
-        config=SimpleNamespace(output="logits"),
-        output_fractions=(3, 5),
-        _model=SimpleNamespace(scoring=None),
+    project = SimpleNamespace(
+        model=SimpleNamespace(class_labels=np.array([0, 1]), scoring=None),
+        config=SimpleNamespace(output="logits", signal=None),
+        backend=SimpleNamespace(output_fractions=(3, 5)),
     )
-    rule = score_rule(model)
+    rule = score_rule(project)
     assert (rule.fraction, rule.text) == (5, "output 1 - output 0")
     assert rule.of(np.array([[0.125, 1 / 32]])).tolist() == [-3]
 
@@ -347,7 +343,7 @@ def test_what_no_cut_can_be_chosen_from_is_refused(three, rows, change, error, w
 def test_the_comparison_knows_the_efficiencies_of_both_at_the_rates_asked_for(two, rows):
     y = noisy_labels(two, rows)
     (one,) = two.compare(rows, y, rates=(0.05, 0.2)).signals
-    float_outputs = two._model.network.forward(rows[:, two._model.columns])
+    float_outputs = two._project.model.network.forward(rows[:, two._project.model.columns])
     float_scores = float_outputs[:, -1] - (float_outputs[:, 0] if float_outputs.shape[1] == 2 else 0)
     for point, rate in zip(one.at, (0.05, 0.2), strict=True):
         assert point.rate == rate

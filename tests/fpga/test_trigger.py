@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, to_fpga
+from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._tools.programs import find_tool, has_tool, run_tool
-from sk_shadownet.fpga._trigger.cut_port import resolve_cut
 
 from .plans import fitted_estimator, random_rows
 
@@ -104,7 +104,7 @@ def test_the_testbench_of_a_cut_on_a_port_passes_under_ghdl(tmp_path):
 
 def test_the_cuts_field_stands_behind_the_features_in_the_scores_format(tmp_path):
     fpga = export(tmp_path / "fw", cut="port")
-    *features, cut = fpga._device.design.ports.inputs
+    *features, cut = fpga._project.backend.design.ports.inputs
     assert cut.low == features[-1].high + 1
     assert cut.format == fpga.score_format[0]
     text = (tmp_path / "fw" / "README.md").read_text()
@@ -138,7 +138,7 @@ def test_a_comparison_is_of_bits(rows, tmp_path):
     truth = np.array(["a", "b", "c", "b"] * 100)
     comparison = fpga.compare(rows, truth)
     level = 9 * 2.0 ** -int(fpga.score_format.fraction[0])
-    logits = fpga._model.network.forward(fpga._model.select(rows))
+    logits = fpga._project.model.network.forward(fpga._project.model.select(rows))
     wanted = logits[:, 1] - np.delete(logits, 1, axis=1).max(axis=1) >= level
     assert comparison.agreement == np.mean(wanted == fpga.trigger(rows))
     assert comparison.score_hardware == np.mean(fpga.trigger(rows) == (truth == "b"))

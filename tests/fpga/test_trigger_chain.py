@@ -179,7 +179,7 @@ def test_every_score_and_trigger_hands_over_the_hardwares_own_bits(labels, optio
     example, *checks = passes(fpga.output_dir)
     assert checks == ["PASS: 0 of 112 rows differ"] * 2
     raw, cuts, answers = vectors(fpga.output_dir)
-    outputs = fpga._device.outputs(raw, cuts)[:, 0]
+    outputs = fpga._project.backend.emulate(raw, cuts)[:, 0]
     assert (cuts is not None) == (options.get("cut") == "port")
     if fpga.config.output == "decision":
         assert np.array_equal(np.ldexp(answers, -int(fpga.output_fractions[0])), outputs)
@@ -226,8 +226,11 @@ def test_a_wrong_bit_fails_both_checks(tmp_path):
 def test_known_rows_of_a_built_in_cut_are_near_it(tmp_path):
     fpga = export(tmp_path / "fw", cut=100)
     raw, _, _ = vectors(fpga.output_dir)
-    scores = np.ldexp(fpga._score.of(fpga.plan.forward(fpga._model.select(raw))), fpga.score_format.fraction)
-    behind = np.ldexp(fpga._score.of(fpga.plan.forward(fpga._model.rows[20:])), fpga.score_format.fraction)
+    score, model = fpga._project.score, fpga._project.model
+    scores, behind = (
+        np.ldexp(score.of(fpga.plan.forward(rows)), fpga.score_format.fraction)
+        for rows in (model.select(raw), model.rows[20:])
+    )
     assert np.abs(scores[20:40] - 100).max() == np.sort(np.abs(behind[:, 0] - 100))[19]
 
 
@@ -338,7 +341,7 @@ def test_a_score_of_five_classes_is_compared_at_rates_on_its_own_signal(signal, 
     comparison = fpga.compare(X, y, rates=0.1)
     (one,) = comparison.signals
     assert (one.signal, one.score) == (signal, "output 0")
-    logits = fpga._model.network.forward(fpga._model.select(X))
+    logits = fpga._project.model.network.forward(fpga._project.model.select(X))
     margin = logits[:, column] - np.delete(logits, column, axis=1).max(axis=1)
     assert one.at[0].on_float.value == efficiency(margin, y == signal, 0.1)
     assert one.at[0].on_hardware.value == efficiency(fpga.decision_function(X), y == signal, 0.1)

@@ -54,7 +54,7 @@ def test_every_common_width_is_emulated_bit_for_bit(width, tmp_path):
 def test_inputs_in_any_unit_are_exact_at_24_bits(unit, output, tmp_path):
     options = {"signal": 2} if output == "decision" else {}
     fpga, rows = wide(24, tmp_path / "fw", unit, output=output, **options)
-    design = fpga._device.design
+    design = fpga._project.backend.design
     np.testing.assert_array_equal(design.predict(rows), design.reference(rows))
 
 
@@ -91,7 +91,7 @@ def test_an_operation_that_is_not_built_is_refused():
 @pytest.mark.parametrize("width", [16, 24])
 def test_verilator_equals_the_reference_beyond_32_bits(width, tmp_path):
     fpga, rows = wide(width, tmp_path / "fw")
-    assert widest_signal(fpga._device.design.stages.solutions) > 32
+    assert widest_signal(fpga._project.backend.design.stages.solutions) > 32
     simulated = fpga.simulate(rows)
     assert simulated.engine.startswith("Verilator")
     np.testing.assert_array_equal(simulated.outputs, fpga.plan.forward(rows))

@@ -1,1 +1,21 @@
-"""Kinds of hardware projects under one set of verbs."""
+"""Kinds of hardware projects under one set of verbs: hls4ml's C++, and Verilog or VHDL by da4ml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sk_shadownet.fpga._backends.base import Backend
+from sk_shadownet.fpga._backends.hdl_backend import HDLBackend
+from sk_shadownet.fpga._backends.hls_backend import HLSBackend
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+
+__all__ = ["Backend", "HDLBackend", "HLSBackend", "make_backend"]
+
+
+def make_backend(
+    plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
+) -> Backend:
+    """Convert a plan for the configured backend; nothing is written yet."""
+    return HDLBackend(plan, config, folder, score) if config.is_rtl else HLSBackend(plan, config, folder)

@@ -17,12 +17,12 @@ from sk_shadownet.exceptions import (
     MissingToolError,
     ShadowNetError,
 )
+from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord, require_module_name
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.rtl_design import (
     Output,
-    RtlCost,
     RtlDesign,
     da4ml_name,
     proof_cuts,
@@ -35,9 +35,8 @@ from sk_shadownet.fpga._codegen.top_module import Top, top_module
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-from sk_shadownet.fpga._trigger.cut_port import resolve_cut
 
-__all__ = ["RtlCost", "RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
+__all__ = ["RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
 
 Language = Literal["verilog", "vhdl"]
 
@@ -65,10 +64,8 @@ def design_rtl(
     ----------
     plan : FixedPointPlan
     clock_period : float, default 5.0
-        Clock asked for, ns. Together with ``family`` it sets ``adder_levels``.
+        Clock asked for, ns. Together with ``family``, which :func:`family_of` names, it sets ``adder_levels``.
     output : {"logits", "class", "decision", "trigger"}, default "logits"
-    family : str or None, default None
-        As :func:`family_of` names it; None for a part that is not known.
     adder_levels : int or None, default None
         Adders in series between registers, at least 1; None chooses by :func:`adder_levels_for`.
     latency_cycles : int or None, default None
@@ -77,10 +74,6 @@ def design_rtl(
         Needed for "decision" and "trigger".
     cut : int, object with a ``value``, "port" or None, default None
         Needed for "trigger".
-
-    Returns
-    -------
-    RtlDesign
 
     Raises
     ------
@@ -149,25 +142,10 @@ def write_rtl(
     part: str = "xcvu13p-flga2577-2-e",
     rows: npt.ArrayLike | None = None,
 ) -> DesignRecord:
-    """Write sources, constraints, vendor scripts and a self-checking testbench into a folder.
+    """Write sources, constraints, vendor scripts and a self-checking testbench into an existing folder.
 
-    Parameters
-    ----------
-    design : RtlDesign
-    folder : Path
-        An existing folder; making it, and putting it in place as a whole, is the caller's.
-    language : {"verilog", "vhdl"}, default "verilog"
-    name : str, default "shadownet"
-        Name of the top module, a plain identifier.
-    part : str, default "xcvu13p-flga2577-2-e"
-        FPGA part for the vendor scripts.
-    rows : array-like of shape (n_rows, n_inputs) or None, default None
-        Stimulus of the testbench; None takes the random rows the design was proven on.
-
-    Returns
-    -------
-    DesignRecord
-        What was written, as it also stands in ``design.json``.
+    ``name`` is that of the top module, ``rows`` of shape (n_rows, n_inputs) are the testbench's stimulus; None
+    takes the random rows that the design was proven on. The record also stands in ``design.json``.
     """
     if language not in ("verilog", "vhdl"):
         raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")

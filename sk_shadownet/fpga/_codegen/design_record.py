@@ -31,35 +31,12 @@ SOURCE_FOLDERS = ("src", "firmware")
 
 @dataclass(frozen=True)
 class DesignRecord:
-    """Facts about a written design that simulation, synthesis and the README need.
+    """Facts about a written design that simulation, synthesis and vendor flows need.
 
-    Parameters
-    ----------
-    name : str
-        Top module.
-    language : str
-        ``"verilog"`` or ``"vhdl"``.
-    output : str
-        ``"logits"``, ``"class"``, ``"decision"`` or ``"trigger"``.
-    adder_levels : int
-        Adders in series between two registers.
-    n_stages : int
-        Stages of logic.
-    latency_cycles : int
-        Clock edges from an input on the port to its result on the port.
-    initiation_interval : int
-        Cycles between inputs.
-    clock_period : float
-        The clock asked for, ns; a constraint, not a result.
-    part : str
-        FPGA part of the vendor scripts.
-    ports : PortMap
-        Bits of ``model_inp`` and ``model_out``.
-    generator : str
-        What wrote the sources, with its version.
-    cut : int, str or None
-        Of a trigger, what the score is compared with, in units of its step; ``"port"`` where it is the last
-        input.
+    Between two registers stand ``adder_levels`` adders in series; a result is at the port ``latency_cycles``
+    clock edges behind its input. ``clock_period`` (ns) was asked for, it is no result. ``generator`` is what
+    wrote the sources, with its version. ``cut`` is that of a trigger in units of the score's step, or "port"
+    where it is the last input.
     """
 
     name: str
@@ -81,13 +58,7 @@ class DesignRecord:
 
 
 def read_design(folder: Path) -> DesignRecord:
-    """Read the record of a folder that ``write_rtl`` filled.
-
-    Raises
-    ------
-    ExportError
-        If there is none, or it cannot be read.
-    """
+    """Read the record of a folder that ``write_rtl`` filled; an ExportError where none can be read."""
     path = Path(folder) / DESIGN_FILE
     try:
         data: dict[str, Any] = json.loads(path.read_text())

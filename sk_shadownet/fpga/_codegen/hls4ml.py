@@ -9,21 +9,20 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._system.files import is_of_the_disk
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga._codegen.lowering import LoweredPlan, exact_name
 from sk_shadownet.fpga._config import FPGAConfig
 
 __all__ = [
     "COMPILE_LOG",
-    "VENDOR_TOOL",
+    "VENDORS",
     "build_graph",
-    "by_hand",
     "compile_graph",
     "default_hls_config",
     "dense_layers",
@@ -32,8 +31,6 @@ __all__ = [
     "run_vendor_build",
     "write_graph",
 ]
-
-FloatArray = npt.NDArray[np.float64]
 
 #: Where the compiler's words go, inside the project folder.
 COMPILE_LOG = "compile.log"
@@ -44,18 +41,44 @@ UNROLLED = "resource_unrolled"
 #: Name of the layer behind the logits, where there is one.
 OUTPUT_LAYER = "answer"
 
-#: The program that each backend's emulation, and each backend's vendor flow, needs on PATH.
-EMULATION_COMPILER = {"oneAPI": "icpx"}
-VENDOR_TOOL = {
-    "Vitis": ("vitis-run", "AMD Vitis (2024.1 or newer), then source its settings64.sh"),
-    "Vivado": (
+
+class Vendor(NamedTuple):
+    """The program of a backend's vendor flow, where it comes from, and how it is run by hand."""
+
+    tool: str
+    install: str
+    command: str
+
+
+VENDORS = {
+    "Vitis": Vendor(
+        "vitis-run",
+        "AMD Vitis (2024.1 or newer), then source its settings64.sh",
+        "vitis-run --mode hls --tcl build_prj.tcl",
+    ),
+    "Vivado": Vendor(
         "vivado_hls",
         "AMD Vivado HLS (2020.1 or older; backend='Vitis' for newer), then source its settings64.sh",
+        "vivado_hls -f build_prj.tcl",
     ),
-    "VivadoAccelerator": ("vivado_hls", "AMD Vivado HLS (2020.1 or older), then source its settings64.sh"),
-    "Quartus": ("i++", "Intel HLS compiler (in Quartus Prime up to 22.4), then source its init_hls.sh"),
-    "Catapult": ("catapult", "Siemens Catapult HLS, then set MGC_HOME"),
-    "oneAPI": ("icpx", "Intel oneAPI Base Toolkit with the FPGA add-on, then source setvars.sh"),
+    "VivadoAccelerator": Vendor(
+        "vivado_hls",
+        "AMD Vivado HLS (2020.1 or older), then source its settings64.sh",
+        "vivado_hls -f build_prj.tcl",
+    ),
+    "Quartus": Vendor(
+        "i++",
+        "Intel HLS compiler (in Quartus Prime up to 22.4), then source its init_hls.sh",
+        "make myproject-fpga",
+    ),
+    "Catapult": Vendor(
+        "catapult", "Siemens Catapult HLS, then set MGC_HOME", "catapult -shell -f build_prj.tcl"
+    ),
+    "oneAPI": Vendor(
+        "icpx",
+        "Intel oneAPI Base Toolkit with the FPGA add-on, then source setvars.sh",
+        "mkdir -p build && cd build && cmake .. && make report",
+    ),
 }
 
 
@@ -75,53 +98,40 @@ def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
     for n, layer in enumerate(plan.layers, start=1):
         sums = exact_name(layer.accumulator)
         last = n == len(plan.layers)
-        result = layer.activation.hls_name() if last and layer.activation is not None else sums
+        rounded = sums if layer.activation is None else layer.activation.hls_name()
         layers[f"dense_{n}"] = {
             "Precision": {
                 "weight": exact_name(layer.weight_format),
                 "bias": exact_name(layer.bias_format),
                 "accum": sums,
-                "result": result,
+                "result": rounded if last else sums,
             },
             "ReuseFactor": config.reuse_factor,
             "Strategy": config.strategy,
             "Trace": False,
         }
         if not last:
-            result = sums if layer.activation is None else layer.activation.hls_name()
             layers[f"relu_{n}"] = {
-                "Precision": {"result": result, "table": result},
+                "Precision": {"result": rounded, "table": rounded},
                 "ReuseFactor": config.reuse_factor,
                 "Trace": False,
             }
-    layers |= _output_layer(plan, config)
+    layers |= _output_layer(config)
     own: dict[str, Any] = {"Model": model, "LayerName": layers}
     return _merge(own, config.hls_config or {}, "hls_config")
 
 
-def _output_layer(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
-    if not _has_output_layer(config):
-        return {}
+def _output_layer(config: FPGAConfig) -> dict[str, Any]:
+    """Configuration of the layer behind the sums of the last layer, where there is one."""
     if config.output == "class":
         return {OUTPUT_LAYER: {"Precision": {"result": "ufixed<1,1,TRN,WRAP,0>"}, "Implementation": "argmax"}}
-    return {
-        OUTPUT_LAYER: {"Precision": {"result": "ufixed<16,0,RND,SAT>"}, "Implementation": "stable"},
-    }
-
-
-def _has_output_layer(config: FPGAConfig) -> bool:
-    """Whether anything stands behind the sums of the last layer."""
-    return config.output in ("class", "probability")
+    if config.output == "probability":
+        return {OUTPUT_LAYER: {"Precision": {"result": "ufixed<16,0,RND,SAT>"}, "Implementation": "stable"}}
+    return {}
 
 
 def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
-    """hls4ml's ModelGraph of a plan, its project not yet written.
-
-    Raises
-    ------
-    ExportError
-        If hls4ml refuses the configuration; its message is quoted.
-    """
+    """hls4ml's ModelGraph of a plan, not yet written; an ExportError quotes hls4ml where it refuses."""
     import torch
     from torch import nn
 
@@ -134,7 +144,7 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
         parts[f"dense_{n}"] = dense
         if layer.relu:
             parts[f"relu_{n}"] = nn.ReLU()
-    if _has_output_layer(config):
+    if _output_layer(config):
         parts[OUTPUT_LAYER] = nn.Softmax(dim=1)
     options = dict(config.options)
     if config.resolved_part is not None:
@@ -190,34 +200,34 @@ def move_graph(graph: Any, old: Path, new: Path) -> None:
 def compile_graph(graph: Any, backend: str) -> None:
     """Compile the project into a library that this process can call.
 
-    Raises
-    ------
-    MissingToolError
-        If the compiler is not on PATH.
-    ExportError
-        If it fails; its first error and the place of its log are in the message.
+    A MissingToolError says that the compiler is not on PATH; an ExportError names its first error and its log.
     """
-    compiler = EMULATION_COMPILER.get(backend, "g++")
+    compiler, install = "g++", "install it, such as with 'apt-get install g++' or 'conda install gxx'"
+    if backend == "oneAPI":
+        compiler, install = "icpx", "install the Intel oneAPI Base Toolkit and source its setvars.sh"
     folder = Path(graph.config.get_output_dir())
     if shutil.which(compiler) is None:
         raise MissingToolError(
-            f"the emulation of backend {backend!r} needs {compiler}, which is not on PATH; "
-            f"{_bring(compiler)}. "
+            f"the emulation of backend {backend!r} needs {compiler}, which is not on PATH; {install}. "
             "Without it, fpga.plan.forward(X) gives the logits of the Python reference, bit for bit the same."
         )
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), warnings.catch_warnings():
+        with (
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(output),
+            warnings.catch_warnings(),
+        ):
             warnings.simplefilter("ignore")
             graph.compile()
     except Exception as error:
-        log = folder / COMPILE_LOG
-        log.write_text(said.getvalue() + f"\n{error}\n")
+        log, printed = folder / COMPILE_LOG, output.getvalue()
+        log.write_text(f"{printed}\n{error}\n")
         for leftover in folder.glob("*.o"):
             leftover.unlink()
+        complaints = [line.strip() for line in printed.splitlines() if "error" in line.lower()]
         raise ExportError(
-            f"{compiler} could not compile the project: {_first_error(said.getvalue()) or error}. Its "
-            f"log: {log}"
+            f"{compiler} could not compile the project: {(complaints or [str(error)])[0]}. Its log: {log}"
         ) from error
 
 
@@ -233,46 +243,18 @@ def emulate(graph: Any, ports: FloatArray) -> FloatArray:
 def run_vendor_build(graph: Any, backend: str, **options: Any) -> Any:
     """Run the vendor's flow on the project; hls4ml's report is returned.
 
-    Raises
-    ------
-    MissingToolError
-        If the vendor's program is not on PATH; what to install and to run is said.
+    A MissingToolError says what to install and to run where the vendor's program is not on PATH.
     """
-    tool, install = VENDOR_TOOL[backend]
-    if shutil.which(tool) is None:
+    vendor, folder = VENDORS[backend], graph.config.get_output_dir()
+    if shutil.which(vendor.tool) is None:
         raise MissingToolError(
-            f"building for backend {backend!r} needs {tool}, which is not on PATH. Install {install}, "
-            "and call "
-            f"fpga.build() again, or run it by hand in {graph.config.get_output_dir()}: {by_hand(backend)}."
+            f"building for backend {backend!r} needs {vendor.tool}, which is not on PATH. Install "
+            f"{vendor.install}, and call fpga.build() again, or run it by hand in {folder}: {vendor.command}."
         )
     try:
         return graph.build(**options)
     except Exception as error:
-        raise ExportError(
-            f"{tool} failed: {error}. Its logs are in {graph.config.get_output_dir()}."
-        ) from error
-
-
-def by_hand(backend: str) -> str:
-    return {
-        "Vitis": "vitis-run --mode hls --tcl build_prj.tcl",
-        "Vivado": "vivado_hls -f build_prj.tcl",
-        "VivadoAccelerator": "vivado_hls -f build_prj.tcl",
-        "Quartus": "make myproject-fpga",
-        "Catapult": "catapult -shell -f build_prj.tcl",
-        "oneAPI": "mkdir -p build && cd build && cmake .. && make report",
-    }[backend]
-
-
-def _bring(compiler: str) -> str:
-    if compiler == "icpx":
-        return "install the Intel oneAPI Base Toolkit and source its setvars.sh"
-    return "install it, such as with 'apt-get install g++' or 'conda install gxx'"
-
-
-def _first_error(log: str) -> str:
-    lines = [line.strip() for line in log.splitlines() if "error" in line.lower()]
-    return lines[0] if lines else ""
+        raise ExportError(f"{vendor.tool} failed: {error}. Its logs are in {folder}.") from error
 
 
 @contextlib.contextmanager

@@ -23,21 +23,10 @@ def widest_signal(stages: Sequence[Any]) -> int:
 
 
 def run_stage(stage: Any, signals: FloatArray) -> FloatArray:
-    """Run rows through one of da4ml's stages of logic (a ``CombLogic``).
+    """Run rows, shape (n_rows, n_inputs), through one of da4ml's stages of logic (a ``CombLogic``).
 
-    Parameters
-    ----------
-    stage : da4ml.types.CombLogic
-        Of sums, constants, ReLUs, roundings and choices by a sign: all that this package builds.
-    signals : ndarray of shape (n_rows, n_inputs)
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_outputs)
-
-    Notes
-    -----
-    Signals are multiples of powers of two of at most 53 bits, on which float64 is exact.
+    It knows sums, constants, ReLUs, roundings and choices by a sign: all that this package builds. Signals are
+    multiples of powers of two of at most 53 bits, on which float64 is exact.
     """
     signals = np.ldexp(signals, np.asarray(stage.inp_shifts, dtype=np.int64))
     values: list[FloatArray] = []

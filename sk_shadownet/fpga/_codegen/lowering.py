@@ -32,19 +32,20 @@ class LoweredLayer:
 
 @dataclass(frozen=True, eq=False)
 class LoweredPlan:
-    """A plan whose signals carry powers of two, so that each layer has one format.
+    """A plan whose signals carry powers of two, so that the inputs and each layer have one format, of shape ().
 
-    Attributes
-    ----------
-    inputs : FixedFormat of shape ()
-    input_shift : ndarray of int of shape (n_inputs,)
-        Port j carries ``x_j * 2**input_shift[j]``: the same bits, with another binary point.
-    layers : tuple of LoweredLayer
+    Port j carries ``x_j * 2**input_shift[j]``: the same bits, with another binary point.
     """
 
     inputs: FixedFormat
     input_shift: IntArray
     layers: tuple[LoweredLayer, ...]
+
+    @property
+    def outputs(self) -> FixedFormat:
+        """The one format of all outputs, shape ()."""
+        last = self.layers[-1]
+        return last.accumulator if last.activation is None else last.activation
 
 
 def lower(plan: FixedPointPlan) -> LoweredPlan:

@@ -19,17 +19,10 @@ IntArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class PortField:
-    """Bits of one signal in a port.
+    """Bits of one signal in a port: the ``index``-th input or output, from bit ``low`` on.
 
-    Parameters
-    ----------
-    index : int
-        Position of the signal among the inputs or outputs.
-    low : int
-        Its lowest bit in the port.
-    signed, integer, fraction : int
-        Its format, as in :class:`FixedFormat`: two's complement, the value is the integer on the bits times
-        ``2**-fraction``.
+    Its format is as in :class:`FixedFormat`: two's complement, the value is the integer on the bits times
+    ``2**-fraction``.
     """
 
     index: int
@@ -63,11 +56,8 @@ class PortField:
 class PortMap:
     """Fields of the input port ``model_inp`` and of the output port ``model_out``, lowest bits first.
 
-    Parameters
-    ----------
-    inputs, outputs : tuple of PortField
-        Every input and every output of the network in order, also those without bits. Behind the inputs
-        stands the cut of a trigger that takes it from a port.
+    Every input and every output of the network has one, also those without bits. Behind the inputs stands the cut
+    of a trigger that takes it from a port.
 
     Examples
     --------
@@ -105,17 +95,9 @@ class PortMap:
 
 
 def pack_rows(rows: FloatArray, fields: tuple[PortField, ...]) -> WordArray:
-    """Rows of numbers as the 32-bit words of a port, lowest word first.
+    """Rows of numbers, shape (n_rows, n_fields), as a port's words, uint32 of shape (n_rows, n_words).
 
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_fields)
-        Numbers of the fields' formats. Fields without bits are left out.
-    fields : tuple of PortField
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_words), uint32
+    The lowest word comes first; fields without bits are left out.
     """
     used = [(column, field) for column, field in enumerate(fields) if field.width]
     bits = [
@@ -128,13 +110,7 @@ def pack_rows(rows: FloatArray, fields: tuple[PortField, ...]) -> WordArray:
 
 
 def unpack_rows(words: WordArray, fields: tuple[PortField, ...]) -> FloatArray:
-    """Words of a port as rows of numbers, the inverse of :func:`pack_rows`.
-
-    Returns
-    -------
-    ndarray of shape (n_rows, n_fields), float64
-        0 in the columns of fields without bits.
-    """
+    """Words of a port as rows of numbers, the inverse of :func:`pack_rows`; 0 for fields without bits."""
     flat = np.unpackbits(np.ascontiguousarray(words).view(np.uint8), axis=1, bitorder="little")
     rows = np.zeros((len(words), len(fields)))
     for column, field in enumerate(fields):

@@ -10,47 +10,23 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_ends
+from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.interpreter import INTERPRETER_BITS, run_stage, widest_signal
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.scaling import scales_of
 from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-from sk_shadownet.fpga._trigger.cut_port import cut_column
 
-__all__ = ["Output", "RtlCost", "RtlDesign", "da4ml_name", "proof_cuts", "proof_rows"]
+__all__ = ["Output", "RtlDesign", "da4ml_name", "proof_cuts", "proof_rows"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 Output = Literal["logits", "class", "decision", "trigger"]
 
 #: Rows on which a new design is compared with the reference before it is handed out.
 N_PROOF_ROWS = 256
-
-
-@dataclass(frozen=True)
-class RtlCost:
-    """What da4ml's own arithmetic says a design costs: an estimate, no tool has seen it.
-
-    Parameters
-    ----------
-    lut, ff, dsp, bram : int
-        6-input look-up tables, flip-flops, DSP blocks, block RAMs; the last two are 0 by construction.
-    latency_cycles : int
-        Clock edges from an input on the port to its result on the port.
-    initiation_interval : int
-        Cycles between inputs, 1 always.
-    source : str
-        Where the numbers come from.
-    """
-
-    lut: int
-    ff: int
-    dsp: int
-    bram: int
-    latency_cycles: int
-    initiation_interval: int
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +48,6 @@ class RtlDesign:
     stages : object
         da4ml's pipeline.
     score : Score or None
-        How the score comes of the plan's outputs; None where there is none.
     cut : int, "port" or None
         What the score is compared with, in units of its step; "port" where it is a last input.
     n_waiting : int
@@ -121,10 +96,9 @@ class RtlDesign:
         """Clock edges from an input on the port to its result: the stages, the input register, delays."""
         return self.n_stages + 1 + self.n_waiting
 
-    @property
-    def cost(self) -> RtlCost:
-        """da4ml's estimate of the resources."""
-        return RtlCost(
+    def estimate(self, design: str) -> ResourceEstimate:
+        """da4ml's own estimate of the resources, of no DSP blocks and block RAMs by construction."""
+        return ResourceEstimate(
             lut=round(self.stages.cost),
             ff=int(self.stages.reg_bits) + self.n_waiting * self.ports.output_width,
             dsp=0,
@@ -132,17 +106,14 @@ class RtlDesign:
             latency_cycles=self.latency_cycles,
             initiation_interval=1,
             source=f"estimate by {da4ml_name()}",
+            design=design,
         )
 
     def port_values(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
-        """Rows as the input port carries them, the cut behind the features where it is an input.
+        """Rows rounded as the input port carries them, the cut behind the features where it is an input.
 
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_inputs)
-            Raw rows; they are rounded to the input formats.
-        cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
-            In units of the score's step; needed where the cut is an input, and refused elsewhere.
+        ``X`` has shape (n_rows, n_inputs). The cut is one, or one for each row, in units of the score's step;
+        it is needed where it is an input, and refused elsewhere.
         """
         rows = self.plan.quantize_inputs(X)
         column = cut_column(cut, self.cut, self.score_format, len(rows))
@@ -151,40 +122,30 @@ class RtlDesign:
     def predict(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
         """Emulate the stages bit for bit: in da4ml's interpreter (DAIS), beyond 31 bits in numpy.
 
-        Parameters
-        ----------
-        X, cut
-            As :meth:`port_values` takes them.
-
-        Returns
-        -------
-        ndarray of shape (n_rows, n_outputs), or (n_rows, 1) for any output but logits
+        Takes what :meth:`port_values` takes; the result has a column for each field of the output port.
         """
-        signals, scales = self.port_values(X, cut), scales_of(self.plan)
+        signals = self.port_values(X, cut)
         if len(signals) == 0:
             return np.zeros((0, len(self.ports.outputs)))
         signals = np.ldexp(signals, self.input_shift)
         for stage in self.stages.solutions:
             given = stage.predict(signals, n_threads=1) if self._compiled else run_stage(stage, signals)
             signals = np.asarray(given, dtype=np.float64).reshape(len(signals), -1)
-        return signals if self.output in ("class", "trigger") else np.ldexp(signals, -scales.outputs)
+        is_whole = self.output in ("class", "trigger")
+        return signals if is_whole else np.ldexp(signals, -scales_of(self.plan).outputs)
 
     def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
         """What the plan says the hardware gives, in the shape of :meth:`predict`."""
         logits = self.plan.forward(X)
         if self.output == "logits":
             return logits
-        if self.output == "class" or self.score is None:
-            winner = logits[:, 0] > 0 if logits.shape[1] == 1 else logits.argmax(axis=1)
-            return winner[:, None].astype(np.float64)
-        score = self.score.of(logits)
+        if self.score is None or self.score_format is None:
+            return decisions(logits)[:, None].astype(np.float64)
+        scores = self.score.of(logits)
         if self.output == "decision":
-            return score
-        fmt = self.score.format(self.plan.outputs)
-        level = cut_column(cut, self.cut, fmt, len(score))
-        if level is None:
-            level = np.ldexp(float(self.cut or 0), -fmt.fraction)
-        return (score >= level.reshape(-1, 1)).astype(np.float64)
+            return scores
+        levels = cut_levels(cut, self.cut, self.score_format, len(scores))
+        return (scores >= levels[:, None]).astype(np.float64)
 
 
 def da4ml_name() -> str:
@@ -207,10 +168,9 @@ def proof_cuts(design: RtlDesign, rows: FloatArray) -> IntArray | None:
     fmt = design.score_format
     if design.cut != "port" or design.score is None or fmt is None:
         return None
-    fraction, random = int(fmt.fraction[0]), np.random.default_rng(1)
-    cuts = np.ldexp(design.score.of(design.plan.forward(rows))[:, 0], fraction).astype(np.int64)
-    cuts += random.integers(-2, 3, size=len(rows))
-    low, high = (int(np.ldexp(end[0], fraction)) for end in (fmt.lowest, fmt.highest))
+    cuts = np.ldexp(design.score.of(design.plan.forward(rows))[:, 0], fmt.fraction[0]).astype(np.int64)
+    cuts += np.random.default_rng(1).integers(-2, 3, size=len(rows))
+    low, high = score_ends(fmt)
     if len(cuts) > 1:
         cuts[:2] = low, high
-    return np.clip(cuts, low, high)
+    return np.asarray(np.clip(cuts, low, high))

@@ -23,12 +23,7 @@ SAFE_FRACTION = 30
 class Scales:
     """Signals carry ``value * 2**shift`` in da4ml's graph: the same bits with another binary point.
 
-    Parameters
-    ----------
-    inputs : ndarray of int of shape (n_inputs,)
-    layers : tuple of ndarray of int, each of shape (n_units,)
-    outputs : int
-        That of all outputs, which are compared with one another.
+    The shifts of the inputs, and of the units of each layer; all outputs, which are compared, share one.
     """
 
     inputs: IntArray

@@ -109,14 +109,8 @@ end architecture test;
 def write_testbench(record: DesignRecord, folder: Path, inputs: FloatArray, outputs: FloatArray) -> None:
     """Write ``tb/``: the testbench, ``stimulus.hex`` and ``expected.hex``, one row a line.
 
-    Parameters
-    ----------
-    record : DesignRecord
-    folder : Path
-    inputs : ndarray of shape (n_rows, n_inputs)
-        Rows rounded to the input formats.
-    outputs : ndarray of shape (n_rows, n_outputs)
-        What the reference gives for them.
+    ``inputs``, shape (n_rows, n_inputs), are rounded to the input formats; ``outputs``, shape
+    (n_rows, n_outputs), are what the reference gives for them.
     """
     place = folder / "tb"
     place.mkdir(exist_ok=True)

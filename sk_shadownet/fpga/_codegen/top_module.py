@@ -53,19 +53,12 @@ end architecture rtl;
 
 @dataclass(frozen=True)
 class Top:
-    """What the top module joins.
+    """What the top module joins: fields of the ports ``model_inp`` and ``model_out``, and the stages between.
 
-    Parameters
-    ----------
-    inputs, outputs : tuple of PortField
-        Fields of the ports ``model_inp`` and ``model_out``.
-    taken, given : tuple of PortField
-        The same signals at the first stage and behind the last one, where da4ml lays them out: those that
-        nothing reads have no bits there, and a result has as many as da4ml thinks it needs.
-    stage_widths : tuple of int
-        Bits that each stage takes, then those that the last one gives.
-    n_waiting : int
-        Registers behind the last stage that do nothing but delay.
+    ``taken`` and ``given`` are the same signals at the first stage and behind the last one, where da4ml lays
+    them out: those that nothing reads have no bits there, and a result has as many as da4ml thinks it needs.
+    ``stage_widths`` are the bits that each stage takes, then those that the last one gives; behind that
+    ``n_waiting`` registers do nothing but delay.
     """
 
     inputs: tuple[PortField, ...]

@@ -50,10 +50,8 @@ class IntegerLayer:
 
     Attributes
     ----------
-    weight : ndarray of int64 of shape (n_outputs, n_inputs)
-        In steps of the sum over steps of the input, so that sums need no shifts.
-    bias : ndarray of int64 of shape (n_outputs,)
-    relu : bool
+    weight, bias : ndarray of int64 of shape (n_outputs, n_inputs) and (n_outputs,)
+        The weights in steps of the sum over steps of the input, so that sums need no shifts.
     shift : ndarray of int64 of shape (n_outputs,) or None
         Bits that rounding drops, negative where the result's steps are finer than the sum's; None where
         sums are handed on as they are.
@@ -83,14 +81,12 @@ class IntegerNetwork:
 
 @dataclass(frozen=True)
 class ScoreStep:
-    """The score in integers, and the cut on it.
+    """The score in integers that count steps of ``2**-fraction``, and the cut on it.
 
     Attributes
     ----------
     signal : int or None
         Position among the outputs, as in :class:`Score`.
-    fraction : int
-        The score counts steps of ``2**-fraction``.
     shift : tuple of int
         Bits by which each output of the network goes to the left, negative to the right, to count in these.
     lowest, highest : int
@@ -109,22 +105,16 @@ class ScoreStep:
 
 @dataclass(frozen=True, eq=False)
 class EmulatorFolder:
-    """All that the files of one export say.
+    """All that the files of one export say, of a project of this name.
 
     Attributes
     ----------
-    name : str
-        The project's.
     title : str
         What is computed, in one line.
-    network : IntegerNetwork
-    ending : {"logits", "class", "decision", "trigger"}
     output_fraction : tuple of int
         Bits right of the binary point of each output; of a class or a bit (0,).
-    feature_names : tuple of str
-        Of the inputs, in the order of the ports.
-    columns : tuple of int
-        Which columns of the model's ``X`` they are.
+    feature_names, columns : tuple of str and of int
+        Of the inputs in the order of the ports, and which columns of the model's ``X`` they are.
     class_labels : tuple of str
         () where the outputs are numbers.
     scale, shift : tuple of float
@@ -132,9 +122,7 @@ class EmulatorFolder:
     remark : str
         What the hardware does behind these files' outputs; "" where there is nothing.
     score : ScoreStep or None
-        Of "decision" and "trigger".
-    signal_label : str
-        The class that the score speaks for; "" without a score.
+        Of "decision" and "trigger", which speak for the class ``signal_label``.
     """
 
     name: str
@@ -183,10 +171,7 @@ def score_step(
 ) -> ScoreStep:
     """Write a score of the plan's outputs in steps of ``2**-fraction``.
 
-    Raises
-    ------
-    ExportError
-        If the outputs' binary points are so far apart that one of these steps needs more than 60 bits.
+    An ExportError says where the outputs' binary points are so far apart that it needs more than 60 bits.
     """
     live, own = plan.outputs.width > 0, network.output_fraction
     bits = (plan.outputs.signed + plan.outputs.integer + fraction)[live]

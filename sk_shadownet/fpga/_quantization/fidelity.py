@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +11,12 @@ import numpy.typing as npt
 from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
 
-__all__ = ["ClassFidelity", "Fidelity", "as_logits", "decisions", "disagreements"]
+__all__ = ["ClassFidelity", "Fidelity", "against_rest", "as_logits", "decisions", "disagreements"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Number = TypeVar("Number", np.float64, np.int64)
 
 #: Steps of the iteration that finds the priors; each brings them closer by more than half.
 PRIOR_STEPS = 30
@@ -196,7 +198,7 @@ class ClassFidelity:
         rest = self.members.sum(axis=1, keepdims=True) - self.members
         return np.array(
             [
-                _area(_against_rest(logits, c), own, others)
+                _area(against_rest(logits, c), own, others)
                 for c, own, others in zip(self.classes.tolist(), self.members.T, rest.T, strict=True)
             ]
         )
@@ -217,8 +219,9 @@ def disagreements(float_outputs: FloatArray, outputs: FloatArray) -> BoolArray:
     return np.asarray(decisions(float_outputs) != decisions(outputs))
 
 
-def _against_rest(logits: FloatArray, c: int) -> FloatArray:
-    return np.asarray(logits[:, c] - np.delete(logits, c, axis=1).max(axis=1))
+def against_rest(outputs: npt.NDArray[Number], c: int) -> npt.NDArray[Number]:
+    """Output c less the largest of the others, of shape (n_rows,): the score of class c against the rest."""
+    return np.asarray(outputs[:, c] - np.delete(outputs, c, axis=1).max(axis=1))
 
 
 def _area(scores: FloatArray, own: FloatArray, others: FloatArray) -> float:
@@ -238,11 +241,7 @@ def _area(scores: FloatArray, own: FloatArray, others: FloatArray) -> float:
 def _log_priors(logits: FloatArray, weight: FloatArray) -> FloatArray:
     """Logarithms of the class shares with which the logits' probabilities average to equal ones.
 
-    Parameters
-    ----------
-    logits : ndarray of shape (n_rows, n_classes)
-    weight : ndarray of shape (n_rows,)
-        Summing to 1, all classes having the same total.
+    ``weight``, of shape (n_rows,), sums to 1, and all classes have the same total of it.
     """
     priors: FloatArray = np.zeros(logits.shape[1])
     for _ in range(PRIOR_STEPS):

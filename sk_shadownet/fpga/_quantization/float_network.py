@@ -66,8 +66,6 @@ class FloatNetwork:
     def fold_inputs(self, scale: FloatArray, shift: FloatArray) -> FloatNetwork:
         """The network that takes raw inputs ``x`` where this one takes ``scale * x + shift``.
 
-        Notes
-        -----
         ``W (s x + t) + b = (W s) x + (W t + b)``: exact but for the rounding of float64.
         """
         first = self.layers[0]
@@ -78,12 +76,8 @@ class FloatNetwork:
     def from_module(cls, module: Any, *, merge: bool = False) -> FloatNetwork:
         """Read a ``torch.nn.Sequential`` of Linear and ReLU layers; Identity and Dropout are passed over.
 
-        Parameters
-        ----------
-        module : torch.nn.Sequential
-        merge : bool, default=False
-            Whether Linear layers that follow each other become the one that they are together:
-            ``V (W a + b) + c = (V W) a + (V b + c)``, exact but for the rounding of float64.
+        With ``merge``, Linear layers that follow each other become the one that they are together:
+        ``V (W a + b) + c = (V W) a + (V b + c)``, exact but for the rounding of float64.
 
         Raises
         ------
@@ -194,13 +188,7 @@ def _require_sound(layers: list[FloatLayer]) -> None:
 
 
 def check_calibration(X: Any, n_inputs: int) -> FloatArray:
-    """Calibration rows as finite float64 of shape (n_rows, n_inputs).
-
-    Raises
-    ------
-    InvalidDataError
-        If the rows have another shape, hold NaN or infinity, or are none.
-    """
+    """Calibration rows as float64 of shape (n_rows, n_inputs): at least one, all finite."""
     try:
         rows = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:

@@ -94,18 +94,10 @@ def judge_of(
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The precision that a search found, its plan, and what this loses on the calibration rows.
 
-    Attributes
-    ----------
-    precision : Precision
-    plan : FixedPointPlan
-    loss : Fidelity, or error of a regression
-        On the calibration rows.
-    within_tolerance : bool
-        False where even the widest formats tried lose more than the tolerance.
-    n_plans : int
-        Plans made on all calibration rows.
+    ``within_tolerance`` is False where even the widest formats tried lose more than the tolerance; ``n_plans``
+    counts the plans made on all calibration rows.
     """
 
     precision: Precision
@@ -130,12 +122,9 @@ def search_precision(
 
     Parameters
     ----------
-    planner : Planner
-    precision : Precision
     tolerance : float
         Of a classifier see `Fidelity`; of a regression squared error over variance.
     task : {"classification", "regression"}
-    cost : callable on a FixedPointPlan
     targets : ndarray of int of shape (n_rows,) or None, default=None
         Classes of the planner's rows, where they are known.
     changed : float or None, default=None

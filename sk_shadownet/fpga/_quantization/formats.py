@@ -212,11 +212,6 @@ def parse_format(text: str) -> FixedFormat:
 
     Rounding and overflow written in the text are replaced by this package's RND and SAT.
 
-    Raises
-    ------
-    InvalidParameterError
-        If the text is no fixed-point precision, or has no bits.
-
     Examples
     --------
     >>> parse_format("ap_fixed<16,6>")

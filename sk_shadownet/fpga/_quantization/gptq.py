@@ -16,24 +16,10 @@ FloatArray = npt.NDArray[np.float64]
 def compensated_rounding(
     a: FloatArray, target: FloatArray, weight: FloatArray, bias: FloatArray, fmt: FixedFormat
 ) -> tuple[FloatArray, FloatArray]:
-    """Weights of ``fmt`` and a float bias that bring ``a W^T + b`` close to ``target``.
+    """Weights of ``fmt``, and a bias to be rounded by the caller, that bring ``a W^T + b`` close to ``target``.
 
-    Parameters
-    ----------
-    a : ndarray of shape (n_rows, n_inputs)
-        What comes in from the fixed-point layers before.
-    target : ndarray of shape (n_rows, n_outputs)
-        The sums of the float network.
-    weight, bias : ndarray of shape (n_outputs, n_inputs) and (n_outputs,)
-        The float network's.
-    fmt : FixedFormat of shape (n_outputs, n_inputs)
-
-    Returns
-    -------
-    weight : ndarray of shape (n_outputs, n_inputs)
-        Numbers of ``fmt``.
-    bias : ndarray of shape (n_outputs,)
-        To be rounded by the caller.
+    ``a``, shape (n_rows, n_inputs), comes in from the fixed-point layers before; ``target``, shape
+    (n_rows, n_outputs), are the sums of the float network, whose weight and bias are given.
 
     Notes
     -----

@@ -180,16 +180,7 @@ def plan_weight_format(
 def choose_format(values: FloatArray, width: int, *, signed: npt.ArrayLike) -> FixedFormat:
     """For each column of ``values``, the binary point of ``width`` bits with the least squared error.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_rows, n_columns)
-    width : int
-        Total bits.
-    signed : bool or ndarray of bool of shape (n_columns,)
-
-    Returns
-    -------
-    FixedFormat of shape (n_columns,)
+    ``values`` has shape (n_rows, n_columns); ``signed`` is one for all columns, or one for each.
     """
     signed = np.broadcast_to(np.asarray(signed, dtype=np.int64), values.shape[1:])
     needed = integer_bits(np.abs(values).max(axis=0))

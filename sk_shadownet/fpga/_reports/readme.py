@@ -2,179 +2,144 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from sk_shadownet.fpga._backends.base import Device, HLSDevice, RTLDevice
-from sk_shadownet.fpga._config import FPGAConfig
-from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._emulator.folder import emulator_lines
-from sk_shadownet.fpga._frontend import ExportedModel
-from sk_shadownet.fpga._frozen_plan import Drift, drift_lines
+from sk_shadownet.fpga._backends import HDLBackend, HLSBackend
+from sk_shadownet.fpga._frozen_plan import drift_lines
+from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._reports.signals import input_signals, output_signals
-from sk_shadownet.fpga._trigger.decision_comparison import signal_label
 
-__all__ = ["write_readme"]
+__all__ = ["readme_text"]
 
 
-def write_readme(
-    plan: FixedPointPlan,
-    model: ExportedModel,
-    config: FPGAConfig,
-    device: Device,
-    *,
-    loss: float,
-    score: Score | None = None,
-    drift: Drift | None = None,
-) -> str:
-    """The text of README.md."""
+def readme_text(project: Project, emulator_lines: Sequence[str]) -> str:
+    """The text of README.md, with what is to be said of the folder of emulators."""
+    config, model = project.config, project.model
     parts = [
         f"# {config.project_name}: {model.title}",
         "",
         f"Written by sk_shadownet for backend {config.backend!r}. This folder is replaced whole by the next "
         "export into it: keep nothing of your own here.",
         "",
-        *_figures(plan, model, device, loss),
-        *([] if drift is None else drift_lines(drift, model)),
-        *_inputs(plan, model, device),
-        *(
-            _outputs(plan, model, config, device)
-            if score is None
-            else _score(plan, model, config, device, score)
-        ),
-        *_formats(plan),
-        *emulator_lines(plan, model, config, device, score),
-        *_next_steps(config, device),
+        *_figures(project),
+        *([] if project.drift is None else drift_lines(project.drift, model)),
+        *_inputs(project),
+        *(_outputs(project) if project.score is None else _score(project)),
+        *_formats(project.plan),
+        *emulator_lines,
+        *_next_steps(project),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _figures(plan: FixedPointPlan, model: ExportedModel, device: Device, loss: float) -> list[str]:
-    estimate = device.estimate()
-    kept = (
-        f"| same class as the float network | {1 - loss:.2%} | reference, {len(model.rows):,} "
-        "calibration rows |"
-        if model.class_labels is not None
-        else f"| squared error / variance | {loss:.3g} | reference, {len(model.rows):,} calibration rows |"
-    )
-    source = estimate.source
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+    """A table in Markdown."""
+    first, *others = ("| " + " | ".join(map(str, cells)) + " |" for cells in (head, *rows))
+    return [first, "|" + "---|" * len(head), *others]
+
+
+def _figures(project: Project) -> list[str]:
+    plan, estimate = project.plan, project.backend.estimate()
+    source, rows = estimate.source, f"reference, {len(project.model.rows):,} calibration rows"
+    kept = ("squared error / variance", f"{project.loss:.3g}", rows)
+    if project.model.class_labels is not None:
+        kept = ("same class as the float network", f"{1 - project.loss:.2%}", rows)
+    network = f"{'-'.join(map(str, plan.widths))}, {plan.n_multiplications} weights that are not 0"
+    figures = [
+        ("network", network, "plan"),
+        kept,
+        ("LUT", f"{estimate.lut:,}", source),
+        ("FF", f"{estimate.ff:,}", source),
+        ("DSP", f"{estimate.dsp:,}", source),
+        ("BRAM (18 Kbit)", f"{estimate.bram:,}", source),
+        ("latency", f"{estimate.latency_cycles} cycles", source),
+        ("initiation interval", estimate.initiation_interval, source),
+    ]
     return [
         "## Figures",
         "",
-        "| figure | value | source |",
-        "|---|---|---|",
-        f"| network | {'-'.join(map(str, plan.widths))}, {plan.n_multiplications} weights that are not "
-        "0 | plan |",
-        kept,
-        f"| LUT | {estimate.lut:,} | {source} |",
-        f"| FF | {estimate.ff:,} | {source} |",
-        f"| DSP | {estimate.dsp:,} | {source} |",
-        f"| BRAM (18 Kbit) | {estimate.bram:,} | {source} |",
-        f"| latency | {estimate.latency_cycles} cycles | {source} |",
-        f"| initiation interval | {estimate.initiation_interval} | {source} |",
+        *_table(("figure", "value", "source"), figures),
         "",
-        "Estimates are arithmetic. What a tool measured on this very design is in `synthesis/` or in "
-        "the tool's "
-        "own reports; no figure here stands for another design.",
+        "Estimates are arithmetic. What a tool measured on this very design is in `synthesis/` or in the "
+        "tool's own reports; no figure here stands for another design.",
         "",
     ]
 
 
-def _inputs(plan: FixedPointPlan, model: ExportedModel, device: Device) -> list[str]:
+def _inputs(project: Project) -> list[str]:
+    model, backend = project.model, project.backend
+    columns = (*model.columns.tolist(), "-")  # a cut is no column of X
+    signals = zip(input_signals(project), columns, strict=False)
+    head = ("port", "bits", "feature", "column of X", "W", "F", "signed", "range")
     lines = [
         "## Inputs",
         "",
-        "Each port carries `round(x * 2**F)`, halves upwards, limited to the port's range, as an "
-        "integer of W "
-        "bits (two's complement where signed).",
+        "Each port carries `round(x * 2**F)`, halves upwards, limited to the port's range, as an integer of "
+        "W bits (two's complement where signed).",
         "",
-        "| port | bits | feature | column of X | W | F | signed | range |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [
-        f"| {one.port} | {one.bits} | {one.name} | {'-' if one.column is None else one.column} | {one.width} "
-        f"| {one.fraction} | "
-        f"{one.signed} | {one.limits} |"
-        for one in input_signals(plan, model, device)
+        *_table(head, [(*one[:3], column, *one[3:]) for one, column in signals]),
     ]
     if model.scaling is not None:
+        names, scale, shift = model.input_names, model.scaling.scale, model.scaling.shift
+        rows = [(name, f"{a:.17g}", f"{b:.17g}") for name, a, b in zip(names, scale, shift, strict=True)]
         lines += [
             "",
             "`x` is the raw feature scaled before it reaches the port, as `scale * raw + shift`:",
             "",
+            *_table(("feature", "scale", "shift"), rows),
         ]
-        lines += ["| feature | scale | shift |", "|---|---|---|"]
-        lines += [
-            f"| {name} | {scale:.17g} | {shift:.17g} |"
-            for name, scale, shift in zip(
-                model.input_names, model.scaling.scale, model.scaling.shift, strict=True
-            )
-        ]
-    if isinstance(device, HLSDevice):
-        width = int(device.lowered.inputs.width)
+    if isinstance(backend, HLSBackend):
+        kind = backend.lowered.inputs
         lines += [
             "",
-            f"In the C++ all inputs have one type, `{device.lowered.inputs.hls_name()}`: the integer "
-            "above, sign- "
-            f"or zero-extended to {width} bits, is its bit pattern. As a number it is "
-            f"`x * 2**s` with s = {device.lowered.input_shift.tolist()}.",
+            f"In the C++ all inputs have one type, `{kind.hls_name()}`: the integer above, sign- or "
+            f"zero-extended to {int(kind.width)} bits, is its bit pattern. As a number it is "
+            f"`x * 2**s` with s = {backend.lowered.input_shift.tolist()}.",
         ]
     return [*lines, ""]
 
 
-def _outputs(plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device) -> list[str]:
-    lines = ["## Outputs", ""]
-    labels = model.class_labels
-    if config.output == "class":
-        named = "" if labels is None else " of " + ", ".join(str(label) for label in labels)
-        how = (
-            "the index"
-            if isinstance(device, RTLDevice)
-            else "one bit for each class, that of the winner set,"
-        )
-        lines.append(f"`{config.output}`: {how}{named}; of equal logits the first wins.")
-    elif config.output == "probability":
-        lines.append("`probability`: a softmax by tables, `ufixed<16,0>`; the logits' order is safer.")
+def _outputs(project: Project) -> list[str]:
+    labels, backend, output = project.model.class_labels, project.backend, project.config.output
+    if output == "class":
+        named = "" if labels is None else " of " + ", ".join(map(str, labels))
+        one_hot = isinstance(backend, HLSBackend)
+        how = "one bit for each class, that of the winner set," if one_hot else "the index"
+        lines = [f"`class`: {how}{named}; of equal logits the first wins."]
+    elif output == "probability":
+        lines = ["`probability`: a softmax by tables, `ufixed<16,0>`; the logits' order is safer."]
     else:
-        lines += ["| port | bits | output | W | F | signed |", "|---|---|---|---|---|---|"]
-        lines += [
-            f"| {one.port} | {one.bits} | {one.name} | {one.width} | {one.fraction} | {one.signed} |"
-            for one in output_signals(plan, model, config, device)
-        ]
-        if isinstance(device, HLSDevice):
-            last = device.lowered.layers[-1]
-            kind = last.accumulator if last.activation is None else last.activation
-            lines += ["", f"In the C++ all outputs have the type `{kind.hls_name()}`."]
-    return [*lines, ""]
+        rows = [one[:-1] for one in output_signals(project)]
+        lines = _table(("port", "bits", "output", "W", "F", "signed"), rows)
+        if isinstance(backend, HLSBackend):
+            lines += ["", f"In the C++ all outputs have the type `{backend.lowered.outputs.hls_name()}`."]
+    return ["## Outputs", "", *lines, ""]
 
 
-def _score(
-    plan: FixedPointPlan, model: ExportedModel, config: FPGAConfig, device: Device, score: Score
-) -> list[str]:
+def _score(project: Project) -> list[str]:
     """What the score or the bit means, its sign, and the weight of its last bit."""
-    labels, fmt = np.asarray(model.class_labels), score.format(plan.outputs)[0]
-    signal, fraction = signal_label(labels, score), int(fmt.fraction)
-    rivals = "the logit of the other class" if len(labels) == 2 else "the largest of the other logits"
-    kind = "two's complement" if int(fmt.signed) else "no sign"
+    backend, signal, fmt = project.backend, project.signal, project.score_format
+    assert fmt is not None
+    fraction, n_classes = int(fmt.fraction[0]), len(np.asarray(project.model.class_labels))
+    rivals = "the logit of the other class" if n_classes == 2 else "the largest of the other logits"
+    kind = "two's complement" if int(fmt.signed[0]) else "no sign"
     lines = [
         "## Outputs",
         "",
         f"The score is the logit of {signal} less {rivals}, exactly: above 0 it says {signal}, at 0 and "
-        f"below it does not. It has {int(fmt.width)} bits ({kind}), and its last bit weighs 2**-{fraction}: "
-        f"the score is the integer times 2**-{fraction}.",
+        f"below it does not. It has {int(fmt.width[0])} bits ({kind}), and its last bit weighs "
+        f"2**-{fraction}: the score is the integer times 2**-{fraction}.",
         "",
     ]
-    if config.output == "decision":
-        lines += ["| port | bits | output | W | F | signed | range |", "|---|---|---|---|---|---|---|"]
-        lines += [
-            f"| {one.port} | {one.bits} | {one.name} | {one.width} | {one.fraction} | {one.signed} | "
-            f"{one.limits} |"
-            for one in output_signals(plan, model, config, device, score)
-        ]
+    if project.config.output == "decision":
+        lines += _table(("port", "bits", "output", "W", "F", "signed", "range"), output_signals(project))
         lines += ["", "Compare it as an integer; a cut passes where `score >= cut`."]
-    elif isinstance(device, RTLDevice):
-        cut = device.design.cut
+    elif isinstance(backend, HDLBackend):
+        cut = backend.design.cut
         against = (
             "`cut`, the last field of `model_inp`, an integer of the score's own format (last bit "
             f"2**-{fraction})"
@@ -187,54 +152,58 @@ def _score(
 
 
 def _formats(plan: FixedPointPlan) -> list[str]:
-    lines = [
+    rows = []
+    for n, layer in enumerate(plan.layers, start=1):
+        result = "the sum" if layer.activation is None else _short(layer.activation)
+        rows.append(
+            (
+                f"{n}: {layer.n_inputs} → {layer.n_outputs}",
+                _short(layer.weight_format),
+                _short(layer.bias_format),
+                f"{int(layer.accumulator.width.max())} bits",
+                f"{'ReLU, ' if layer.relu else ''}{result}",
+            )
+        )
+    return [
         "## Arithmetic",
         "",
         "`fixed<W,I>` has W bits, I of them left of the binary point with the sign; `ufixed` has no sign. "
         "Rounding is to nearest, halves upwards (RND); overflow saturates (SAT). Sums are exact.",
         "",
-        "| layer | weights | biases | widest sum | result |",
-        "|---|---|---|---|---|",
+        *_table(("layer", "weights", "biases", "widest sum", "result"), rows),
+        "",
     ]
-    for n, layer in enumerate(plan.layers, start=1):
-        result = "the sum" if layer.activation is None else _short(layer.activation)
-        step = "ReLU, " if layer.relu else ""
-        lines.append(
-            f"| {n}: {layer.n_inputs} → {layer.n_outputs} | {_short(layer.weight_format)} | "
-            f"{_short(layer.bias_format)} | {int(layer.accumulator.width.max())} bits | {step}{result} |"
-        )
-    return [*lines, ""]
 
 
 def _short(formats: FixedFormat) -> str:
     one = formats[(0,) * len(formats.shape)]
     if formats == one.broadcast_to(formats.shape):
         return f"`{one.hls_name()}`"
-    widths = sorted(set(np.ravel(formats.width).tolist()))
-    bits = f"{widths[0]}" if len(widths) == 1 else f"{widths[0]} to {widths[-1]}"
-    return f"{bits} bits, binary points differ"
+    low, high = int(formats.width.min()), int(formats.width.max())
+    return f"{low if low == high else f'{low} to {high}'} bits, binary points differ"
 
 
-def _next_steps(config: FPGAConfig, device: Device) -> list[str]:
-    lines = ["## Synthesis", ""]
-    if isinstance(device, RTLDevice):
-        lines += [
-            f"The clock asked for is {config.clock_period:g} ns: a constraint, not a result.",
+def _next_steps(project: Project) -> list[str]:
+    config = project.config
+    asked = f"The clock asked for is {config.clock_period:g} ns"
+    if config.is_rtl:
+        return [
+            "## Synthesis",
+            "",
+            f"{asked}: a constraint, not a result.",
             "",
             "- Vivado: `vivado -mode batch -source build_vivado_prj.tcl`",
             "- Quartus: `quartus_sh -t build_quartus_prj.tcl`",
             "- open tools, from Python: `fpga.synthesize('xcup')`, or `'ecp5'` for place and route with Fmax",
         ]
-        return lines
-    from sk_shadownet.fpga._codegen.hls4ml import VENDOR_TOOL, by_hand
+    from sk_shadownet.fpga._codegen.hls4ml import VENDORS
 
-    tool, install = VENDOR_TOOL[config.backend]
-    lines += [
-        f"The clock asked for is {config.clock_period:g} ns for {config.resolved_part or 'the board'}: "
-        "a constraint, not a result.",
+    vendor = VENDORS[config.backend]
+    return [
+        "## Synthesis",
         "",
-        f"Needs `{tool}`: install {install}. Then, in this folder: `{by_hand(config.backend)}`; or from "
-        "Python "
-        "`fpga.build()`, then `fpga.report()`.",
+        f"{asked} for {config.resolved_part or 'the board'}: a constraint, not a result.",
+        "",
+        f"Needs `{vendor.tool}`: install {vendor.install}. Then, in this folder: `{vendor.command}`; or from "
+        "Python `fpga.build()`, then `fpga.report()`.",
     ]
-    return lines

@@ -5,30 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._metrics.efficiency import CutTable, Efficiency, cut_table, measure
 from sk_shadownet._metrics.signal import signal_rows
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidParameterError
+from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._trigger.port_scores import (
     WITH_SCORES,
+    ScoreRule,
     named_signal,
     score_labels,
     score_rule,
     signal_scores,
 )
 
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._model import FPGAModel
-
 __all__ = ["AtRate", "SignalComparison", "compare_signals", "signal_lines"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: Background rates of a comparison that was asked for none.
 DEFAULT_RATES = (1e-2, 1e-3)
@@ -105,10 +101,10 @@ class SignalComparison:
 
 
 def compare_signals(
-    model: FPGAModel,
+    project: Project,
     float_outputs: FloatArray,
     outputs: FloatArray,
-    y: npt.NDArray[Any] | None,
+    y: AnyArray | None,
     weight: FloatArray | None,
     *,
     rates: Any = None,
@@ -116,38 +112,27 @@ def compare_signals(
 ) -> tuple[SignalComparison, ...]:
     """Compare outputs of shape (n_rows, n_outputs), of the hardware as it puts them out, signal by signal.
 
-    Raises
-    ------
-    ExportError, InvalidParameterError
-        If rates or a signal were asked for, but there are no scores, or no labels to say what is signal.
+    Asked for rates or a signal, it needs scores, and labels that say what is signal: else an ExportError or
+    an InvalidParameterError says so.
     """
-    labels = model.class_labels
-    if y is None or labels is None or model.config.output not in WITH_SCORES:
+    if y is None or project.model.class_labels is None or project.config.output not in WITH_SCORES:
         if rates is None and pos_label is None:
             return ()
-        score_labels(model)
+        score_labels(project)
         raise InvalidParameterError("rates and pos_label need to know which rows are signal: pass y as well.")
-    asked = _check_rates(rates, model._model.scoring)
-    rules = [score_rule(model, label) for label in _signals(model, y, pos_label)]
+    asked = _check_rates(rates, project.model.scoring)
+    rules = [score_rule(project, label) for label in _signals(project, y, pos_label)]
     return tuple(
-        _compare(
-            signal_scores(float_outputs, rule.labels, rule.signal),
-            rule.of(outputs),
-            y,
-            weight,
-            label=rule.signal,
-            text=rule.text,
-            rates=asked,
-        )
+        _compare(rule, signal_scores(float_outputs, rule.labels, rule.signal), outputs, y, weight, asked)
         for rule in rules
     )
 
 
-def _signals(model: FPGAModel, y: npt.NDArray[Any], pos_label: Any) -> list[Any]:
+def _signals(project: Project, y: AnyArray, pos_label: Any) -> list[Any]:
     """The signal asked for; else those that the hardware has scores of, and `y` has rows of and others."""
     if pos_label is not None:
         return [pos_label]
-    named, labels = named_signal(model), score_labels(model)
+    named, labels = named_signal(project), score_labels(project)
     candidates = [named] if named is not None else list(labels[-1:] if len(labels) == 2 else labels)
     counts = [(label, np.count_nonzero(y == label)) for label in candidates]
     return [label for label, count in counts if 0 < count < len(y)]
@@ -168,39 +153,30 @@ def _check_rates(rates: Any, scoring: Any) -> tuple[float, ...]:
 
 
 def _compare(
+    rule: ScoreRule,
     float_scores: FloatArray,
-    scores: IntArray,
-    y: npt.NDArray[Any],
+    outputs: FloatArray,
+    y: AnyArray,
     weight: FloatArray | None,
-    *,
-    label: Any,
-    text: str,
     rates: Sequence[float],
 ) -> SignalComparison:
-    """Compare scores of shape (n_rows,) of one signal against the rest."""
-    signal = signal_rows(y, label, "y")
+    """Compare the float network's scores of one signal, shape (n_rows,), with those that the rule gives."""
+    scores, signal = rule.of(outputs), signal_rows(y, rule.signal, "y")
     own = None if weight is None else weight[signal]
-    reference, hardware = (cut_table(values, signal, weight) for values in (float_scores, scores))
-    points = tuple(
-        AtRate(
-            rate,
-            _passing(reference, rate, float_scores[signal], own),
-            _passing(hardware, rate, scores[signal], own),
-        )
-        for rate in rates
-    )
+    pairs = [(cut_table(values, signal, weight), values[signal]) for values in (float_scores, scores)]
+    hardware = pairs[1][0]
     return SignalComparison(
-        signal=label,
-        score=text,
+        signal=rule.signal,
+        score=rule.text,
         n_scores=len(hardware.scores),
         n_above_median=int((hardware.scores > np.median(scores[signal])).sum()),
         n_tail=int((hardware.background[1:] < TAIL).sum()),
         finest_rate=hardware.finest,
-        at=points,
+        at=tuple(AtRate(rate, *(_passing(*pair, rate, own) for pair in pairs)) for rate in rates),
     )
 
 
-def _passing(table: CutTable, rate: float, scores: npt.NDArray[Any], weight: FloatArray | None) -> Efficiency:
+def _passing(table: CutTable, scores: AnyArray, rate: float, weight: FloatArray | None) -> Efficiency:
     """What passes the loosest cut that keeps the rate, of signal with these scores."""
     position = table.loosest(rate)
     if position == 0:

@@ -28,19 +28,10 @@ _ECP5_UTILISATION = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X1
 
 
 def parse_yosys_stat(text: str, *, version: str, target: str, netlist: str) -> SynthesisReport:
-    """Read what yosys's ``stat`` printed of a flattened design.
+    """Read what yosys's ``stat`` printed of a flattened design: lut, ff, carry, dsp and bram.
 
-    Parameters
-    ----------
-    text : str
-        Both layouts are read: name before count (to 0.5x) and count before name (since).
-    version, target, netlist : str
-        For the :class:`Source`.
-
-    Returns
-    -------
-    SynthesisReport
-        ``lut``, ``ff``, ``carry``, ``dsp`` and ``bram``.
+    Both layouts are read: name before count (to 0.5x) and count before name (since). Version, target and netlist
+    are those of the :class:`Source`.
     """
     # With several modules a summary of the hierarchy comes last, with one it is alone.
     section = re.split(r"^=== .* ===\s*$", text, flags=re.MULTILINE)[-1]
@@ -62,19 +53,9 @@ def parse_yosys_stat(text: str, *, version: str, target: str, netlist: str) -> S
 
 
 def parse_nextpnr_report(text: str, *, version: str, target: str, netlist: str) -> SynthesisReport:
-    """Read the JSON that nextpnr-ecp5 writes with ``--report``.
+    """Read the JSON that nextpnr-ecp5 writes with ``--report``: lut, ff, dsp, bram as placed, and fmax_mhz.
 
-    Parameters
-    ----------
-    text : str
-    version, target, netlist : str
-        For the :class:`Source`.
-
-    Returns
-    -------
-    SynthesisReport
-        ``lut``, ``ff``, ``dsp``, ``bram`` as placed, look-up tables spent on reaching carry chains among
-        them, and ``fmax_mhz`` of the slowest clock.
+    Look-up tables spent on reaching carry chains are among them; the frequency is that of the slowest clock.
     """
     try:
         data = json.loads(text)

@@ -49,20 +49,10 @@ _QUARTUS_LINES = {
 
 
 def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -> SynthesisReport:
-    """Read Vivado's ``report_utilization`` and ``report_timing_summary``.
+    """Read Vivado's ``report_utilization`` and ``report_timing_summary`` of sources with the netlist's hash.
 
-    Parameters
-    ----------
-    utilization : str
-    timing : str or None, default None
-    netlist : str
-        Hash of the sources that were built.
-
-    Returns
-    -------
-    SynthesisReport
-        ``lut``, ``ff``, ``bram``, ``uram``, ``dsp`` and, if listed, ``carry``. With ``timing`` also
-        ``fmax_mhz = 1000 / (period - WNS)`` if it was taken after routing, else ``estimated_clock_ns``.
+    Gives lut, ff, bram, uram, dsp and, if listed, carry. With ``timing`` also
+    ``fmax_mhz = 1000 / (period - WNS)`` if it was taken after routing, else ``estimated_clock_ns``.
 
     Raises
     ------
@@ -87,18 +77,9 @@ def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -
 
 
 def parse_vitis_hls(text: str, *, netlist: str) -> SynthesisReport:
-    """Read ``csynth.xml`` of Vitis HLS or Vivado HLS.
+    """Read ``csynth.xml`` of Vitis HLS or Vivado HLS, of C++ sources with the netlist's hash.
 
-    Parameters
-    ----------
-    text : str
-    netlist : str
-        Hash of the C++ sources.
-
-    Returns
-    -------
-    SynthesisReport
-        What the HLS compiler estimates before any synthesis: the step of its sources says so.
+    It is what the HLS compiler estimates before any synthesis: the step of its sources says so.
     """
     try:
         root = ET.fromstring(text)
@@ -126,20 +107,9 @@ def parse_vitis_hls(text: str, *, netlist: str) -> SynthesisReport:
 
 
 def parse_quartus(fit_summary: str, sta_report: str | None = None, *, netlist: str) -> SynthesisReport:
-    """Read Quartus's ``*.fit.summary`` and ``*.sta.rpt``.
+    """Read Quartus's ``*.fit.summary`` and ``*.sta.rpt``: alm, ff, bram, dsp and, of the latter, fmax_mhz.
 
-    Parameters
-    ----------
-    fit_summary : str
-    sta_report : str or None, default None
-    netlist : str
-        Hash of the sources that were built.
-
-    Returns
-    -------
-    SynthesisReport
-        ``alm``, ``ff``, ``bram``, ``dsp`` and, with ``sta_report``, ``fmax_mhz``: the lowest restricted Fmax
-        of all corners and clocks.
+    The frequency is the lowest restricted Fmax of all corners and clocks.
     """
     status = re.search(r"^Fitter Status : (\w+)", fit_summary, re.MULTILINE)
     if status is None or status.group(1) != "Successful":

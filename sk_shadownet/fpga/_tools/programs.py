@@ -24,16 +24,8 @@ MESSAGE_LENGTH = 400
 class ToolRecipe:
     """How a program may be called on this machine, and the command that brings it.
 
-    Parameters
-    ----------
-    candidates : tuple of str
-        File names, the first found is taken: the system's build before the slower one from PyPI.
-    install : str
-        What to type where it is missing.
-    version_flag : str
-        Argument that prints the version.
-    version_pattern : str
-        Regular expression, its first group is the version.
+    Of the ``candidates``, file names, the first found is taken: the system's build before the slower one from
+    PyPI. The first group of ``version_pattern`` is the version in what ``version_flag`` prints.
     """
 
     candidates: tuple[str, ...]
@@ -69,16 +61,7 @@ KNOWN_TOOLS: dict[str, ToolRecipe] = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A program found on this machine.
-
-    Parameters
-    ----------
-    name : str
-        Our name of it, such as ``"yosys"``.
-    path : str
-        The program itself.
-    version : str
-        As the program states it; ``"unknown"`` where it states none.
+    """A program found on this machine: our name of it, its path, and the version that it states, or "unknown".
 
     Examples
     --------
@@ -95,16 +78,7 @@ class Tool:
 
 
 def find_tool(name: str) -> Tool:
-    """Find a program on PATH or beside this Python.
-
-    Parameters
-    ----------
-    name : str
-        A key of ``KNOWN_TOOLS``.
-
-    Returns
-    -------
-    Tool
+    """Find a program of ``KNOWN_TOOLS`` on PATH or beside this Python.
 
     Raises
     ------
@@ -135,20 +109,10 @@ def run_tool(
     stdin: Path | None = None,
     stdout: Path | None = None,
 ) -> None:
-    """Run a program to its end, everything it says going to a log.
+    """Run a program to its end in the folder ``cwd``, everything that it says being appended to a log.
 
-    Parameters
-    ----------
-    tool : Tool
-    arguments : sequence of str
-    cwd : Path
-        Folder it runs in. Name files relative to it: the builds from PyPI see little else.
-    log : Path
-        File its output is appended to.
-    stdin : Path or None, default None
-        What it reads; None gives it nothing to read.
-    stdout : Path or None, default None
-        Where its standard output goes instead of the log.
+    Name files relative to the folder: the builds from PyPI see little else. ``stdin`` is a file that it reads,
+    ``stdout`` one that its standard output goes to instead of the log.
 
     Raises
     ------

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 from sk_shadownet.exceptions import ExportError
 
-__all__ = ["FIGURES", "Figure", "Source", "SynthesisReport", "combine"]
+__all__ = ["FIGURES", "Figure", "Source", "SynthesisReport", "combine", "titled"]
 
 #: Every figure a report may hold: its label and its unit.
 FIGURES: dict[str, tuple[str, str]] = {
@@ -27,20 +27,17 @@ FIGURES: dict[str, tuple[str, str]] = {
 }
 
 
+def titled(name: str) -> str:
+    """Label and unit of a figure."""
+    label, unit = FIGURES[name]
+    return f"{label}, {unit}" if unit else label
+
+
 @dataclass(frozen=True)
 class Source:
-    """Where a figure comes from.
+    """Where a figure comes from, such as yosys, 0.23, for xcup, in the step "synthesis".
 
-    Parameters
-    ----------
-    tool, version : str
-        Such as ``"yosys"`` and ``"0.23"``.
-    target : str
-        FPGA family or part.
-    step : str
-        Such as ``"synthesis"``, ``"place and route"`` or ``"HLS estimate"``.
-    netlist : str
-        :func:`netlist_hash` of the sources it was measured on.
+    ``target`` is an FPGA family or part; ``netlist`` the :func:`netlist_hash` of the sources that were measured.
     """
 
     tool: str
@@ -156,12 +153,7 @@ class SynthesisReport:
         return None if figure is None else figure.value
 
     def require_netlist(self, netlist: str) -> None:
-        """Refuse to speak for another netlist than the one measured.
-
-        Raises
-        ------
-        ExportError
-        """
+        """Refuse to speak for another netlist than the one measured."""
         if netlist != self.netlist:
             raise ExportError(
                 f"this report was measured on netlist {self.netlist[:12]}, the sources now hash to "
@@ -180,12 +172,11 @@ class SynthesisReport:
 
     def __str__(self) -> str:
         lines = []
-        for name, (label, unit) in FIGURES.items():
+        for name in FIGURES:
             figure = self.figures.get(name)
             if figure is not None:
                 digits = 0 if float(figure.value).is_integer() else 2
-                title = f"{label}, {unit}" if unit else label
-                lines.append(f"{title:<37} {figure.value:>9,.{digits}f}  {figure.source}")
+                lines.append(f"{titled(name):<37} {figure.value:>9,.{digits}f}  {figure.source}")
         return "\n".join([*lines, f"all measured on netlist {self.netlist[:12]}"])
 
     def _count(self, name: str) -> int | None:

@@ -98,25 +98,19 @@ class Simulation:
 def simulate(
     design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str = "auto", cut: Any = None
 ) -> Simulation:
-    """Run rows through the sources in a folder, one row per clock.
+    """Run raw rows, shape (n_rows, n_inputs), through the sources that the design was written to, one per clock.
 
     Parameters
     ----------
     design : RtlDesign
-        The design the folder was written from; it rounds the rows, and emulates where Verilator is missing.
+        It rounds the rows, and emulates where Verilator is missing.
     folder : Path
         Filled by ``write_rtl``. The compiled simulator stays in it and is used again.
-    X : array-like of shape (n_rows, n_inputs)
-        Raw rows.
     engine : {"auto", "verilator", "dais"}, default "auto"
         ``"auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else DAIS,
         da4ml's interpreter, which never looks at the sources.
     cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
         Of a trigger whose cut is an input, in units of the score's step.
-
-    Returns
-    -------
-    Simulation
 
     Raises
     ------

@@ -22,18 +22,11 @@ REPORT_FOLDER = "synthesis"
 
 @dataclass(frozen=True)
 class Target:
-    """An FPGA family and how yosys synthesises for it.
+    """An FPGA family, yosys's own flow for it, and whether nextpnr goes on to place and route.
 
-    Parameters
-    ----------
-    title : str
-    command : str
-        yosys's own flow. Flattened, since adders of one network share logic across modules; without pads,
-        since the network will be a part of something larger. Of the flags that promise speed, leaving
-        out wide multiplexers, DSP, memories and shift registers saved 15 % together and changes what is
-        counted, so none is used.
-    placed : bool
-        Whether nextpnr goes on to place and route.
+    Designs are flattened, since adders of one network share logic across modules; without pads, since the
+    network will be a part of something larger. Of the flags that promise speed, leaving out wide multiplexers,
+    DSP, memories and shift registers saved 15 % together and changes what is counted, so none is used.
     """
 
     title: str
@@ -79,6 +72,8 @@ ECP5_CARRY_OVERHEAD = 1.3
 def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisReport:
     """Measure the design in a folder: resources by yosys and, for ECP5, place and route by nextpnr.
 
+    The report is also kept in ``synthesis/<target>/`` with the tools' logs, for :func:`read_report`.
+
     Parameters
     ----------
     folder : str or Path
@@ -87,11 +82,6 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
         Only ``"ecp5"`` is placed and routed, so only it gives a highest clock and a latency in ns.
     seed : int, default 1
         Of nextpnr's placement; the highest clock varies by some percent between seeds.
-
-    Returns
-    -------
-    SynthesisReport
-        Also kept in ``synthesis/<target>/`` with the tools' logs, for :func:`read_report`.
 
     Raises
     ------
@@ -125,12 +115,7 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
 
 
 def read_report(folder: str | Path, target: str) -> SynthesisReport | None:
-    """The last report of :func:`synthesize` on the sources as they now are.
-
-    Returns
-    -------
-    SynthesisReport or None
-        None if the target was never synthesised.
+    """The last report of :func:`synthesize` for a target; None if there is none.
 
     Raises
     ------

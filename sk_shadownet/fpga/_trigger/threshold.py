@@ -13,9 +13,10 @@ from sk_shadownet._metrics.efficiency import Efficiency, cut_table, measure, pre
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._metrics.signal import plain, signal_rows
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
+from sk_shadownet.fpga._codegen.cut_port import whole_cut
 from sk_shadownet.fpga._trigger.port_scores import ScoreRule
 
-__all__ = ["Cut", "CutRates", "choose_cut", "cut_value", "rates_of_cut"]
+__all__ = ["Cut", "CutRates", "choose_cut", "rates_of_cut"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -221,10 +222,7 @@ def choose_cut(
 ) -> Cut:
     """The loosest cut on integer scores of shape (n_rows,) that keeps the background rate.
 
-    Warns
-    -----
-    HardwareWarning
-        If only a cut above all background keeps it.
+    A HardwareWarning says so where only a cut above all background keeps it.
     """
     table = cut_table(scores, signal, weight)
     position = table.loosest(rate)
@@ -247,22 +245,6 @@ def choose_cut(
     return Cut(value, rule.fraction, rule.text, rule.signal, rate, n_tied, on_background, on_signal)
 
 
-def cut_value(cut: Any, rule: ScoreRule) -> int:
-    """The integer of a cut that belongs to this rule, or of a plain one."""
-    fraction = getattr(cut, "fraction", rule.fraction)
-    if fraction != rule.fraction:
-        raise InvalidParameterError(
-            f"the cut counts in steps of 2**{-fraction}, but this hardware's score in steps of "
-            f"2**{-rule.fraction}: it was chosen for another export; choose it anew with threshold."
-        )
-    value = getattr(cut, "value", cut)
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise InvalidParameterError(
-            f"cut must be a Cut or an integer of the output port, from which on an event passes; got {cut!r}."
-        )
-    return int(value)
-
-
 def rates_of_cut(
     scores: IntArray, y: npt.NDArray[Any], weight: FloatArray | None = None, *, cut: Any, rule: ScoreRule
 ) -> CutRates:
@@ -271,7 +253,7 @@ def rates_of_cut(
         raise InvalidParameterError(
             f"the cut is for the signal {cut.signal!r}, but pos_label={rule.signal!r}; leave pos_label out."
         )
-    value, signal = cut_value(cut, rule), _signal_or_background(y, rule)
+    value, signal = whole_cut(cut, rule.fraction), _signal_or_background(y, rule)
     passed = scores >= value
 
     def share(rows: BoolArray, name: str) -> Efficiency | None:

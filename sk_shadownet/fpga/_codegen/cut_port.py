@@ -5,23 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["cut_column", "resolve_cut"]
+__all__ = ["cut_column", "cut_levels", "resolve_cut", "score_ends", "whole_cut"]
 
-FloatArray = npt.NDArray[np.float64]
+
+def whole_cut(cut: Any, fraction: int) -> int:
+    """The integer of a cut on a score in steps of ``2**-fraction``: an int, or an object's ``value``.
+
+    Raises
+    ------
+    InvalidParameterError
+        If it is none, or says that it was made for steps of another size.
+    """
+    own = getattr(cut, "fraction", None)
+    if own is not None and int(own) != fraction:
+        raise InvalidParameterError(
+            f"the cut is in units of 2**{-int(own)}, but this hardware's score in units of 2**{-fraction}: "
+            "it was chosen for another network or precision; choose it anew with threshold."
+        )
+    whole = getattr(cut, "value", cut)
+    if isinstance(whole, bool) or not hasattr(whole, "__index__"):
+        raise InvalidParameterError(
+            "cut must be an integer of the score's port, from which on an event passes, or an object with "
+            f"such a value; got {cut!r}."
+        )
+    return int(whole)
+
+
+def score_ends(score: FixedFormat) -> tuple[int, int]:
+    """Lowest and highest integer of a score's port, for its format of shape (1,)."""
+    low, high = (int(np.ldexp(end[0], score.fraction[0])) for end in (score.lowest, score.highest))
+    return low, high
 
 
 def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
-    """The integer of a constant cut, or "port".
-
-    Parameters
-    ----------
-    cut : int, object with a ``value`` (and perhaps a ``fraction``), or "port"
-    score : FixedFormat of shape (1,)
+    """The integer of a constant cut on a score of this format, shape (1,), or "port".
 
     Raises
     ------
@@ -39,8 +61,7 @@ def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
     """
     if isinstance(cut, str):
         return "port"
-    value = _integer(cut, score)
-    low, high = _ends(score)
+    value, (low, high) = whole_cut(cut, int(score.fraction[0])), score_ends(score)
     if not low < value <= high:
         which = "every score passes" if value <= low else "no score reaches"
         raise InvalidParameterError(
@@ -53,15 +74,9 @@ def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
 def cut_column(
     given: Any, built: int | str | None, score: FixedFormat | None, n_rows: int
 ) -> FloatArray | None:
-    """The cut of every row as a number, shape (n_rows,), where the cut is an input; else None.
+    """The given cut, or cuts, as one number for each row, shape (n_rows,); None where no cut is an input.
 
-    Parameters
-    ----------
-    given : int, array-like of int of shape (n_rows,), object with a ``value``, or None
-    built : int, "port" or None
-        What the hardware has.
-    score : FixedFormat of shape (1,) or None
-    n_rows : int
+    ``built`` is what the hardware has: an integer, "port" for an input, or None.
     """
     if built != "port" or score is None:
         if given is not None:
@@ -73,38 +88,23 @@ def cut_column(
             "the cut is an input of this hardware: pass cut=, the integer of the score's port from which on "
             "a row passes."
         )
-    whole = np.asarray(given)
+    whole, fraction = np.asarray(given), int(score.fraction[0])
     if whole.shape == () or hasattr(given, "value"):
-        whole = np.full(n_rows, _integer(given, score))
+        whole = np.full(n_rows, whole_cut(given, fraction))
     if whole.shape != (n_rows,) or not np.issubdtype(whole.dtype, np.integer):
         raise InvalidDataError(
             f"cut must be one integer, or {n_rows} of them, one for each row; got an array of shape "
             f"{whole.shape} and type {whole.dtype}."
         )
-    low, high = _ends(score)
+    low, high = score_ends(score)
     if n_rows and (whole.min() < low or whole.max() > high):
         raise InvalidDataError(
             f"the cut's port holds {low} to {high}, but cuts of {whole.min()} to {whole.max()} were given."
         )
-    return np.ldexp(whole.astype(np.float64), -int(score.fraction[0]))
+    return np.ldexp(whole.astype(np.float64), -fraction)
 
 
-def _integer(cut: Any, score: FixedFormat) -> int:
-    fraction = getattr(cut, "fraction", None)
-    if fraction is not None and int(fraction) != int(score.fraction[0]):
-        raise InvalidParameterError(
-            f"the cut is in units of 2**-{int(fraction)}, but the score's port in units of "
-            f"2**-{int(score.fraction[0])}: it was chosen for another network or precision; choose it anew."
-        )
-    whole = getattr(cut, "value", cut)
-    if isinstance(whole, bool) or not hasattr(whole, "__index__"):
-        raise InvalidParameterError(
-            f"cut must be an integer of the score's port, an object with such a value, or 'port'; got {cut!r}"
-            "."
-        )
-    return int(whole)
-
-
-def _ends(score: FixedFormat) -> tuple[int, int]:
-    fraction = int(score.fraction[0])
-    return int(np.ldexp(score.lowest[0], fraction)), int(np.ldexp(score.highest[0], fraction))
+def cut_levels(given: Any, built: int | str | None, score: FixedFormat, n_rows: int) -> FloatArray:
+    """The number that each row's score is compared with, shape (n_rows,): a given cut or the built-in one."""
+    column = cut_column(given, built, score, n_rows)
+    return np.full(n_rows, np.ldexp(float(built or 0), -score.fraction[0])) if column is None else column

@@ -1,0 +1,128 @@
+"""Verilog or VHDL through da4ml, and the tools that read either."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sk_shadownet._typing import FloatArray
+from sk_shadownet._validation import check_integer
+from sk_shadownet.exceptions import ExportError, InvalidParameterError
+from sk_shadownet.fpga._backends.base import Port, writing_into
+from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+
+if TYPE_CHECKING:
+    from sk_shadownet.fpga._tools.report import SynthesisReport
+    from sk_shadownet.fpga._tools.simulation import Simulation
+
+__all__ = ["HDLBackend"]
+
+#: The part that the vendors' scripts are written for where none was asked for.
+DEFAULT_PART = "xcvu13p-flga2577-2-e"
+#: Options of `design_rtl` that a user may set.
+OPTIONS = ("adder_levels", "latency_cycles")
+
+
+class HDLBackend:
+    """A hardware description: pipelined shifts and adders."""
+
+    def __init__(
+        self, plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
+    ) -> None:
+        from sk_shadownet.fpga._codegen.da4ml import design_rtl, family_of
+
+        if config.output == "probability":
+            raise InvalidParameterError(
+                "output='probability' needs an exponential, which a network of shifts and adders does not "
+                "have; take output='logits', whose order is the same, or 'class'."
+            )
+        unknown = sorted(set(config.options) - set(OPTIONS))
+        if unknown:
+            raise InvalidParameterError(
+                f"backend {config.backend!r} does not know {unknown}; it takes {list(OPTIONS)}."
+            )
+        levels = config.options.get("adder_levels")
+        if levels is not None:
+            check_integer("adder_levels", levels, 1)
+        self.plan, self.config, self.folder = plan, config, folder
+        self.part: str | None = config.part or DEFAULT_PART
+        self.design = design_rtl(
+            plan,
+            clock_period=config.clock_period,
+            output=config.output,  # type: ignore[arg-type]
+            family=family_of(self.part),
+            score=score,
+            cut=config.cut,
+            **config.options,
+        )
+
+    @property
+    def emulator(self) -> str:
+        return self.design.emulator
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        return tuple(Port("model_inp", field.bits, field.format) for field in self.design.ports.inputs)
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        return tuple(Port("model_out", field.bits, field.format) for field in self.design.ports.outputs)
+
+    @property
+    def output_fractions(self) -> tuple[int, ...]:
+        return tuple(field.fraction if field.width else 0 for field in self.design.ports.outputs)
+
+    def write(self, folder: Path) -> None:
+        from sk_shadownet.fpga._codegen.da4ml import write_rtl
+
+        self.folder = folder
+        name, language = self.config.project_name, self.config.backend
+        write_rtl(self.design, folder, language=language, name=name, part=self.part)  # type: ignore[arg-type]
+
+    def moved(self, old: Path, new: Path) -> None:
+        self.folder = new
+
+    def emulate(self, rows: FloatArray, cut: Any = None) -> FloatArray:
+        return self.design.predict(rows, cut)
+
+    def estimate(self) -> ResourceEstimate:
+        return self.design.estimate(f"{self.config.backend} of {'-'.join(map(str, self.plan.widths))}")
+
+    def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
+        from sk_shadownet.fpga._tools.simulation import simulate
+
+        with writing_into(self.folder):
+            return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
+
+    def synthesize(self, target: str, **options: Any) -> SynthesisReport:
+        from sk_shadownet.fpga._tools.synthesis import synthesize
+
+        with writing_into(self.folder):
+            return synthesize(self.folder, target, **options)
+
+    def build(self, **options: Any) -> Any:
+        if options:
+            raise InvalidParameterError(
+                f"build takes no options for backend {self.config.backend!r}, got {sorted(options)}; edit "
+                f"the scripts in {self.folder} instead."
+            )
+        from sk_shadownet.fpga._tools.vendor_flows import run_vendor_flow
+
+        with writing_into(self.folder):
+            return run_vendor_flow(self.folder)
+
+    def report(self) -> SynthesisReport:
+        from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report
+        from sk_shadownet.fpga._tools.vendor_flows import read_vendor_report
+
+        found = [read_vendor_report(self.folder), *(read_report(self.folder, target) for target in TARGETS)]
+        for report in found:
+            if report is not None:
+                return report
+        raise ExportError(
+            f"no tool has measured {self.folder} yet; call synthesize(target) with one of {list(TARGETS)}, "
+            "or build() where the vendor's tool is installed."
+        )
