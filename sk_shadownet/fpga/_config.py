@@ -15,17 +15,17 @@ from sk_shadownet.fpga._quantization.precision import parse_precision
 
 __all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "SCORE_OUTPUTS", "FPGAConfig"]
 
+#: Strategies of all of hls4ml's backends: multiplications side by side, or sharing multipliers.
+SHARING = ("latency", "resource")
+VU13P = "xcvu13p-flga2577-2-e"
 #: hls4ml's backends, with the part each exports for by default and the strategies each knows.
 HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
-    "Vitis": ("xcvu13p-flga2577-2-e", ("latency", "resource", "resource_unrolled", "distributed_arithmetic")),
-    "Vivado": (
-        "xcvu13p-flga2577-2-e",
-        ("latency", "resource", "resource_unrolled", "distributed_arithmetic"),
-    ),
-    "VivadoAccelerator": (None, ("latency", "resource", "resource_unrolled")),
-    "Quartus": ("Arria10", ("latency", "resource")),
-    "Catapult": ("xcku115-flvb2104-2-i", ("latency", "resource")),
-    "oneAPI": ("Agilex7", ("latency", "resource")),
+    "Vitis": (VU13P, (*SHARING, "resource_unrolled", "distributed_arithmetic")),
+    "Vivado": (VU13P, (*SHARING, "resource_unrolled", "distributed_arithmetic")),
+    "VivadoAccelerator": (None, (*SHARING, "resource_unrolled")),
+    "Quartus": ("Arria10", SHARING),
+    "Catapult": ("xcku115-flvb2104-2-i", SHARING),
+    "oneAPI": ("Agilex7", SHARING),
 }
 #: Hardware description languages, written through da4ml.
 RTL_BACKENDS = ("verilog", "vhdl")
@@ -37,43 +37,15 @@ SCORE_OUTPUTS = ("decision", "trigger")
 
 #: What hls4ml reads of a configuration: as a whole, of the model, and of a layer.
 HLS_KEYS = ("Model", "LayerName", "LayerType", "Optimizers", "SkipOptimizers", "Flows")
-MODEL_KEYS = (
-    "Precision",
-    "ReuseFactor",
-    "Strategy",
-    "BramFactor",
-    "TraceOutput",
-    "ChannelsLastConversion",
-    "TransposeOutputs",
-    "TargetCycles",
-    "Compression",
-    "ConvImplementation",
-    "PipelineStyle",
-    "PipelineInterval",
-    "WriteWeightsTxt",
-    "WriteEmulationConstants",
-    "WriteTar",
+MODEL_KEYS = tuple(
+    "Precision ReuseFactor Strategy BramFactor TraceOutput ChannelsLastConversion TransposeOutputs "
+    "TargetCycles Compression ConvImplementation PipelineStyle PipelineInterval WriteWeightsTxt "
+    "WriteEmulationConstants WriteTar".split()
 )
-LAYER_KEYS = (
-    "Precision",
-    "ReuseFactor",
-    "Strategy",
-    "Trace",
-    "TargetCycles",
-    "Compression",
-    "ConvImplementation",
-    "ParallelizationFactor",
-    "Implementation",
-    "Skip",
-    "TableSize",
-    "TableT",
-    "ExpTableT",
-    "InvInpT",
-    "InvTableT",
-    "AccumT",
-    "BiasT",
-    "ResultT",
-    "WeightT",
+LAYER_KEYS = tuple(
+    "Precision ReuseFactor Strategy Trace TargetCycles Compression ConvImplementation "
+    "ParallelizationFactor Implementation Skip TableSize TableT ExpTableT InvInpT InvTableT AccumT "
+    "BiasT ResultT WeightT".split()
 )
 
 #: Families of AMD (Xilinx) parts; a part number goes on with size, package and speed.
@@ -166,8 +138,14 @@ class FPGAConfig:
         object.__setattr__(self, "output", _known("output", self.output, OUTPUTS))
         _require_score(self.output, self.backend, self.signal, self.cut)
         _require_part(self.part, self.backend)
-        _require_number("clock_period", self.clock_period, above=0.0, unit="ns")
-        _require_number("tolerance", self.tolerance, at_least=0.0, below=1.0)
+        if not (_is_number(self.clock_period) and self.clock_period > 0):
+            raise InvalidParameterError(
+                f"clock_period must be a number above 0 ns, got {self.clock_period!r}."
+            )
+        if not (_is_number(self.tolerance) and 0 <= self.tolerance < 1):
+            raise InvalidParameterError(
+                f"tolerance must be a number at least 0 and below 1, got {self.tolerance!r}."
+            )
         if not _is_number(self.reuse_factor) or self.reuse_factor % 1 != 0 or self.reuse_factor < 1:
             raise InvalidParameterError(
                 f"reuse_factor must be a whole number of at least 1, got {self.reuse_factor!r}."
@@ -191,15 +169,19 @@ class FPGAConfig:
 
 
 def _known(name: str, value: Any, known: tuple[str, ...]) -> str:
+    for word in known:
+        if isinstance(value, str) and value.lower() == word.lower():
+            return word
+    raise InvalidParameterError(
+        f"{name}={value!r} is unknown; known are {', '.join(map(repr, known))}.{_hint(value, known)}"
+    )
+
+
+def _hint(value: Any, known: tuple[str, ...]) -> str:
+    """What was perhaps meant, as a sentence behind a message; "" where nothing comes near."""
     by_lower = {word.lower(): word for word in known}
-    found = by_lower.get(value.lower()) if isinstance(value, str) else None
-    if found is None:
-        close = get_close_matches(str(value).lower(), by_lower, n=1)
-        hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
-        raise InvalidParameterError(
-            f"{name}={value!r} is unknown; known are {', '.join(map(repr, known))}.{hint}"
-        )
-    return found
+    close = get_close_matches(str(value).lower(), by_lower, n=1)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 def _known_strategy(strategy: Any, backend: str) -> str:
@@ -285,9 +267,9 @@ def _require_hls_config(value: Any) -> None:
 def _require_keys(where: str, value: Mapping[str, Any], known: tuple[str, ...]) -> None:
     for key in value:
         if key not in known:
-            close = get_close_matches(key.lower(), by_lower := {word.lower(): word for word in known}, n=1)
-            hint = f" Did you mean {by_lower[close[0]]!r}?" if close else ""
-            raise InvalidParameterError(f"{where} names {key!r}; known are {', '.join(known)}.{hint}")
+            raise InvalidParameterError(
+                f"{where} names {key!r}; known are {', '.join(known)}.{_hint(key, known)}"
+            )
 
 
 def _is_number(value: Any) -> bool:
@@ -295,30 +277,3 @@ def _is_number(value: Any) -> bool:
     return (
         isinstance(value, numbers.Real) and not isinstance(value, bool) and abs(float(value)) < float("inf")
     )
-
-
-def _require_number(
-    name: str,
-    value: Any,
-    *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    unit: str = "",
-) -> None:
-    bounds = [
-        f"above {above:g}" if above is not None else "",
-        f"at least {at_least:g}" if at_least is not None else "",
-        f"below {below:g}" if below is not None else "",
-    ]
-    fits = (
-        _is_number(value)
-        and (above is None or value > above)
-        and (at_least is None or value >= at_least)
-        and (below is None or value < below)
-    )
-    if not fits:
-        wanted = " and ".join(bound for bound in bounds if bound)
-        raise InvalidParameterError(
-            f"{name} must be a number {wanted}{' ' if unit else ''}{unit}, got {value!r}."
-        )

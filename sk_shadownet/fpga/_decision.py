@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._metrics.signal import plain
+from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._frontend import ExportedModel
@@ -18,8 +18,6 @@ from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 
 __all__ = ["Score", "fold_network", "fold_plan", "labels_of_scores", "score_model", "signal_label"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,7 @@ def signal_label(labels: Any, score: Score) -> Any:
     return plain(labels[-1 if score.signal is None else score.signal])
 
 
-def labels_of_scores(scores: FloatArray, labels: Any, score: Score) -> npt.NDArray[Any]:
+def labels_of_scores(scores: FloatArray, labels: Any, score: Score) -> AnyArray:
     """Classes of scores of shape (n_rows, 1); of more than two classes a score tells the signal alone."""
     if len(labels) > 2:
         raise ExportError(
@@ -91,10 +89,10 @@ def labels_of_scores(scores: FloatArray, labels: Any, score: Score) -> npt.NDArr
 
 
 def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel, Score | None]:
-    """The model that is planned for the configured output, and how the score comes of its outputs, if it is one.
+    """The model that is planned for the configured output, and how the score comes of its outputs.
 
-    Where two classes are told apart by exact sums, the model gets a network (and plan) of one output, above 0 for
-    the signal, and its labels stand in the order (other, signal); else it stays as it came.
+    Where two classes are told apart by exact sums, the model gets a network (and plan) of one output, above 0
+    for the signal, and its labels stand in the order (other, signal); else it stays as it came.
 
     Raises
     ------
@@ -140,8 +138,8 @@ def fold_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork
 def fold_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
     """The plan whose outputs are ``combination @ outputs``, exactly; its last layer must not round.
 
-    A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one bit
-    more than the wider of their ranges; the negative of a sum may need two.
+    A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one
+    bit more than the wider of their ranges; the negative of a sum may need two.
     """
     last = plan.layers[-1]
     coming_in = plan.inputs if len(plan.layers) == 1 else plan.layers[-2].output_format
@@ -173,7 +171,7 @@ def _merged(formats: FixedFormat, values: FloatArray) -> FixedFormat:
     return merged
 
 
-def _position(config: FPGAConfig, labels: npt.NDArray[Any]) -> int:
+def _position(config: FPGAConfig, labels: AnyArray) -> int:
     listed = ", ".join(repr(plain(label)) for label in labels)
     meant = getattr(config.cut, "signal", None)  # of a cut that was found by `threshold`
     wanted = meant if config.signal is None else config.signal
@@ -195,7 +193,7 @@ def _position(config: FPGAConfig, labels: npt.NDArray[Any]) -> int:
     return found[0]
 
 
-def _require_rtl(config: FPGAConfig, labels: npt.NDArray[Any], *, rounds: bool) -> None:
+def _require_rtl(config: FPGAConfig, labels: AnyArray, *, rounds: bool) -> None:
     if config.is_rtl:
         return
     why = (

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet._validation import check_sequence
 from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
@@ -18,8 +18,6 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["ExportedModel", "export_model"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: Calibration rows below which the range of a value is a guess: the largest of 100 rows is passed by one new
 #: row in 101.
@@ -32,10 +30,8 @@ class ExportedModel:
 
     Attributes
     ----------
-    network : FloatNetwork
-        Takes the raw values of the selected inputs.
-    rows : ndarray of shape (n_rows, n_selected)
-        Raw calibration rows.
+    network, rows : FloatNetwork, ndarray of shape (n_rows, n_selected)
+        The network takes raw values of the selected inputs, as the calibration rows are.
     columns : ndarray of int of shape (n_selected,)
         Which of the user's columns the inputs are.
     feature_names : tuple of str
@@ -49,17 +45,15 @@ class ExportedModel:
     scaling : ColumnMap or None
         Scaling that stays outside the hardware, since such a network's weights cannot be folded into others
         without rounding them again. None where all scaling is folded, which is the rule.
-    targets : ndarray of int of shape (n_rows,) or None
-        Classes of the calibration rows, where they are known.
-    scoring : object or None
-        What the estimator is judged by, where it says so.
+    targets, scoring : ndarray of int of shape (n_rows,), object
+        Classes of the calibration rows, and what the estimator is judged by, where they are known.
     """
 
     network: FloatNetwork
     rows: FloatArray = field(repr=False)
     columns: IntArray = field(repr=False)
     feature_names: tuple[str, ...]
-    class_labels: npt.NDArray[Any] | None
+    class_labels: AnyArray | None
     title: str
     plan: FixedPointPlan | None = None
     scaling: ColumnMap | None = None
@@ -143,7 +137,7 @@ def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> Export
     )
 
 
-def _checked_labels(labels: Any, n_outputs: int) -> npt.NDArray[Any]:
+def _checked_labels(labels: Any, n_outputs: int) -> AnyArray:
     known = check_sequence("class_labels", labels, "a list of labels, one for each class, or None")
     if len(known) != max(n_outputs, 2):
         raise InvalidParameterError(
@@ -168,7 +162,7 @@ def _checked_rows(rows: Any, n_inputs: int) -> FloatArray:
     return checked
 
 
-def _labels_of(estimator: Any) -> npt.NDArray[Any] | None:
+def _labels_of(estimator: Any) -> AnyArray | None:
     labels = getattr(estimator, "classes_", None)
     return None if labels is None else np.asarray(labels)
 

@@ -16,7 +16,7 @@ from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.format_search import Task, judge_of
 from sk_shadownet.fpga._quantization.formats import FixedFormat
-from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, chain_layers
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
 
@@ -79,8 +79,8 @@ def frozen_plan(
 ) -> tuple[FixedPointPlan, Drift]:
     """The plan of a model in the formats of an old one, and what these cut off.
 
-    ``old`` is a FixedPointPlan, or an FPGAModel, of which the names of the features, the output and the signal
-    must be the same as well.
+    ``old`` is a FixedPointPlan, or an FPGAModel, of which the names of the features, the output and the
+    signal must be the same as well.
 
     Raises
     ------
@@ -222,21 +222,14 @@ def _holds(old: FixedPointPlan, new: FixedPointPlan) -> bool:
 
 
 def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:
-    layers, coming_in = list[FixedLayer](), old.inputs
     results = [*(layer.output_format for layer in old.layers[:-1]), outputs]
-    for mine, layer, result in zip(old.layers, new.layers, results, strict=True):
-        made = make_layer(
-            coming_in,
-            layer.weight,
-            mine.weight_format,
-            layer.bias,
-            layer.bias_format,
-            relu=layer.relu,
-            activation=result,
-        )
-        layers.append(made)
-        coming_in = made.output_format
-    return FixedPointPlan(old.inputs, tuple(layers))
+    return chain_layers(
+        old.inputs,
+        (
+            (layer.weight, mine.weight_format, layer.bias, layer.bias_format, layer.relu, result)
+            for mine, layer, result in zip(old.layers, new.layers, results, strict=True)
+        ),
+    )
 
 
 def _drift(model: ExportedModel, old: FixedPointPlan, plan: FixedPointPlan) -> Drift:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._metrics.signal import check_labels, check_weight, signal_rows
 from sk_shadownet._system.versions import KnowsItsVersion
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga._backends import HLSBackend
-from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._decision import labels_of_scores
 from sk_shadownet.fpga._project import Project
+from sk_shadownet.fpga._project_tools import ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._reports.compare import answers, compare_with_float
 from sk_shadownet.fpga._reports.comparison import HardwareComparison
 from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut
 
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._tools.report import SynthesisReport
-    from sk_shadownet.fpga._tools.simulation import Simulation
-
 __all__ = ["FPGAModel"]
 
 
-class FPGAModel(KnowsItsVersion):
+class FPGAModel(ProjectTools, KnowsItsVersion):
     """A written hardware project; made by :func:`sk_shadownet.fpga.to_fpga`.
 
     Attributes
@@ -75,21 +69,13 @@ class FPGAModel(KnowsItsVersion):
         self.config = project.config
         self.plan = project.plan
         self.output_dir = project.backend.folder
+        self.class_labels = project.model.class_labels
+        self.input_names = project.model.input_names
         self.calibration_loss = project.loss
         self.drift = project.drift
         self._project = project
 
-    @property
-    def class_labels(self) -> npt.NDArray[Any] | None:
-        """Labels that :meth:`predict` gives; None for a regressor."""
-        return self._project.model.class_labels
-
-    @property
-    def input_names(self) -> tuple[str, ...]:
-        """The selected features, in the order of the ports."""
-        return self._project.model.input_names
-
-    def predict(self, X: Any) -> npt.NDArray[Any]:
+    def predict(self, X: Any) -> AnyArray:
         """Emulate the hardware bit for bit.
 
         Parameters
@@ -160,7 +146,7 @@ class FPGAModel(KnowsItsVersion):
         self._require_output("probability", "predict_proba")
         return self._project.emulate(X)
 
-    def trigger(self, X: Any, cut: Any = None) -> npt.NDArray[np.bool_]:
+    def trigger(self, X: Any, cut: Any = None) -> BoolArray:
         """Emulate the bit of ``output="trigger"``: True where the score is at least the cut.
 
         Parameters
@@ -260,7 +246,7 @@ class FPGAModel(KnowsItsVersion):
 
     def _scores(
         self, rule: ScoreRule, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[IntArray, npt.NDArray[Any], FloatArray | None]:
+    ) -> tuple[IntArray, AnyArray, FloatArray | None]:
         """Integer scores, labels and weights of the rows, each of shape (n_rows,)."""
         scores = rule.of(self._project.emulate(X))
         return scores, check_labels(y, len(scores), "y"), check_weight(sample_weight, len(scores))
@@ -304,82 +290,6 @@ class FPGAModel(KnowsItsVersion):
         return compare_with_float(
             self._project, X, y, rates=rates, pos_label=pos_label, sample_weight=sample_weight, cut=cut
         )
-
-    def estimate(self) -> ResourceEstimate:
-        """LUT, FF, DSP, BRAM, latency in cycles and II by arithmetic, labelled with whose it is."""
-        return self._project.backend.estimate()
-
-    def simulate(self, X: Any, *, engine: str = "auto", cut: Any = None) -> Simulation:
-        """Run rows through the written HDL, one each clock, in Verilator, or in DAIS where that is absent.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_rows, n_features)
-        engine : {"auto", "verilator", "dais"}, default="auto"
-        cut : int, array-like of int or object with a ``value``, or None, default=None
-            Of a trigger whose cut is an input; see :meth:`trigger`.
-
-        Returns
-        -------
-        Simulation
-            Its ``engine`` says which.
-
-        Raises
-        ------
-        ExportError
-            If the project is hls4ml's C++: :meth:`predict` emulates it.
-        """
-        self._project.require_own_cut(cut)
-        return self._project.backend.simulate(self._project.model.select(X), engine, cut)
-
-    def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
-        """Measure the written HDL with open tools: LUT, FF, carries, DSP; with "ecp5" also Fmax.
-
-        Parameters
-        ----------
-        target : {"xc7", "xcu", "xcup", "ecp5", "ice40"}, default="xcup"
-
-        Raises
-        ------
-        ExportError
-            If the project is hls4ml's C++, which no open tool synthesises.
-        """
-        return self._project.backend.synthesize(target, **options)
-
-    def build(self, **options: Any) -> Any:
-        """Run the vendor's flow; where its tool is missing, the error says what to install and run.
-
-        Parameters
-        ----------
-        **options
-            Handed to hls4ml's ``build``, such as ``cosim=True``.
-        """
-        return self._project.backend.build(**options)
-
-    def report(self) -> SynthesisReport:
-        """What a tool last reported on this very project."""
-        return self._project.backend.report()
-
-    @property
-    def hls_model(self) -> Any:
-        """hls4ml's ModelGraph: everything that hls4ml offers stays in reach."""
-        return self._hls_backend.graph
-
-    @property
-    def hls_config(self) -> dict[str, Any]:
-        """hls4ml's configuration as it was used; change a copy and hand it to ``to_fpga(hls_config=...)``."""
-        from sk_shadownet.fpga._codegen.hls4ml import default_hls_config
-
-        return default_hls_config(self._hls_backend.lowered, self.config)
-
-    @property
-    def _hls_backend(self) -> HLSBackend:
-        if not isinstance(self._project.backend, HLSBackend):
-            raise ExportError(
-                f"backend {self.config.backend!r} is no hls4ml project; export with one of hls4ml's "
-                "backends, such as backend='Vitis'."
-            )
-        return self._project.backend
 
     def _require_output(self, output: str, method: str) -> None:
         if self.config.output != output:

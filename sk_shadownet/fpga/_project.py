@@ -27,20 +27,10 @@ OUTSIDE_SHARE = 0.01
 class Project:
     """What reports, emulators and cuts read of an export.
 
-    Attributes
-    ----------
-    model : ExportedModel
-    plan : FixedPointPlan
-        The model's network, rounded.
-    config : FPGAConfig
-    backend : Backend
-    loss : float
-        What rounding costs on the calibration rows: share of rows with another class than the float
-        network gives; of a regressor, squared error over variance.
-    score : Score or None
-        How the score comes of the plan's outputs, where the hardware has one.
-    drift : Drift or None
-        What the formats of an older plan cut off, where they were taken.
+    ``plan`` is the model's network, rounded; ``loss`` what that costs on the calibration rows: share of rows
+    with another class than the float network gives; of a regressor, squared error over variance. ``score``
+    says how the score comes of the plan's outputs, where the hardware has one; ``drift`` what the formats of
+    an older plan cut off, where they were taken.
     """
 
     model: ExportedModel

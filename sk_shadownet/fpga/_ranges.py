@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -16,23 +17,16 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["SignalRange", "plan_and_rows", "signal_ranges"]
 
-FloatArray = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class SignalRange:
     """Formats of the signals of one kind in one place, such as "weights 1", and what they held.
 
-    Attributes
-    ----------
-    width, integer, fraction : tuple of int
-        Fewest and most bits in all, left and right of the binary point; of the signals that have any.
-    signed : bool
-        Whether any has a sign bit, which is not counted among the integer bits.
-    smallest, largest : float or None
-        Absolute values but 0 that were seen: the 5th percentile, and the largest. None where none were.
-    n_values, n_saturated : int
-        Values seen, and those of them that were cut off at the end of their range.
+    ``width``, ``integer`` and ``fraction`` are the fewest and the most bits in all, left and right of the
+    binary point, of the signals that have any; a sign bit, if any is ``signed``, is not counted among the
+    integer bits. ``smallest`` and ``largest`` are absolute values but 0 that were seen: the 5th percentile,
+    and the largest; None where none were. Of ``n_values`` seen, ``n_saturated`` were cut off at the end of
+    their range.
     """
 
     name: str
@@ -51,8 +45,8 @@ def signal_ranges(
 ) -> tuple[SignalRange, ...]:
     """Ranges from the inputs to the outputs: inputs, then weights and results of each layer.
 
-    ``rows``, shape (n_rows, n_inputs), are values at the input ports before rounding; ``input_names`` gives each
-    input a range of its own.
+    ``rows``, shape (n_rows, n_inputs), are values at the input ports before rounding; ``input_names`` gives
+    each input a range of its own.
 
     Examples
     --------
@@ -83,7 +77,7 @@ def signal_ranges(
 
 
 def plan_and_rows(model: Any, X: Any) -> tuple[FixedPointPlan, FloatArray | None, tuple[str, ...]]:
-    """The plan of an FPGAModel, of an estimator finished in fixed point, or a plan itself, and its inputs' names.
+    """The plan of an FPGAModel, of an estimator finished in fixed point, or itself; rows; inputs' names.
 
     Between them the rows for its ports, shape (n_rows, n_inputs): ``X`` as the model takes it; None takes the
     calibration rows where the model has some, else there are none.

@@ -18,7 +18,7 @@ from sk_shadownet.exceptions import (
     ShadowNetError,
 )
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
-from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord, require_module_name
+from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.rtl_design import (
@@ -33,6 +33,7 @@ from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 from sk_shadownet.fpga._codegen.top_module import Top, top_module
 from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
@@ -60,20 +61,9 @@ def design_rtl(
 ) -> RtlDesign:
     """Turn a plan into pipelined shifts and adders and prove them equal to it on random rows.
 
-    Parameters
-    ----------
-    plan : FixedPointPlan
-    clock_period : float, default 5.0
-        Clock asked for, ns. Together with ``family``, which :func:`family_of` names, it sets ``adder_levels``.
-    output : {"logits", "class", "decision", "trigger"}, default "logits"
-    adder_levels : int or None, default None
-        Adders in series between registers, at least 1; None chooses by :func:`adder_levels_for`.
-    latency_cycles : int or None, default None
-        Latency that registers behind the last stage fill up to; None adds none.
-    score : Score or None, default None
-        Needed for "decision" and "trigger".
-    cut : int, object with a ``value``, "port" or None, default None
-        Needed for "trigger".
+    ``adder_levels`` stand in series between registers, at least 1; None chooses by :func:`adder_levels_for`
+    from the clock asked for (ns) and the family that :func:`family_of` names. Registers behind the last stage
+    fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut too.
 
     Raises
     ------
@@ -144,12 +134,12 @@ def write_rtl(
 ) -> DesignRecord:
     """Write sources, constraints, vendor scripts and a self-checking testbench into an existing folder.
 
-    ``name`` is that of the top module, ``rows`` of shape (n_rows, n_inputs) are the testbench's stimulus; None
-    takes the random rows that the design was proven on. The record also stands in ``design.json``.
+    ``name`` is that of the top module, ``rows`` of shape (n_rows, n_inputs) are the testbench's stimulus;
+    None takes the random rows that the design was proven on. The record also stands in ``design.json``.
     """
     if language not in ("verilog", "vhdl"):
         raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")
-    require_module_name(name)
+    require_top_name(name, is_rtl=True)
     from da4ml.codegen import RTLModel
 
     model = RTLModel(

@@ -10,16 +10,8 @@ from typing import Any
 
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._codegen.ports import PortMap
-from sk_shadownet.fpga._identifiers import require_top_name
 
-__all__ = [
-    "DESIGN_FILE",
-    "DesignRecord",
-    "netlist_hash",
-    "read_design",
-    "require_module_name",
-    "source_files",
-]
+__all__ = ["DESIGN_FILE", "DesignRecord", "netlist_hash", "read_design", "source_files"]
 
 #: Name of the record in the folder.
 DESIGN_FILE = "design.json"
@@ -68,16 +60,6 @@ def read_design(folder: Path) -> DesignRecord:
             f"{folder} holds no readable {DESIGN_FILE} ({error}); write the design with to_fpga(..., "
             "backend='verilog') or 'vhdl' first."
         ) from error
-
-
-def require_module_name(name: str) -> None:
-    """Refuse a name that no module can have in Verilog and in VHDL.
-
-    Raises
-    ------
-    InvalidParameterError
-    """
-    require_top_name(name, is_rtl=True)
 
 
 def source_files(folder: Path) -> tuple[Path, ...]:

@@ -9,12 +9,12 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._quantization.formats import bits_below
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["ResourceEstimate", "count_signed_digits", "estimate_hls", "estimate_widths"]
 
-IntArray = npt.NDArray[np.int64]
 
 #: From this width on, of both operands, AMD's compilers put a multiplication into a DSP block; below, into
 #: LUTs.
@@ -134,7 +134,6 @@ def estimate_hls(
     layers, bits = [], int(plan.inputs.covering().width)
     for layer in plan.layers:
         digits = count_signed_digits(layer.weight)
-        output_bits = int(layer.output_format.width.max())
         layers.append(
             _Layer(
                 n_inputs=layer.n_inputs,
@@ -145,14 +144,12 @@ def estimate_hls(
                 weight_bits=int(layer.weight_format.width.max()),
                 input_bits=bits,
                 sum_bits=int(layer.accumulator.width.max()),
-                output_bits=output_bits,
+                output_bits=int(layer.output_format.width.max()),
             )
         )
-        bits = output_bits
-    shape = "-".join(map(str, plan.widths))
-    reuses = [reuse_factor] * len(layers) if isinstance(reuse_factor, int) else list(reuse_factor)
-    strategies = [strategy] * len(layers) if isinstance(strategy, str) else list(strategy)
-    return _estimate(layers, reuses, strategies, clock_period, f"hls4ml project of {shape}")
+        bits = layers[-1].output_bits
+    design = f"hls4ml project of {'-'.join(map(str, plan.widths))}"
+    return _estimate(layers, reuse_factor, strategy, clock_period, design)
 
 
 def estimate_widths(
@@ -179,50 +176,34 @@ def estimate_widths(
     """
     layers = []
     for n_inputs, n_outputs in zip(widths[:-1], widths[1:], strict=True):
-        n_weights = n_inputs * n_outputs
+        n = n_inputs * n_outputs
         sum_bits = activation_bits + weight_bits + ceil(log2(n_inputs + 1))
-        digits = round(TRAINED_SHARE * n_weights * (3 * weight_bits + 1) / 9)
-        layers.append(
-            _Layer(
-                n_inputs,
-                n_outputs,
-                n_weights,
-                n_weights,
-                digits,
-                weight_bits,
-                activation_bits,
-                sum_bits,
-                activation_bits,
-            )
-        )
-    shape = "-".join(map(str, widths))
-    n_layers = len(layers)
-    design = f"any {shape} at {weight_bits} bits"
-    return _estimate(layers, [reuse_factor] * n_layers, [strategy] * n_layers, clock_period, design)
+        digits = round(TRAINED_SHARE * n * (3 * weight_bits + 1) / 9)
+        bits = (weight_bits, activation_bits, sum_bits, activation_bits)
+        layers.append(_Layer(n_inputs, n_outputs, n, n, digits, *bits))
+    design = f"any {'-'.join(map(str, widths))} at {weight_bits} bits"
+    return _estimate(layers, reuse_factor, strategy, clock_period, design)
 
 
 def _estimate(
-    layers: list[_Layer], reuses: list[int], strategies: list[str], clock_period: float, design: str
+    layers: list[_Layer],
+    reuse_factor: int | Sequence[int],
+    strategy: str | Sequence[str],
+    clock_period: float,
+    design: str,
 ) -> ResourceEstimate:
-    levels = max(int(clock_period / ADDER_NS), 1)
+    n_layers, levels = len(layers), max(int(clock_period / ADDER_NS), 1)
+    reuses = [reuse_factor] * n_layers if isinstance(reuse_factor, int) else reuse_factor
+    strategies = [strategy] * n_layers if isinstance(strategy, str) else strategy
     parts, interval = [], 1
-    for layer, reuse, strategy in zip(layers, reuses, strategies, strict=True):
-        if reuse == 1 and strategy != "resource":
+    for layer, reuse, how in zip(layers, reuses, strategies, strict=True):
+        if reuse == 1 and how != "resource":
             parts.append(_unrolled(layer, levels))
         else:
             parts.append(_shared(layer, reuse, levels))
             interval = max(interval, min(reuse, layer.n_inputs * layer.n_outputs))
     lut, ff, dsp, bram, cycles = (sum(part[k] for part in parts) for k in range(5))
-    return ResourceEstimate(
-        lut=lut,
-        ff=ff,
-        dsp=dsp,
-        bram=bram,
-        latency_cycles=cycles,
-        initiation_interval=interval,
-        source=OWN_ARITHMETIC,
-        design=design,
-    )
+    return ResourceEstimate(lut, ff, dsp, bram, cycles, interval, OWN_ARITHMETIC, design)
 
 
 def _uses_dsp(layer: _Layer) -> bool:

@@ -200,7 +200,8 @@ def move_graph(graph: Any, old: Path, new: Path) -> None:
 def compile_graph(graph: Any, backend: str) -> None:
     """Compile the project into a library that this process can call.
 
-    A MissingToolError says that the compiler is not on PATH; an ExportError names its first error and its log.
+    A MissingToolError says that the compiler is not on PATH; an ExportError names its first error and its
+    log.
     """
     compiler, install = "g++", "install it, such as with 'apt-get install g++' or 'conda install gxx'"
     if backend == "oneAPI":

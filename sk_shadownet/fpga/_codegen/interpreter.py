@@ -7,11 +7,11 @@ from math import ceil, log2
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+
+from sk_shadownet._typing import FloatArray
 
 __all__ = ["INTERPRETER_BITS", "run_stage", "widest_signal"]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Bits up to which da4ml's compiled interpreter is exact: it counts in 32-bit integers.
 INTERPRETER_BITS = 31
@@ -25,8 +25,8 @@ def widest_signal(stages: Sequence[Any]) -> int:
 def run_stage(stage: Any, signals: FloatArray) -> FloatArray:
     """Run rows, shape (n_rows, n_inputs), through one of da4ml's stages of logic (a ``CombLogic``).
 
-    It knows sums, constants, ReLUs, roundings and choices by a sign: all that this package builds. Signals are
-    multiples of powers of two of at most 53 bits, on which float64 is exact.
+    It knows sums, constants, ReLUs, roundings and choices by a sign: all that this package builds. Signals
+    are multiples of powers of two of at most 53 bits, on which float64 is exact.
     """
     signals = np.ldexp(signals, np.asarray(stage.inp_shifts, dtype=np.int64))
     values: list[FloatArray] = []

@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, exact_accumulator
 
 __all__ = ["LoweredLayer", "LoweredPlan", "exact_name", "lower"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +29,7 @@ class LoweredLayer:
 
 @dataclass(frozen=True, eq=False)
 class LoweredPlan:
-    """A plan whose signals carry powers of two, so that the inputs and each layer have one format, of shape ().
+    """A plan whose signals carry powers of two, so that inputs and each layer have one format, of shape ().
 
     Port j carries ``x_j * 2**input_shift[j]``: the same bits, with another binary point.
     """

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
 __all__ = ["PortField", "PortMap", "pack_rows", "unpack_rows"]
 
-FloatArray = npt.NDArray[np.float64]
 WordArray = npt.NDArray[np.uint32]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -56,8 +55,8 @@ class PortField:
 class PortMap:
     """Fields of the input port ``model_inp`` and of the output port ``model_out``, lowest bits first.
 
-    Every input and every output of the network has one, also those without bits. Behind the inputs stands the cut
-    of a trigger that takes it from a port.
+    Every input and every output of the network has one, also those without bits. Behind the inputs stands the
+    cut of a trigger that takes it from a port.
 
     Examples
     --------
@@ -76,7 +75,7 @@ class PortMap:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> PortMap:
-        """Read what :meth:`as_dict` wrote."""
+        """Read what ``asdict`` made of a map."""
         return cls(*(tuple(PortField(**field) for field in data[side]) for side in ("inputs", "outputs")))
 
     @property
@@ -88,10 +87,6 @@ class PortMap:
     def output_width(self) -> int:
         """Bits of the output port."""
         return sum(field.width for field in self.outputs)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain numbers, for a file."""
-        return asdict(self)
 
 
 def pack_rows(rows: FloatArray, fields: tuple[PortField, ...]) -> WordArray:

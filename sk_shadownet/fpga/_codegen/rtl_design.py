@@ -35,7 +35,6 @@ class RtlDesign:
 
     Parameters
     ----------
-    plan : FixedPointPlan
     output : {"logits", "class", "decision", "trigger"}
         Whether ``model_out`` carries the logits; the index of the largest, the first of equals (of a single
         logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut.
@@ -47,7 +46,6 @@ class RtlDesign:
         Bits of the inputs and outputs; they follow from the plan's formats, not from its weights.
     stages : object
         da4ml's pipeline.
-    score : Score or None
     cut : int, "port" or None
         What the score is compared with, in units of its step; "port" where it is a last input.
     n_waiting : int

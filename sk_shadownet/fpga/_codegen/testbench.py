@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._codegen.design_record import DesignRecord
 from sk_shadownet.fpga._codegen.ports import PortField, pack_rows
 
 __all__ = ["write_testbench"]
 
-FloatArray = npt.NDArray[np.float64]
 
 _VERILOG = """`timescale 1ns / 1ps
 // Feeds one row per clock and compares each result, {latency} edges later, with the reference.

@@ -18,8 +18,8 @@ DEFAULT_FAMILY = "xcup"
 def adder_levels_for(clock_period: float, family: str | None = None) -> int:
     """Adders in series between two registers: ``max(1, floor((clock_period - wires) / adder))``.
 
-    The clock asked for, in ns, is a wish: nothing says that the hardware reaches it. The two times are those of
-    the family in ``STAGE_NS``; None takes UltraScale+'s.
+    The clock asked for, in ns, is a wish: nothing says that the hardware reaches it. The two times are those
+    of the family in ``STAGE_NS``; None takes UltraScale+'s.
 
     Examples
     --------

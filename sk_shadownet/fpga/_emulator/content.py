@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -20,16 +20,17 @@ __all__ = [
     "IntegerNetwork",
     "Limits",
     "ScoreStep",
+    "constants_of",
     "integer_network",
     "score_step",
 ]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: What comes after the last layer: nothing but the outputs' own steps, the index of the first largest, one
 #: score, or whether that score reaches a cut.
 Ending = Literal["logits", "class", "decision", "trigger"]
+
+Constant = tuple[str, str, Any]
 
 #: Bits up to which an integer is cut off at its format's ends in 64 bits, with room for a carry.
 MAX_BITS = 60
@@ -48,15 +49,10 @@ class Limits:
 class IntegerLayer:
     """``z = weight a + bias`` in integers, a ReLU, and ``z`` rounded to ``2**shift`` and cut off.
 
-    Attributes
-    ----------
-    weight, bias : ndarray of int64 of shape (n_outputs, n_inputs) and (n_outputs,)
-        The weights in steps of the sum over steps of the input, so that sums need no shifts.
-    shift : ndarray of int64 of shape (n_outputs,) or None
-        Bits that rounding drops, negative where the result's steps are finer than the sum's; None where
-        sums are handed on as they are.
-    results : Limits
-        Of what the layer hands on; the ends of a sum are never reached.
+    The weights, shape (n_outputs, n_inputs), count steps of the sum over steps of the input, so that sums
+    need no shifts. ``shift``, shape (n_outputs,), are the bits that rounding drops, negative where the
+    result's steps are finer than the sum's; None where sums are handed on as they are, whose ends in
+    ``results`` are never reached.
     """
 
     weight: IntArray = field(repr=False)
@@ -83,16 +79,9 @@ class IntegerNetwork:
 class ScoreStep:
     """The score in integers that count steps of ``2**-fraction``, and the cut on it.
 
-    Attributes
-    ----------
-    signal : int or None
-        Position among the outputs, as in :class:`Score`.
-    shift : tuple of int
-        Bits by which each output of the network goes to the left, negative to the right, to count in these.
-    lowest, highest : int
-        Ends of the score's port, and of the cut's.
-    cut : int or None
-        A cut that is built in; None where it is an input, or there is none.
+    ``signal`` is that of :class:`Score`. ``shift`` are the bits by which each output of the network goes to
+    the left, negative to the right, to count in these steps; ``lowest`` and ``highest`` the ends of the
+    score's port, and of the cut's. A ``cut`` is built in; None where it is an input, or there is none.
     """
 
     signal: int | None
@@ -105,24 +94,13 @@ class ScoreStep:
 
 @dataclass(frozen=True, eq=False)
 class EmulatorFolder:
-    """All that the files of one export say, of a project of this name.
+    """All that the files of one export say.
 
-    Attributes
-    ----------
-    title : str
-        What is computed, in one line.
-    output_fraction : tuple of int
-        Bits right of the binary point of each output; of a class or a bit (0,).
-    feature_names, columns : tuple of str and of int
-        Of the inputs in the order of the ports, and which columns of the model's ``X`` they are.
-    class_labels : tuple of str
-        () where the outputs are numbers.
-    scale, shift : tuple of float
-        Scaling that stays outside of the hardware; () where there is none.
-    remark : str
-        What the hardware does behind these files' outputs; "" where there is nothing.
-    score : ScoreStep or None
-        Of "decision" and "trigger", which speak for the class ``signal_label``.
+    ``title`` is what is computed, in one line. Output i counts steps of ``2**-output_fraction[i]``, 1 for a
+    class or a bit. Inputs have the ``feature_names``, and are the ``columns`` of the model's ``X``, in the
+    order of the ports; ``scale`` and ``shift`` are those that stay outside of the hardware, () where there
+    are none. Of numbers there are no ``class_labels``. The ``remark`` says what the hardware does behind
+    these outputs; the ``score`` speaks for ``signal_label``.
     """
 
     name: str
@@ -143,6 +121,53 @@ class EmulatorFolder:
     def namespace(self) -> str:
         """Of the C++. Never the project's own name, which is the top function's in hls4ml's C++."""
         return f"{self.name}_emulator"
+
+    @property
+    def ports_of_raw(self) -> str:
+        """What ``to_ports`` takes, as both languages write it."""
+        return "scaled(raw)" if self.scale else "raw"
+
+
+def constants_of(content: EmulatorFolder) -> list[Constant]:
+    """Kind, name in lower case, and value of each constant of an emulator's file, in order.
+
+    Kinds are "remark"; "text", one or several; "int" and "number" (of 64 bits); and of several numbers
+    "index", "shift" and "exponent" (small integers), "whole" (of 64 bits), "real" and "table".
+    """
+    inputs, step = content.network.inputs, content.score
+    found: list[Constant] = [
+        ("text", "feature_names", content.feature_names),
+        ("remark", "Columns of the table that the model was fitted on.", None),
+        ("index", "feature_columns", content.columns),
+    ]
+    if content.class_labels:
+        found.append(("text", "class_labels", content.class_labels))
+    if step is not None:
+        found.append(("text", "signal_label", content.signal_label))
+    if content.scale:
+        found += [("real", "input_scale", content.scale), ("real", "input_shift", content.shift)]
+    found += [
+        ("exponent", "input_fraction", inputs.fraction.tolist()),
+        ("whole", "input_lowest", inputs.lowest.tolist()),
+        ("whole", "input_highest", inputs.highest.tolist()),
+        ("exponent", "network_fraction", content.network.output_fraction.tolist()),
+        ("exponent", "output_fraction", content.output_fraction),
+    ]
+    if step is not None:
+        found += [("int", "score_fraction", step.fraction), ("shift", "score_shift", step.shift)]
+        if content.ending == "trigger" and step.cut is not None:
+            found.append(("number", "cut", step.cut))
+        elif content.ending == "trigger":
+            found += [("number", "cut_lowest", step.lowest), ("number", "cut_highest", step.highest)]
+    for n, layer in enumerate(content.network.layers, start=1):
+        n_outputs, n_inputs = layer.weight.shape
+        found.append(("remark", f"Layer {n}: {n_inputs} -> {n_outputs}.", None))
+        found += [("table", f"weight_{n}", layer.weight), ("whole", f"bias_{n}", layer.bias.tolist())]
+        if layer.shift is not None:
+            found.append(("index", f"shift_{n}", layer.shift.tolist()))
+            found.append(("whole", f"lowest_{n}", layer.results.lowest.tolist()))
+            found.append(("whole", f"highest_{n}", layer.results.highest.tolist()))
+    return found
 
 
 def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
@@ -187,7 +212,7 @@ def score_step(
     return ScoreStep(score.signal, fraction, tuple(shift.tolist()), low, high, cut)
 
 
-def _integer_layer(layer: FixedLayer, coming_in: Limits, live: npt.NDArray[np.bool_]) -> IntegerLayer:
+def _integer_layer(layer: FixedLayer, coming_in: Limits, live: BoolArray) -> IntegerLayer:
     steps = layer.accumulator.fraction
     weight = _whole(np.ldexp(layer.weight * live, steps[:, None] - coming_in.fraction))
     bias = _whole(np.ldexp(layer.bias, steps))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
+from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntArray, IntegerLayer
-from sk_shadownet.fpga._emulator.output_stage import EndingText, cpp_ending
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.output_stage import CPP, EndingText, ending_of
 
 __all__ = ["cpp_check", "cpp_emulator", "cpp_example"]
 
@@ -170,7 +171,7 @@ int main(int argc, char** argv) {{
 
 def cpp_emulator(content: EmulatorFolder) -> str:
     """The text of ``<name>.hpp``."""
-    ending = cpp_ending(content, _ports_of_raw(content))
+    ending = ending_of(content, CPP)
     head = _HEAD.format(
         title=content.title,
         about=_about(content, ending),
@@ -186,32 +187,35 @@ def cpp_emulator(content: EmulatorFolder) -> str:
         steps="\n".join(_steps(content.network.layers)),
         ending=ending.code,
     )
-    return head + "\n".join(_constants(content, ending)) + "\n" + functions
+    return head + "\n".join(_declared(*one) for one in constants_of(content)) + "\n" + functions
 
 
 def cpp_example(content: EmulatorFolder, raw: Iterable[float], cut: int | None = None) -> str:
     """The text of ``example.cpp``, which asks for one row, with its cut where that is an input."""
-    values = ", ".join(repr(float(value)) for value in raw)
-    space = content.namespace
+    space, cut_text = content.namespace, "" if cut is None else f", {cut}"
+    what, show = (
+        "the outputs of the first row",
+        "for (double output : {space}::to_doubles({call})) std::cout << output",
+    )
     if content.ending == "trigger":
-        what = "whether the hardware passes the first row"
-        call = f"{space}::emulate(raw{'' if cut is None else f', {cut}'})"
-        show = f'std::cout << std::boolalpha << {call} << "\\n";'
-    else:
-        what = "the outputs of the first row"
-        show = (
-            f'for (double output : {space}::to_doubles({space}::emulate(raw))) std::cout << output << "\\n";'
-        )
-    return _EXAMPLE.format(name=content.name, namespace=space, values=values, what=what, print=show)
+        what, show = "whether the hardware passes the first row", "std::cout << std::boolalpha << {call}"
+    call = show.format(space=space, call=f"{space}::emulate(raw{cut_text})")
+    return _EXAMPLE.format(
+        name=content.name,
+        namespace=space,
+        values=", ".join(repr(float(value)) for value in raw),
+        what=what,
+        print=f'{call} << "\\n";',
+    )
 
 
 def cpp_check(content: EmulatorFolder) -> str:
     """The text of ``check.cpp``."""
-    cut = cpp_ending(content, _ports_of_raw(content)).cut_argument
+    cut = ending_of(content, CPP).cut_argument
     return _CHECK.format(
         name=content.name,
         namespace=content.namespace,
-        ports_of_raw=_ports_of_raw(content),
+        ports_of_raw=content.ports_of_raw,
         cut=cut,
         read_cut="        const std::int64_t cut = std::strtoll(next(), nullptr, 10);\n" if cut else "",
         expected="(outputs[0] == 1)" if content.ending == "trigger" else "outputs",
@@ -231,43 +235,37 @@ def _about(content: EmulatorFolder, ending: EndingText) -> str:
     )
 
 
-def _ports_of_raw(content: EmulatorFolder) -> str:
-    return "scaled(raw)" if content.scale else "raw"
+#: C++ types of a constant's numbers by its kind.
+_TYPES = {
+    "int": "int",
+    "number": "std::int64_t",
+    "index": "int",
+    "shift": "int",
+    "exponent": "int",
+    "whole": "std::int64_t",
+    "real": "double",
+}
 
 
-def _constants(content: EmulatorFolder, ending: EndingText) -> list[str]:
-    inputs = content.network.inputs
-    lines = [
-        _strings("feature_names", content.feature_names),
-        "// Columns of the table that the model was fitted on.",
-        _array("int", "feature_columns", content.columns),
-    ]
-    if content.class_labels:
-        lines.append(_strings("class_labels", content.class_labels))
-    if content.score is not None:
-        lines.append(f"inline constexpr const char* signal_label = {_literal(content.signal_label)};")
-    if content.scale:
-        lines += [
-            _array("double", "input_scale", content.scale),
-            _array("double", "input_shift", content.shift),
-        ]
-    lines += [
-        _array("int", "input_fraction", inputs.fraction.tolist()),
-        _array("std::int64_t", "input_lowest", inputs.lowest.tolist()),
-        _array("std::int64_t", "input_highest", inputs.highest.tolist()),
-        _array("int", "network_fraction", content.network.output_fraction.tolist()),
-        _array("int", "output_fraction", content.output_fraction),
-        *ending.constants,
-    ]
-    for n, layer in enumerate(content.network.layers, start=1):
-        lines.append(f"\n// Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")
-        lines.append(_table(f"weight_{n}", layer.weight))
-        lines.append(_array("std::int64_t", f"bias_{n}", layer.bias.tolist()))
-        if layer.shift is not None:
-            lines.append(_array("int", f"shift_{n}", layer.shift.tolist()))
-            lines.append(_array("std::int64_t", f"lowest_{n}", layer.results.lowest.tolist()))
-            lines.append(_array("std::int64_t", f"highest_{n}", layer.results.highest.tolist()))
-    return lines
+def _declared(kind: str, name: str, values: Any) -> str:
+    """The line, or lines, of one constant."""
+    if kind == "remark":
+        return f"{chr(10) if name.startswith('Layer') else ''}// {name}"
+    if kind == "table":
+        n, m = values.shape
+        rows = [_wrapped(f"    {{{{{', '.join(map(str, row))}}}}},") for row in values.tolist()]
+        return "\n".join([f"inline constexpr Table<std::int64_t, {n}, {m}> {name} = {{{{", *rows, "}};"])
+    if isinstance(values, str):
+        return f"inline constexpr const char* {name} = {_literal(values)};"
+    if kind == "text":
+        # One a line: a name may hold blanks, which wrapping would move.
+        head = f"inline constexpr std::array<const char*, {len(values)}> {name} = {{{{"
+        return "\n".join([head, *(f"    {_literal(value)}," for value in values), "}};"])
+    if isinstance(values, int):
+        return f"inline constexpr {_TYPES[kind]} {name} = {values};"
+    numbers = ", ".join(map(repr, values))
+    line = f"inline constexpr std::array<{_TYPES[kind]}, {len(values)}> {name} = {{{{{numbers}}}}};"
+    return line if kind == "shift" else _wrapped(line)
 
 
 def _steps(layers: tuple[IntegerLayer, ...]) -> list[str]:
@@ -281,25 +279,6 @@ def _steps(layers: tuple[IntegerLayer, ...]) -> list[str]:
         value = f"a_{n}"
         lines.append(f"    const auto {value} = {step};" if n < len(layers) else f"    return {step};")
     return lines
-
-
-def _array(kind: str, name: str, values: Iterable[int | float]) -> str:
-    numbers = [repr(value) for value in values]
-    return _wrapped(
-        f"inline constexpr std::array<{kind}, {len(numbers)}> {name} = {{{{{', '.join(numbers)}}}}};"
-    )
-
-
-def _table(name: str, weight: IntArray) -> str:
-    n, m = weight.shape
-    rows = [_wrapped(f"    {{{{{', '.join(map(str, row))}}}}},") for row in weight.tolist()]
-    return "\n".join([f"inline constexpr Table<std::int64_t, {n}, {m}> {name} = {{{{", *rows, "}};"])
-
-
-def _strings(name: str, values: tuple[str, ...]) -> str:
-    # One a line: a name may hold blanks, which wrapping would move.
-    head = f"inline constexpr std::array<const char*, {len(values)}> {name} = {{{{"
-    return "\n".join([head, *(f"    {_literal(value)}," for value in values), "}};"])
 
 
 def _literal(text: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntArray, IntegerLayer
-from sk_shadownet.fpga._emulator.output_stage import EndingText, python_ending
+from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.output_stage import PYTHON, EndingText, ending_of
 
 __all__ = ["numpy_emulator"]
 
@@ -91,7 +91,7 @@ def scaled(raw):
 def numpy_emulator(content: EmulatorFolder) -> str:
     """The text of ``<name>.py``."""
     scales = bool(content.scale)
-    ending = python_ending(content, "scaled(raw)" if scales else "raw")
+    ending = ending_of(content, PYTHON)
     functions = _FUNCTIONS.format(
         value="x" if scales else "raw",
         what="rows scaled as the hardware takes them," if scales else "rows of raw features,",
@@ -100,9 +100,9 @@ def numpy_emulator(content: EmulatorFolder) -> str:
         steps="\n".join(_step(n, layer) for n, layer in enumerate(content.network.layers, start=1)),
         ending=ending.code,
         **_reading(content, ending),
-        ports_of_raw="scaled(raw)" if scales else "raw",
+        ports_of_raw=content.ports_of_raw,
     )
-    tables = "\n".join(_constants(content, ending)) + "\n"
+    tables = "\n".join(_assigned(*one) for one in constants_of(content)) + "\n"
     head = _HEAD.format(title=content.title, about=_about(content, ending))
     return head + tables + (scales * _SCALED) + functions
 
@@ -136,39 +136,25 @@ def _reading(content: EmulatorFolder, ending: EndingText) -> dict[str, str]:
     }
 
 
-def _constants(content: EmulatorFolder, ending: EndingText) -> list[str]:
-    inputs = content.network.inputs
-    lines = [
-        _names("FEATURE_NAMES", content.feature_names),
-        "# Columns of the table that the model was fitted on.",
-        _array("FEATURE_COLUMNS", content.columns),
-    ]
-    if content.class_labels:
-        lines.append(_names("CLASS_LABELS", content.class_labels))
-    if content.score is not None:
-        lines.append(f"SIGNAL_LABEL = {content.signal_label!a}")
-    if content.scale:
-        lines += [
-            _array("INPUT_SCALE", content.scale, "np.float64"),
-            _array("INPUT_SHIFT", content.shift, "np.float64"),
-        ]
-    lines += [
-        _array("INPUT_FRACTION", inputs.fraction.tolist(), "np.int32"),
-        _array("INPUT_LOWEST", inputs.lowest.tolist()),
-        _array("INPUT_HIGHEST", inputs.highest.tolist()),
-        _array("NETWORK_FRACTION", content.network.output_fraction.tolist(), "np.int32"),
-        _array("OUTPUT_FRACTION", content.output_fraction, "np.int32"),
-        *ending.constants,
-    ]
-    for n, layer in enumerate(content.network.layers, start=1):
-        lines.append(f"\n# Layer {n}: {layer.weight.shape[1]} -> {layer.weight.shape[0]}.")
-        lines.append(_table(f"WEIGHT_{n}", layer.weight))
-        lines.append(_array(f"BIAS_{n}", layer.bias.tolist()))
-        if layer.shift is not None:
-            lines.append(_array(f"SHIFT_{n}", layer.shift.tolist()))
-            lines.append(_array(f"LOWEST_{n}", layer.results.lowest.tolist()))
-            lines.append(_array(f"HIGHEST_{n}", layer.results.highest.tolist()))
-    return lines
+#: numpy's types of a constant's numbers by its kind, where they are not of 64 bits.
+_TYPES = {"exponent": "np.int32", "real": "np.float64"}
+
+
+def _assigned(kind: str, name: str, values: Any) -> str:
+    """The line, or lines, of one constant."""
+    if kind == "remark":
+        return f"{chr(10) if name.startswith('Layer') else ''}# {name}"
+    name = name.upper()
+    if kind == "table":
+        rows = [_wrapped(f"    {row!r},") for row in values.tolist()]
+        return "\n".join([f"{name} = np.array([", *rows, "], np.int64)"])
+    if isinstance(values, str | int):
+        return f"{name} = {values!a}"
+    if kind == "text":
+        # One a line: a name may hold blanks, which wrapping would move.
+        return "\n".join([f"{name} = (", *(f"    {value!a}," for value in values), ")"])
+    line = f"{name} = np.array({list(values)!r}, {_TYPES.get(kind, 'np.int64')})"
+    return line if kind == "shift" else _wrapped(line)
 
 
 def _step(n: int, layer: IntegerLayer) -> str:
@@ -178,20 +164,6 @@ def _step(n: int, layer: IntegerLayer) -> str:
     if layer.shift is not None:
         lines.append(f"    a = rounded(a, SHIFT_{n}, LOWEST_{n}, HIGHEST_{n})")
     return "\n".join(lines)
-
-
-def _array(name: str, values: Any, kind: str = "np.int64") -> str:
-    return _wrapped(f"{name} = np.array({list(values)!r}, {kind})")
-
-
-def _table(name: str, weight: IntArray) -> str:
-    rows = [_wrapped(f"    {row!r},") for row in weight.tolist()]
-    return "\n".join([f"{name} = np.array([", *rows, "], np.int64)"])
-
-
-def _names(name: str, values: tuple[str, ...]) -> str:
-    # One a line: a name may hold blanks, which wrapping would move.
-    return "\n".join([f"{name} = (", *(f"    {value!a}," for value in values), ")"])
 
 
 def _wrapped(line: str) -> str:

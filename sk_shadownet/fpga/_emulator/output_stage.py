@@ -6,27 +6,19 @@ from dataclasses import dataclass
 
 from sk_shadownet.fpga._emulator.content import EmulatorFolder, ScoreStep
 
-__all__ = ["EndingText", "cpp_ending", "python_ending"]
+__all__ = ["CPP", "PYTHON", "EndingText", "ending_of"]
 
 
 @dataclass(frozen=True)
 class EndingText:
     """Parts of an emulator's file, which differ by what the hardware puts out.
 
-    Attributes
-    ----------
-    gives : str
-        What the entry points give, for the head of the file.
-    constants : tuple of str
-        Lines of code.
-    code : str
-        The last step and the entry points.
-    cut_argument : str
-        What stands behind the first argument of each entry point, such as ``", cut"``; "" without a cut.
+    ``gives`` is what the entry points give, for the head of the file; ``code`` the last step and the entry
+    points; ``cut_argument`` what stands behind the first argument of each, such as ``", cut"``; "" without a
+    cut.
     """
 
     gives: str
-    constants: tuple[str, ...]
     code: str
     cut_argument: str = ""
 
@@ -41,7 +33,34 @@ _BIT_OF_CUT = (
     "score is at least the cut."
 )
 
-_CPP_LOGITS = """// The outputs of the network, counted in the steps of the hardware's.
+
+@dataclass(frozen=True)
+class Language:
+    """Texts of one language: its templates for each output, and how a score is written in it."""
+
+    convert: str
+    #: The score where the network has one output, and where it has several.
+    formulas: tuple[str, str]
+    logits: str
+    winner: str
+    score: str
+    decision: str
+    numbers: str
+    trigger: str
+    trigger_of_cut: str
+
+
+CPP = Language(
+    convert="to_doubles",
+    formulas=(
+        "    return {sign}z[0];",
+        """    std::int64_t others = std::numeric_limits<std::int64_t>::min();
+    for (std::size_t i = 0; i < n_network_outputs; ++i) {{
+        if (i != {signal}) others = std::max(others, z[i]);
+    }}
+    return z[{signal}] - others;""",
+    ),
+    logits="""// The outputs of the network, counted in the steps of the hardware's.
 constexpr Outputs last_step(NetworkOutputs z) {
     for (std::size_t i = 0; i < n_outputs; ++i) {
         const int finer = output_fraction[i] - network_fraction[i];
@@ -49,9 +68,8 @@ constexpr Outputs last_step(NetworkOutputs z) {
         z[i] = finer < 0 ? z[i] >> -finer : z[i] * (std::int64_t{1} << finer);
     }
     return z;
-}"""
-
-_CPP_CLASS = """// Index of the largest output, the first of equals; of a single one whether it is above 0.
+}""",
+    winner="""// Index of the largest output, the first of equals; of a single one whether it is above 0.
 inline Outputs last_step(const NetworkOutputs& z) {
     if (n_network_outputs == 1) return {z[0] > 0 ? 1 : 0};
     // Outputs may count in unlike steps; a double holds each number exactly.
@@ -63,30 +81,21 @@ inline Outputs last_step(const NetworkOutputs& z) {
         if (number(i) > number(winner)) winner = i;
     }
     return {static_cast<std::int64_t>(winner)};
-}"""
-
-_CPP_SCORE = """// The score in steps of 2^-score_fraction: {words}.
+}""",
+    score="""// The score in steps of 2^-score_fraction: {words}.
 constexpr std::int64_t score(NetworkOutputs z) {{
     for (std::size_t i = 0; i < n_network_outputs; ++i) {{
         const int finer = score_shift[i];
         // What goes to the right is 0 in every output.
         z[i] = finer < 0 ? z[i] >> -finer : z[i] * (std::int64_t{{1}} << finer);
     }}
-{code}
-}}"""
-
-_CPP_MARGIN = """    std::int64_t others = std::numeric_limits<std::int64_t>::min();
-    for (std::size_t i = 0; i < n_network_outputs; ++i) {{
-        if (i != {signal}) others = std::max(others, z[i]);
-    }}
-    return z[{signal}] - others;"""
-
-_CPP_DECISION = """
+{formula}
+}}""",
+    decision="""
 
 // The only output is the score.
-constexpr Outputs last_step(const NetworkOutputs& z) { return {score(z)}; }"""
-
-_CPP_NUMBERS = """
+constexpr Outputs last_step(const NetworkOutputs& z) { return {score(z)}; }""",
+    numbers="""
 
 // Integers at the outputs for integers at the input ports.
 inline Outputs emulate_ports(const Ports& ports) {{ return last_step(network_outputs(ports)); }}
@@ -101,17 +110,15 @@ inline std::array<double, n_outputs> to_doubles(const Outputs& outputs) {{
         numbers[i] = std::ldexp(static_cast<double>(outputs[i]), -output_fraction[i]);
     }}
     return numbers;
-}}"""
-
-_CPP_TRIGGER = """
+}}""",
+    trigger="""
 
 // Whether the event passes, for integers at the input ports.
 inline bool emulate_ports(const Ports& ports) {{ return score(network_outputs(ports)) >= cut; }}
 
 // Whether the event passes, for raw features.
-inline bool emulate(const Features& raw) {{ return emulate_ports(to_ports({ports_of_raw})); }}"""
-
-_CPP_TRIGGER_OF_CUT = """
+inline bool emulate(const Features& raw) {{ return emulate_ports(to_ports({ports_of_raw})); }}""",
+    trigger_of_cut="""
 
 // Whether the event passes the cut, for integers at the input ports.
 inline bool emulate_ports(const Ports& ports, std::int64_t cut) {{
@@ -124,72 +131,37 @@ inline bool emulate_ports(const Ports& ports, std::int64_t cut) {{
 // Whether the event passes the cut, for raw features.
 inline bool emulate(const Features& raw, std::int64_t cut) {{
     return emulate_ports(to_ports({ports_of_raw}), cut);
-}}"""
-
-
-def cpp_ending(content: EmulatorFolder, ports_of_raw: str) -> EndingText:
-    """Of ``<name>.hpp``; ``ports_of_raw`` is what ``to_ports`` takes there."""
-    step = content.score
-    if step is None:
-        code = _CPP_CLASS if content.ending == "class" else _CPP_LOGITS
-        return EndingText(
-            _NUMBERS.format(convert="to_doubles"), (), code + _CPP_NUMBERS.format(ports_of_raw=ports_of_raw)
-        )
-    shifts = ", ".join(map(str, step.shift))
-    constants = [
-        f"inline constexpr int score_fraction = {step.fraction};",
-        f"inline constexpr std::array<int, {len(step.shift)}> score_shift = {{{{{shifts}}}}};",
-    ]
-    formula = _CPP_MARGIN.format(signal=step.signal)
-    if len(step.shift) == 1:
-        formula = f"    return {'-' if step.signal == 0 else ''}z[0];"
-    score = _CPP_SCORE.format(words=_words(step), code=formula)
-    if content.ending == "decision":
-        code = score + _CPP_DECISION + _CPP_NUMBERS.format(ports_of_raw=ports_of_raw)
-        return EndingText(_SCORE.format(convert="to_doubles"), tuple(constants), code)
-    if step.cut is not None:
-        constants.append(f"inline constexpr std::int64_t cut = {step.cut};")
-        return EndingText(_BIT, tuple(constants), score + _CPP_TRIGGER.format(ports_of_raw=ports_of_raw))
-    constants += [
-        f"inline constexpr std::int64_t cut_lowest = {step.lowest};",
-        f"inline constexpr std::int64_t cut_highest = {step.highest};",
-    ]
-    code = score + _CPP_TRIGGER_OF_CUT.format(
-        ports_of_raw=ports_of_raw, lowest=step.lowest, highest=step.highest
-    )
-    return EndingText(_BIT_OF_CUT, tuple(constants), code, ", cut")
-
+}}""",
+)
 
 _PY_LAST_STEP = '''def last_step(z):
     """{words}"""
 {code}'''
 
-_PY_LOGITS = _PY_LAST_STEP.format(
-    words="The outputs of the network, counted in the steps of the hardware's.",
-    code="    finer = OUTPUT_FRACTION - NETWORK_FRACTION\n"
-    "    # What goes to the right is 0 in every output.\n"
-    "    return (z << np.maximum(finer, 0)) >> np.maximum(-finer, 0)",
-)
-
-_PY_CLASS = _PY_LAST_STEP.format(
-    words="Index of the largest output, the first of equal ones; of a single one whether it is above 0.",
-    code="    # Outputs may count in unlike steps; float64 holds each number exactly.\n"
-    "    numbers = np.ldexp(z.astype(np.float64), -NETWORK_FRACTION)\n"
-    "    winner = numbers[:, 0] > 0 if numbers.shape[1] == 1 else numbers.argmax(axis=1)\n"
-    "    return winner.astype(np.int64)[:, None]",
-)
-
-_PY_SCORE = '''def score(z):
+PYTHON = Language(
+    convert="to_floats",
+    formulas=("{sign}z[:, 0]", "z[:, {signal}] - np.delete(z, {signal}, axis=1).max(axis=1)"),
+    logits=_PY_LAST_STEP.format(
+        words="The outputs of the network, counted in the steps of the hardware's.",
+        code="    finer = OUTPUT_FRACTION - NETWORK_FRACTION\n"
+        "    # What goes to the right is 0 in every output.\n"
+        "    return (z << np.maximum(finer, 0)) >> np.maximum(-finer, 0)",
+    ),
+    winner=_PY_LAST_STEP.format(
+        words="Index of the largest output, the first of equal ones; of a single one whether it is above 0.",
+        code="    # Outputs may count in unlike steps; float64 holds each number exactly.\n"
+        "    numbers = np.ldexp(z.astype(np.float64), -NETWORK_FRACTION)\n"
+        "    winner = numbers[:, 0] > 0 if numbers.shape[1] == 1 else numbers.argmax(axis=1)\n"
+        "    return winner.astype(np.int64)[:, None]",
+    ),
+    score='''def score(z):
     """The score in steps of 2**-SCORE_FRACTION, shape (n_rows,): {words}."""
     # What goes to the right is 0 in every output.
     z = (z << np.maximum(SCORE_SHIFT, 0)) >> np.maximum(-SCORE_SHIFT, 0)
-    return {formula}'''
-
-_PY_DECISION = "\n\n\n" + _PY_LAST_STEP.format(
-    words="The only output is the score.", code="    return score(z)[:, None]"
-)
-
-_PY_NUMBERS = '''
+    return {formula}''',
+    decision="\n\n\n"
+    + _PY_LAST_STEP.format(words="The only output is the score.", code="    return score(z)[:, None]"),
+    numbers='''
 
 
 def emulate_ports(ports):
@@ -204,9 +176,8 @@ def emulate(raw):
 
 def to_floats(outputs):
     """The numbers that integers at the outputs stand for."""
-    return np.ldexp(outputs.astype(np.float64), -OUTPUT_FRACTION)'''
-
-_PY_TRIGGER = '''
+    return np.ldexp(outputs.astype(np.float64), -OUTPUT_FRACTION)''',
+    trigger='''
 
 
 def emulate_ports(ports):
@@ -216,9 +187,8 @@ def emulate_ports(ports):
 
 def emulate(raw):
     """Whether each row passes, bool of shape (n_rows,), for rows of raw features."""
-    return emulate_ports(to_ports({ports_of_raw}))'''
-
-_PY_TRIGGER_OF_CUT = '''
+    return emulate_ports(to_ports({ports_of_raw}))''',
+    trigger_of_cut='''
 
 
 def emulate_ports(ports, cut):
@@ -239,36 +209,27 @@ def emulate_ports(ports, cut):
 
 def emulate(raw, cut):
     """Whether each row passes, bool of shape (n_rows,), for rows of raw features; cut as above."""
-    return emulate_ports(to_ports({ports_of_raw}), cut)'''
+    return emulate_ports(to_ports({ports_of_raw}), cut)''',
+)
 
 
-def python_ending(content: EmulatorFolder, ports_of_raw: str) -> EndingText:
-    """Of ``<name>.py``; ``ports_of_raw`` is what ``to_ports`` takes there."""
-    step, n_outputs = content.score, len(content.output_fraction)
-    numbers = _PY_NUMBERS.format(ports_of_raw=ports_of_raw, n_outputs=n_outputs)
+def ending_of(content: EmulatorFolder, language: Language) -> EndingText:
+    """What an emulator's file ends in."""
+    step, convert = content.score, language.convert
+    raw, n_outputs = content.ports_of_raw, len(content.output_fraction)
+    numbers = language.numbers.format(ports_of_raw=raw, n_outputs=n_outputs)
     if step is None:
-        code = _PY_CLASS if content.ending == "class" else _PY_LOGITS
-        return EndingText(_NUMBERS.format(convert="to_floats"), (), code + numbers)
-    constants = [
-        f"SCORE_FRACTION = {step.fraction}",
-        f"SCORE_SHIFT = np.array({list(step.shift)!r}, np.int64)",
-    ]
-    formula = f"z[:, {step.signal}] - np.delete(z, {step.signal}, axis=1).max(axis=1)"
-    if len(step.shift) == 1:
-        formula = f"{'-' if step.signal == 0 else ''}z[:, 0]"
-    score = _PY_SCORE.format(words=_words(step), formula=formula)
+        code = language.winner if content.ending == "class" else language.logits
+        return EndingText(_NUMBERS.format(convert=convert), code + numbers)
+    sign = "-" if step.signal == 0 else ""
+    formula = language.formulas[len(step.shift) > 1].format(sign=sign, signal=step.signal)
+    score = language.score.format(words=_words(step), formula=formula)
     if content.ending == "decision":
-        return EndingText(
-            _SCORE.format(convert="to_floats"), tuple(constants), score + _PY_DECISION + numbers
-        )
+        return EndingText(_SCORE.format(convert=convert), score + language.decision + numbers)
     if step.cut is not None:
-        constants.append(f"CUT = {step.cut}")
-        return EndingText(_BIT, tuple(constants), score + _PY_TRIGGER.format(ports_of_raw=ports_of_raw))
-    constants += [f"CUT_LOWEST = {step.lowest}", f"CUT_HIGHEST = {step.highest}"]
-    code = score + _PY_TRIGGER_OF_CUT.format(
-        ports_of_raw=ports_of_raw, lowest=step.lowest, highest=step.highest
-    )
-    return EndingText(_BIT_OF_CUT, tuple(constants), code, ", cut")
+        return EndingText(_BIT, score + language.trigger.format(ports_of_raw=raw))
+    code = language.trigger_of_cut.format(ports_of_raw=raw, lowest=step.lowest, highest=step.highest)
+    return EndingText(_BIT_OF_CUT, score + code, ", cut")
 
 
 def _words(step: ScoreStep) -> str:

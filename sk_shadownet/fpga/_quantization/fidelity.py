@@ -10,12 +10,10 @@ import numpy.typing as npt
 
 from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
 __all__ = ["ClassFidelity", "Fidelity", "against_rest", "as_logits", "decisions", "disagreements"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 Number = TypeVar("Number", np.float64, np.int64)
 
 #: Steps of the iteration that finds the priors; each brings them closer by more than half.
@@ -28,21 +26,12 @@ NO_INFORMATION = 1e-12
 class Fidelity:
     """What a rounded network loses, each figure a share that a tolerance limits.
 
-    Attributes
-    ----------
-    changed : float
-        Share of rows with another class than the float network's.
-    changed_by_class : ndarray of shape (n_classes,)
-        The same among the rows that the float network gives each class; 0 where there are none.
-    rows_by_class, rounded_by_class : ndarray of int of shape (n_classes,)
-        How many rows that are, and how many the rounded network gives the class.
-    information : float
-        Information about the class that is lost, of the class that loses most.
-    order : float
-        Efficiency at fixed background rates that is lost, averaged over the rates, of the class that loses
-        most against the rest.
-    score : float
-        Share of the user's own score that is lost for certain; 0 where there is none.
+    ``changed`` is the share of rows with another class than the float network's, ``changed_by_class`` the
+    same among the rows that the float network gives each class; how many rows that are, and how many the
+    rounded network gives the class, are ``rows_by_class`` and ``rounded_by_class``, each of shape
+    (n_classes,). ``information`` about the class, and ``order``, efficiency at fixed background rates,
+    averaged over the rates, are those of the class that loses most. ``score`` is the share of the user's own
+    score that is lost for certain; 0 where there is none.
     """
 
     changed: float

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidDataError, UnsupportedLayerError
 
 __all__ = ["FloatLayer", "FloatNetwork", "check_calibration"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._defaults import (
     FEWEST_BITS,
@@ -19,39 +18,17 @@ from sk_shadownet._defaults import (
     TRIED_EXCHANGES,
 )
 from sk_shadownet._metrics.scoring import RowScoring
-from sk_shadownet.fpga._quantization.fidelity import ClassFidelity
+from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, Fidelity
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, Slot
 
 __all__ = ["RegressionFidelity", "SearchResult", "Task", "judge_of", "search_precision"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 #: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
 Task = Literal["classification", "regression"]
 Cost = Callable[[FixedPointPlan], float]
-
-
-class Loss(Protocol):
-    """What rounding has cost."""
-
-    @property
-    def changed(self) -> float:
-        """The figure that is told."""
-
-    def within(self, tolerance: float, changed: float | None = None) -> bool:
-        """Whether that is allowed; of decisions `changed` may be, where it is given."""
-
-
-class Judge(Protocol):
-    """Compares rounded outputs with the float network's."""
-
-    def of(self, outputs: FloatArray) -> Loss:
-        """What these outputs have lost."""
-
-    def divergence(self, outputs: FloatArray) -> float:
-        """The same as one smooth figure, by which steps of a search are ranked."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +57,17 @@ class RegressionFidelity:
     def divergence(self, outputs: FloatArray) -> float:
         """Squared error over variance, averaged over outputs; of a constant one, over its square."""
         square, variance = self.outputs.mean(axis=0) ** 2, self.outputs.var(axis=0)
-        spread = np.where(variance > SMALLEST_SPREAD * square, variance, square)
+        # A variance below this share of the squared mean is rounding.
+        spread = np.where(variance > 1e-24 * square, variance, square)
         error = ((outputs - self.outputs) ** 2).mean(axis=0)
         return float((error / np.maximum(spread, 1e-300)).mean())
+
+
+#: What rounding has cost: ``within`` a tolerance or not, and ``changed``, the figure that is told.
+Loss = Fidelity | _Error
+#: Compares rounded outputs with the float network's; ``divergence`` is the same as one smooth figure, by
+#: which the steps of a search are ranked.
+Judge = ClassFidelity | RegressionFidelity
 
 
 def judge_of(
@@ -96,8 +81,8 @@ def judge_of(
 class SearchResult:
     """The precision that a search found, its plan, and what this loses on the calibration rows.
 
-    ``within_tolerance`` is False where even the widest formats tried lose more than the tolerance; ``n_plans``
-    counts the plans made on all calibration rows.
+    ``within_tolerance`` is False where even the widest formats tried lose more than the tolerance;
+    ``n_plans`` counts the plans made on all calibration rows.
     """
 
     precision: Precision
@@ -120,17 +105,9 @@ def search_precision(
 ) -> SearchResult:
     """Fill the free slots of ``precision`` with the widths of least cost within the tolerance.
 
-    Parameters
-    ----------
-    tolerance : float
-        Of a classifier see `Fidelity`; of a regression squared error over variance.
-    task : {"classification", "regression"}
-    targets : ndarray of int of shape (n_rows,) or None, default=None
-        Classes of the planner's rows, where they are known.
-    changed : float or None, default=None
-        Share of rows that may get another class, where that is not the tolerance.
-    scoring : callable or None, default=None
-        See `ClassFidelity`.
+    The tolerance is that of `Fidelity`, or squared error over variance; of rows with another class it is
+    ``changed`` where that is given. ``targets``, shape (n_rows,), are the classes of the planner's rows,
+    where they are known; for ``scoring`` see `ClassFidelity`.
 
     Notes
     -----
@@ -238,7 +215,3 @@ class _Search:
                 return current
             current = self.descend(best)
         return current
-
-
-#: A variance below this share of the squared mean is rounding.
-SMALLEST_SPREAD = 1e-24

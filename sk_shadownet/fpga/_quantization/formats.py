@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["FixedFormat", "bits_below", "integer_bits", "parse_format"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 #: Rounding of every format: to nearest, halves towards plus infinity (``AP_RND``).
 ROUNDING = "RND"

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._defaults import GPTQ_DAMPING
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
 __all__ = ["compensated_rounding"]
-
-FloatArray = npt.NDArray[np.float64]
 
 
 def compensated_rounding(
     a: FloatArray, target: FloatArray, weight: FloatArray, bias: FloatArray, fmt: FixedFormat
 ) -> tuple[FloatArray, FloatArray]:
-    """Weights of ``fmt``, and a bias to be rounded by the caller, that bring ``a W^T + b`` close to ``target``.
+    """Weights of ``fmt``, and a bias that is not rounded yet, that bring ``a W^T + b`` close to ``target``.
 
     ``a``, shape (n_rows, n_inputs), comes in from the fixed-point layers before; ``target``, shape
     (n_rows, n_outputs), are the sums of the float network, whose weight and bias are given.

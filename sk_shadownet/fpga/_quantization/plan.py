@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._system.versions import KnowsItsVersion
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 
 __all__ = ["MAX_WIDTH", "FixedLayer", "FixedPointPlan", "OverflowCounts", "exact_accumulator"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 #: Bits of a float64 mantissa: sums of at most this width are exact in every order of summation.
 MAX_WIDTH = 53
@@ -30,11 +29,8 @@ class FixedLayer:
 
     Parameters
     ----------
-    weight : ndarray of shape (n_outputs, n_inputs), float64
-        Weights, each a number of its format. A format of 0 bits is an absent connection, weight 0.
-    weight_format : FixedFormat of shape (n_outputs, n_inputs)
-    bias : ndarray of shape (n_outputs,), float64
-    bias_format : FixedFormat of shape (n_outputs,)
+    weight, bias : ndarray of shape (n_outputs, n_inputs) and (n_outputs,), float64
+        Each a number of its format. A format of 0 bits is an absent connection, weight 0.
     accumulator : FixedFormat of shape (n_outputs,)
         Holds every partial sum of any order exactly, whatever the inputs: no overflow, no rounding.
     relu : bool
@@ -93,17 +89,11 @@ class FixedLayer:
 
 @dataclass(frozen=True)
 class OverflowCounts:
-    """How many values saturated when rows were run through a plan.
+    """How many values saturated when ``n_rows`` rows were run through a plan.
 
-    Attributes
-    ----------
-    n_rows : int
-    inputs : tuple of int
-        For each input, the rows in which it lay outside the planned range.
-    layers : tuple of tuple of int
-        For each layer and unit, the rows in which the result was saturated; () for a layer without rounding.
-    rows : int
-        Rows in which at least one value saturated anywhere.
+    ``inputs`` are, for each input, the rows in which it lay outside the planned range; ``layers``, for each
+    layer and unit, those in which the result was saturated, () for a layer without rounding; ``rows`` those
+    in which any value saturated anywhere.
     """
 
     n_rows: int
@@ -292,6 +282,19 @@ def make_layer(
         relu=relu,
         activation=None if activation is None else activation.broadcast_to(bias.shape),
     )
+
+
+def chain_layers(
+    inputs: FixedFormat,
+    layers: Iterable[tuple[FloatArray, FixedFormat, FloatArray, FixedFormat, bool, FixedFormat | None]],
+) -> FixedPointPlan:
+    """A plan of layers as `make_layer` takes them: weight, its format, bias, its format, relu, activation."""
+    made, coming_in = list[FixedLayer](), inputs
+    for weight, weight_format, bias, bias_format, relu, activation in layers:
+        parts = (weight, weight_format, bias, bias_format)
+        made.append(make_layer(coming_in, *parts, relu=relu, activation=activation))
+        coming_in = made[-1].output_format
+    return FixedPointPlan(inputs, tuple(made))
 
 
 def _require_held(name: str, values: FloatArray, fmt: FixedFormat) -> None:

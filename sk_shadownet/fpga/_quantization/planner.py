@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._defaults import CLIPPED_BITS, ERROR_ROWS, FREE_BIAS_FRACTION, KEPT_STAGES
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
@@ -20,8 +21,6 @@ from sk_shadownet.fpga._quantization.precision import Precision, Spec
 
 __all__ = ["Planner", "Rounding", "choose_format", "plan_weight_format", "with_room"]
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 #: Whether each weight is rounded to its nearest number, or all of a unit together.
 Rounding = Literal["nearest", "compensated"]
 
@@ -93,13 +92,10 @@ class Planner:
         """The plan at a precision without "auto" in it."""
         if precision.free:
             raise InvalidParameterError("precision 'auto' must be searched before a plan is made.")
-        return self._plan_stage(precision)[0]
+        return self.outputs_at(precision)[0]
 
     def outputs_at(self, precision: Precision) -> tuple[FixedPointPlan, FloatArray]:
         """The plan and its outputs for the calibration rows."""
-        return self._plan_stage(precision)
-
-    def _plan_stage(self, precision: Precision) -> tuple[FixedPointPlan, FloatArray]:
         key: tuple[object, ...] = (precision.inputs,)
         stage = self._remember(key, lambda: self._start(precision.inputs))
         for n in range(len(self.network.layers)):

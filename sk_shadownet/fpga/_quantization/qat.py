@@ -20,17 +20,17 @@ from sk_shadownet._defaults import (
 )
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet._validation import check_choice, check_real
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._quantization.format_search import Task, search_precision
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
-from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
+from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, chain_layers
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
 
 __all__ = ["FixedPointSequential", "parse_quantization", "quantized_module"]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Bits of a float32 mantissa: narrower sums are exact in float32 in every order.
 FLOAT32_BITS = 24
@@ -199,34 +199,25 @@ class FixedPointSequential(nn.Module):
     @thread_limit()
     def plan(self) -> FixedPointPlan:
         """The hardware's plan at the weights as they are now."""
-        layers, coming_in = list[FixedLayer](), self._formats.inputs
-        for linear, layer in zip(self._float_network().layers, self._formats.layers, strict=True):
-            made = make_layer(
-                coming_in,
-                linear.weight,
-                layer.weight_format,
-                linear.bias,
-                layer.bias_format,
-                relu=layer.relu,
-                activation=layer.activation,
-            )
-            layers.append(made)
-            coming_in = made.output_format
-        return FixedPointPlan(self._formats.inputs, tuple(layers))
+        pairs = zip(self._float_network().layers, self._formats.layers, strict=True)
+        return chain_layers(
+            self._formats.inputs,
+            (
+                (own.weight, f.weight_format, own.bias, f.bias_format, f.relu, f.activation)
+                for own, f in pairs
+            ),
+        )
 
     @thread_limit()
     def to_sequential(self) -> nn.Sequential:
         """A float network of the rounded weights, its activations not rounded."""
-        parts: list[nn.Module] = []
-        for layer, own in zip(self.plan().layers, self.layers, strict=True):
-            linear: Any = deepcopy(own)
-            with torch.no_grad():
-                linear.weight.copy_(torch.from_numpy(layer.weight))
-                linear.bias.copy_(torch.from_numpy(layer.bias))
-            parts += [linear, nn.ReLU()] if layer.relu else [linear]
-        return nn.Sequential(*parts)
+        return _rounded_together(self._sequential(), self.plan())
 
     def _float_network(self) -> FloatNetwork:
+        return FloatNetwork.from_module(self._sequential())
+
+    def _sequential(self) -> nn.Sequential:
+        """A copy in the units of the inputs and outputs."""
         parts: list[nn.Module] = []
         for n, own in enumerate(self.layers):
             linear: Any = deepcopy(own)
@@ -236,7 +227,7 @@ class FixedPointSequential(nn.Module):
                 linear.weight.data.mul_(self._output_unit.to(linear.weight)[:, None])
                 linear.bias.data.mul_(self._output_unit.to(linear.bias))
             parts += [linear, nn.ReLU()]
-        return FloatNetwork.from_module(nn.Sequential(*parts[:-1]))
+        return nn.Sequential(*parts[:-1])
 
     def _place_grids(self) -> None:
         formats = [self._formats.inputs]
@@ -263,7 +254,7 @@ def quantized_module(
     *,
     tolerance: float | None = None,
     task: Task = "classification",
-    targets: npt.NDArray[np.int64] | None = None,
+    targets: IntArray | None = None,
     scoring: RowScoring | None = None,
 ) -> FixedPointSequential:
     """The fixed-point network from which a quantisation-aware finishing starts.
@@ -380,20 +371,25 @@ def _with_bias_headroom(layer: FixedLayer) -> FixedLayer:
 
 def _widest_sum(plan: FixedPointPlan) -> int:
     """Bits of the widest sum that any weights of the plan's formats can bring about."""
+    lowest = chain_layers(
+        plan.inputs,
+        (
+            (
+                f.weight_format.lowest,
+                f.weight_format,
+                f.bias_format.lowest,
+                f.bias_format,
+                f.relu,
+                f.activation,
+            )
+            for f in plan.layers
+        ),
+    )
     widest, coming_in = 0, plan.inputs
-    for layer in plan.layers:
-        extreme = make_layer(
-            coming_in,
-            layer.weight_format.lowest,
-            layer.weight_format,
-            layer.bias_format.lowest,
-            layer.bias_format,
-            relu=layer.relu,
-            activation=layer.activation,
-        )
+    for layer, extreme in zip(plan.layers, lowest.layers, strict=True):
         # The step is the formats', not that of the extreme weights, whose low bits are all 0.
         step = (layer.weight_format.fraction + coming_in.fraction).max(axis=1)
         fraction = np.maximum(step, layer.bias_format.fraction)
-        top = extreme.accumulator.integer + fraction + 1
-        widest, coming_in = max(widest, int(top.max())), extreme.output_format
+        widest = max(widest, int((extreme.accumulator.integer + fraction + 1).max()))
+        coming_in = extreme.output_format
     return widest

@@ -30,8 +30,8 @@ _ECP5_UTILISATION = {"lut": "TRELLIS_COMB", "ff": "TRELLIS_FF", "dsp": "MULT18X1
 def parse_yosys_stat(text: str, *, version: str, target: str, netlist: str) -> SynthesisReport:
     """Read what yosys's ``stat`` printed of a flattened design: lut, ff, carry, dsp and bram.
 
-    Both layouts are read: name before count (to 0.5x) and count before name (since). Version, target and netlist
-    are those of the :class:`Source`.
+    Both layouts are read: name before count (to 0.5x) and count before name (since). Version, target and
+    netlist are those of the :class:`Source`.
     """
     # With several modules a summary of the hierarchy comes last, with one it is alone.
     section = re.split(r"^=== .* ===\s*$", text, flags=re.MULTILINE)[-1]

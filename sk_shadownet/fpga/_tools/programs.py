@@ -61,7 +61,7 @@ KNOWN_TOOLS: dict[str, ToolRecipe] = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A program found on this machine: our name of it, its path, and the version that it states, or "unknown".
+    """A program found on this machine: our name of it, its path, and the version it states, or "unknown".
 
     Examples
     --------
@@ -111,8 +111,8 @@ def run_tool(
 ) -> None:
     """Run a program to its end in the folder ``cwd``, everything that it says being appended to a log.
 
-    Name files relative to the folder: the builds from PyPI see little else. ``stdin`` is a file that it reads,
-    ``stdout`` one that its standard output goes to instead of the log.
+    Name files relative to the folder: the builds from PyPI see little else. ``stdin`` is a file that it
+    reads, ``stdout`` one that its standard output goes to instead of the log.
 
     Raises
     ------

@@ -37,7 +37,7 @@ def titled(name: str) -> str:
 class Source:
     """Where a figure comes from, such as yosys, 0.23, for xcup, in the step "synthesis".
 
-    ``target`` is an FPGA family or part; ``netlist`` the :func:`netlist_hash` of the sources that were measured.
+    ``target`` is an FPGA family or part; ``netlist`` the :func:`netlist_hash` of the measured sources.
     """
 
     tool: str
@@ -56,6 +56,16 @@ class Figure:
 
     value: float
     source: Source
+
+
+def _figure(name: str, doc: str, *, whole: bool = False) -> property:
+    """A figure of a report as a property; None where no tool gave it."""
+
+    def read(report: SynthesisReport) -> float | None:
+        value = report.value(name)
+        return round(value) if whole and value is not None else value
+
+    return property(read, doc=doc)
 
 
 @dataclass(frozen=True)
@@ -102,50 +112,15 @@ class SynthesisReport:
         """Hash of the netlist that all figures were measured on."""
         return next(iter(self.figures.values())).source.netlist
 
-    @property
-    def lut(self) -> int | None:
-        """Look-up tables."""
-        return self._count("lut")
-
-    @property
-    def ff(self) -> int | None:
-        """Flip-flops."""
-        return self._count("ff")
-
-    @property
-    def carry(self) -> int | None:
-        """Carry cells: 4 bits each on Xilinx, 2 on ECP5, 1 on iCE40."""
-        return self._count("carry")
-
-    @property
-    def dsp(self) -> int | None:
-        """DSP blocks."""
-        return self._count("dsp")
-
-    @property
-    def bram(self) -> float | None:
-        """Block RAMs."""
-        return self.value("bram")
-
-    @property
-    def initiation_interval(self) -> int | None:
-        """Cycles between inputs."""
-        return self._count("initiation_interval")
-
-    @property
-    def latency_cycles(self) -> int | None:
-        """Clock edges from input to result."""
-        return self._count("latency_cycles")
-
-    @property
-    def fmax_mhz(self) -> float | None:
-        """Highest clock in MHz, known only after place and route."""
-        return self.value("fmax_mhz")
-
-    @property
-    def latency_ns(self) -> float | None:
-        """Latency at the highest clock, ns; known only after place and route."""
-        return self.value("latency_ns")
+    lut = _figure("lut", "Look-up tables.", whole=True)
+    ff = _figure("ff", "Flip-flops.", whole=True)
+    carry = _figure("carry", "Carry cells: 4 bits each on Xilinx, 2 on ECP5, 1 on iCE40.", whole=True)
+    dsp = _figure("dsp", "DSP blocks.", whole=True)
+    bram = _figure("bram", "Block RAMs.")
+    initiation_interval = _figure("initiation_interval", "Cycles between inputs.", whole=True)
+    latency_cycles = _figure("latency_cycles", "Clock edges from input to result.", whole=True)
+    fmax_mhz = _figure("fmax_mhz", "Highest clock in MHz, known only after place and route.")
+    latency_ns = _figure("latency_ns", "Latency at the highest clock, ns; known only after place and route.")
 
     def value(self, name: str) -> float | None:
         """A figure by its key in ``FIGURES``, None where no tool gave it."""
@@ -178,10 +153,6 @@ class SynthesisReport:
                 digits = 0 if float(figure.value).is_integer() else 2
                 lines.append(f"{titled(name):<37} {figure.value:>9,.{digits}f}  {figure.source}")
         return "\n".join([*lines, f"all measured on netlist {self.netlist[:12]}"])
-
-    def _count(self, name: str) -> int | None:
-        value = self.value(name)
-        return None if value is None else round(value)
 
 
 def combine(*reports: SynthesisReport) -> SynthesisReport:

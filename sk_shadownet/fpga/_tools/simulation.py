@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_choice
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._codegen.design_record import DesignRecord, netlist_hash, read_design, source_files
@@ -22,7 +23,6 @@ from sk_shadownet.fpga._tools.programs import Tool, find_tool, has_tool, run_too
 
 __all__ = ["Simulation", "simulate", "verilog_sources"]
 
-FloatArray = npt.NDArray[np.float64]
 
 #: Where simulators are kept in a project folder, each in a folder named by its netlist's hash.
 SIMULATION_FOLDER = "simulation"
@@ -83,12 +83,8 @@ int main() {
 class Simulation:
     """What a simulation gave, and what ran it.
 
-    Attributes
-    ----------
-    outputs : ndarray of shape (n_rows, n_outputs)
-        Logits, or of shape (n_rows, 1) class indices, scores, or 1 where a trigger passes.
-    engine : str
-        Such as ``"Verilator 5.006"`` or ``"DAIS (da4ml 0.6.0); no Verilator found"``.
+    ``outputs`` are logits, or of shape (n_rows, 1) class indices, scores, or 1 where a trigger passes; the
+    ``engine`` is such as ``"Verilator 5.006"`` or ``"DAIS (da4ml 0.6.0); no Verilator found"``.
     """
 
     outputs: FloatArray
@@ -98,19 +94,11 @@ class Simulation:
 def simulate(
     design: RtlDesign, folder: Path, X: npt.ArrayLike, *, engine: str = "auto", cut: Any = None
 ) -> Simulation:
-    """Run raw rows, shape (n_rows, n_inputs), through the sources that the design was written to, one per clock.
+    """Run raw rows, shape (n_rows, n_inputs), through the design's written sources, one per clock.
 
-    Parameters
-    ----------
-    design : RtlDesign
-        It rounds the rows, and emulates where Verilator is missing.
-    folder : Path
-        Filled by ``write_rtl``. The compiled simulator stays in it and is used again.
-    engine : {"auto", "verilator", "dais"}, default "auto"
-        ``"auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else DAIS,
-        da4ml's interpreter, which never looks at the sources.
-    cut : int or array-like of int of shape (n_rows,), object with a ``value``, or None
-        Of a trigger whose cut is an input, in units of the score's step.
+    ``engine="auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else
+    "dais", da4ml's interpreter, which never looks at the sources. The compiled simulator stays in the folder
+    and is used again. The cut is that of :meth:`RtlDesign.port_values`.
 
     Raises
     ------

@@ -25,8 +25,9 @@ class Target:
     """An FPGA family, yosys's own flow for it, and whether nextpnr goes on to place and route.
 
     Designs are flattened, since adders of one network share logic across modules; without pads, since the
-    network will be a part of something larger. Of the flags that promise speed, leaving out wide multiplexers,
-    DSP, memories and shift registers saved 15 % together and changes what is counted, so none is used.
+    network will be a part of something larger. Of the flags that promise speed, leaving out wide
+    multiplexers, DSP, memories and shift registers saved 15 % together and changes what is counted, so none
+    is used.
     """
 
     title: str
@@ -72,16 +73,9 @@ ECP5_CARRY_OVERHEAD = 1.3
 def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisReport:
     """Measure the design in a folder: resources by yosys and, for ECP5, place and route by nextpnr.
 
-    The report is also kept in ``synthesis/<target>/`` with the tools' logs, for :func:`read_report`.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Filled by ``write_rtl``.
-    target : {"xc7", "xcu", "xcup", "ecp5", "ice40"}
-        Only ``"ecp5"`` is placed and routed, so only it gives a highest clock and a latency in ns.
-    seed : int, default 1
-        Of nextpnr's placement; the highest clock varies by some percent between seeds.
+    Only target "ecp5" is placed and routed, so only it gives a highest clock and a latency in ns; ``seed`` is
+    that of the placement, and the highest clock varies by some percent between seeds. The report is also kept
+    in ``synthesis/<target>/`` with the tools' logs, for :func:`read_report`.
 
     Raises
     ------

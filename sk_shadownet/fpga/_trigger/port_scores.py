@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._metrics.signal import plain, signal_of
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import Number, against_rest
@@ -24,7 +24,7 @@ MAX_BITS = 62
 
 
 def signal_scores(
-    outputs: npt.NDArray[Number], labels: npt.NDArray[Any], pos_label: Any = None
+    outputs: npt.NDArray[Number], labels: AnyArray, pos_label: Any = None
 ) -> npt.NDArray[Number]:
     """Score of the signal against the rest, higher for signal, of shape (n_rows,).
 
@@ -61,12 +61,12 @@ def signal_scores(
 class ScoreRule:
     """How an exported design's outputs make the integer score of one signal.
 
-    The labels are the classes in the order of the outputs; of a single output, the class that it speaks for is
-    last. The score is the integer times ``2**-fraction``: of unlike output ports the finest. The text says it in
-    words, such as "output 1 - output 0".
+    The labels are the classes in the order of the outputs; of a single output, the class that it speaks for
+    is last. The score is the integer times ``2**-fraction``: of unlike output ports the finest. The text says
+    it in words, such as "output 1 - output 0".
     """
 
-    labels: npt.NDArray[Any]
+    labels: AnyArray
     signal: Any
     fraction: int
     text: str
@@ -82,7 +82,7 @@ class ScoreRule:
         return signal_scores(scaled.astype(np.int64), self.labels, self.signal)
 
 
-def score_labels(project: Project) -> npt.NDArray[Any]:
+def score_labels(project: Project) -> AnyArray:
     """Classes as `signal_scores` takes them; an ExportError where the hardware puts out no scores."""
     labels, output, signal = project.model.class_labels, project.config.output, project.config.signal
     if labels is None:

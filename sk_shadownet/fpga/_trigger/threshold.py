@@ -7,20 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._metrics.efficiency import Efficiency, cut_table, measure, predicted
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._metrics.signal import plain, signal_rows
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._codegen.cut_port import whole_cut
 from sk_shadownet.fpga._trigger.port_scores import ScoreRule
 
 __all__ = ["Cut", "CutRates", "choose_cut", "rates_of_cut"]
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -246,7 +242,7 @@ def choose_cut(
 
 
 def rates_of_cut(
-    scores: IntArray, y: npt.NDArray[Any], weight: FloatArray | None = None, *, cut: Any, rule: ScoreRule
+    scores: IntArray, y: AnyArray, weight: FloatArray | None = None, *, cut: Any, rule: ScoreRule
 ) -> CutRates:
     """What a cut passes of events with integer scores and labels of shape (n_rows,)."""
     if isinstance(cut, Cut) and cut.signal != rule.signal:
@@ -278,7 +274,7 @@ def rates_of_cut(
     )
 
 
-def _signal_or_background(y: npt.NDArray[Any], rule: ScoreRule) -> BoolArray:
+def _signal_or_background(y: AnyArray, rule: ScoreRule) -> BoolArray:
     """True for the rows of the signal; of known classes there may be signal or background alone."""
     if set(y.tolist()) <= set(rule.labels.tolist()):
         return np.asarray(y == rule.signal)
