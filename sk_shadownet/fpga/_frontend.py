@@ -70,9 +70,7 @@ class ExportedModel:
 
         ``X`` has all columns that the model was fitted on, or the selected ones alone.
         """
-        return self._scaled(_pick(X, self.feature_names, self.columns))
-
-    def _scaled(self, rows: FloatArray) -> FloatArray:
+        rows = _pick(X, self.feature_names, self.columns)
         return rows if self.scaling is None else rows * self.scaling.scale + self.scaling.shift
 
 
@@ -95,7 +93,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     fold, names = fold_steps(steps, estimator)
     fold = fold.then_select(np.asarray(estimator.support_))
     network = FloatNetwork.from_module(estimator.module_, merge=True)
-    plan = getattr(estimator, "fixed_point_plan_", None)
+    plan, labels = getattr(estimator, "fixed_point_plan_", None), getattr(estimator, "classes_", None)
     outside = fold if fold.scales and plan is not None else None
     if X_calibration is None:
         rows = np.asarray(estimator.calibration_rows_, dtype=np.float64)
@@ -108,7 +106,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         rows=_checked_rows(rows, len(fold.columns)),
         columns=fold.columns,
         feature_names=names,
-        class_labels=_labels_of(estimator),
+        class_labels=None if labels is None else np.asarray(labels),
         title=_title(model, estimator),
         plan=plan,
         scaling=outside,
@@ -160,11 +158,6 @@ def _checked_rows(rows: Any, n_inputs: int) -> FloatArray:
             stacklevel=4,
         )
     return checked
-
-
-def _labels_of(estimator: Any) -> AnyArray | None:
-    labels = getattr(estimator, "classes_", None)
-    return None if labels is None else np.asarray(labels)
 
 
 def _pick(X: Any, names: Sequence[str], columns: IntArray) -> FloatArray:

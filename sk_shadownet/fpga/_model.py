@@ -17,6 +17,7 @@ from sk_shadownet.fpga._project_tools import ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._reports.compare import answers, compare_with_float
 from sk_shadownet.fpga._reports.comparison import HardwareComparison
+from sk_shadownet.fpga._reports.html import project_view
 from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut
 
@@ -307,6 +308,4 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
 
     def _repr_html_(self) -> str:
         """Interface, agreement and resources, for notebooks."""
-        from sk_shadownet.fpga._reports.html import project_view
-
         return project_view(self._project, title=repr(self))

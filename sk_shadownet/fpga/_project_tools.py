@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from typing import Any
 
+from sk_shadownet._system.files import writing
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._backends import HLSBackend
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._codegen.hls4ml import default_hls_config
 from sk_shadownet.fpga._project import Project
-
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._tools.report import SynthesisReport
-    from sk_shadownet.fpga._tools.simulation import Simulation
+from sk_shadownet.fpga._tools.report import SynthesisReport
+from sk_shadownet.fpga._tools.simulation import Simulation
 
 __all__ = ["ProjectTools"]
 
@@ -46,7 +47,9 @@ class ProjectTools:
             If the project is hls4ml's C++: :meth:`predict` emulates it.
         """
         self._project.require_own_cut(cut)
-        return self._project.backend.simulate(self._project.model.select(X), engine, cut)
+        rows = self._project.model.select(X)
+        with self._writing():
+            return self._project.backend.simulate(rows, engine, cut)
 
     def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
         """Measure the written HDL with open tools: LUT, FF, carries, DSP; with "ecp5" also Fmax.
@@ -60,7 +63,8 @@ class ProjectTools:
         ExportError
             If the project is hls4ml's C++, which no open tool synthesises.
         """
-        return self._project.backend.synthesize(target, **options)
+        with self._writing():
+            return self._project.backend.synthesize(target, **options)
 
     def build(self, **options: Any) -> Any:
         """Run the vendor's flow; where its tool is missing, the error says what to install and run.
@@ -70,7 +74,8 @@ class ProjectTools:
         **options
             Handed to hls4ml's ``build``, such as ``cosim=True``.
         """
-        return self._project.backend.build(**options)
+        with self._writing():
+            return self._project.backend.build(**options)
 
     def report(self) -> SynthesisReport:
         """What a tool last reported on this very project."""
@@ -84,9 +89,11 @@ class ProjectTools:
     @property
     def hls_config(self) -> dict[str, Any]:
         """hls4ml's configuration as it was used; change a copy and hand it to ``to_fpga(hls_config=...)``."""
-        from sk_shadownet.fpga._codegen.hls4ml import default_hls_config
-
         return default_hls_config(self._hls_backend.lowered, self._project.config)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Tools work in the project's folder, and some in the system's temporary one."""
+        return writing(f"a file of the project {self._project.backend.folder}", "output_dir")
 
     @property
     def _hls_backend(self) -> HLSBackend:

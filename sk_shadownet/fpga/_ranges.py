@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._typing import FloatArray
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -47,17 +47,6 @@ def signal_ranges(
 
     ``rows``, shape (n_rows, n_inputs), are values at the input ports before rounding; ``input_names`` gives
     each input a range of its own.
-
-    Examples
-    --------
-    >>> from sk_shadownet.fpga._quantization.plan import make_layer
-    >>> inputs, narrow = FixedFormat(1, [2, 0], 3), FixedFormat(1, 0, 2)
-    >>> layer = make_layer(
-    ...     inputs, np.array([[0.5, -0.25]]), narrow, np.zeros(1), narrow, relu=False, activation=None
-    ... )
-    >>> ranges = signal_ranges(FixedPointPlan(inputs, (layer,)), [[5.0, 0.5], [1.0, 0.0]])
-    >>> [(r.name, r.width, r.largest, r.n_saturated) for r in ranges]
-    [('inputs', (4, 6), 5.0, 1), ('weights 1', (3, 3), 0.5, 0), ('results 1', (8, 8), 1.8125, 0)]
     """
     seen = None if rows is None else np.asarray(rows, dtype=np.float64)
     signal = None if seen is None else plan.quantize_inputs(seen)
@@ -103,12 +92,12 @@ def plan_and_rows(model: Any, X: Any) -> tuple[FixedPointPlan, FloatArray | None
 
 
 def _range(name: str, formats: FixedFormat, values: FloatArray | None) -> SignalRange:
-    width, integer, fraction, signed = (
-        np.ravel(part) for part in (formats.width, formats.integer, formats.fraction, formats.signed)
-    )
-    live = width > 0
-    if not live.any():
-        live = np.ones_like(live)
+    live = np.ravel(formats.width > 0)
+    live = live if live.any() else np.ones_like(live)
+
+    def ends(part: IntArray) -> tuple[int, int]:
+        return int(np.ravel(part)[live].min()), int(np.ravel(part)[live].max())
+
     smallest = largest = None
     n_values = n_saturated = 0
     if values is not None and values.size:
@@ -117,13 +106,13 @@ def _range(name: str, formats: FixedFormat, values: FloatArray | None) -> Signal
             smallest, largest = float(np.quantile(sizes, 0.05)), float(sizes.max())
         n_values, n_saturated = int(values.size), int(formats.overflows(values).sum())
     return SignalRange(
-        name=name,
-        width=(int(width[live].min()), int(width[live].max())),
-        integer=(int(integer[live].min()), int(integer[live].max())),
-        fraction=(int(fraction[live].min()), int(fraction[live].max())),
-        signed=bool(signed[live].any()),
-        smallest=smallest,
-        largest=largest,
-        n_values=n_values,
-        n_saturated=n_saturated,
+        name,
+        ends(formats.width),
+        ends(formats.integer),
+        ends(formats.fraction),
+        ends(formats.signed)[1] > 0,
+        smallest,
+        largest,
+        n_values,
+        n_saturated,
     )

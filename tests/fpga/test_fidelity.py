@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit, log_softmax
 
 from sk_shadownet.exceptions import HardwareWarning
-from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, Fidelity, _area, disagreements
+from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, Fidelity, _area, decisions
 
 TOLERANCES = st.sampled_from([0.0, 0.001, 0.01, 0.05, 0.2, 0.5, 0.9, 1.0])
 
@@ -225,7 +225,7 @@ def test_priors_are_taken_out():
 def test_no_row_is_looked_at_more_than_its_answers_say():
     z = np.random.default_rng(2).normal(size=(500, 3))
     p, q = np.exp(log_softmax(z, axis=1)), log_softmax(coarse(z, 0.5), axis=1)
-    changed = disagreements(z, coarse(z, 0.5))
+    changed = decisions(z) != decisions(coarse(z, 0.5))
     loss = ClassFidelity(z).of(coarse(z, 0.5))
     assert loss.changed == changed.mean() == (p.argmax(axis=1) != q.argmax(axis=1)).mean()
     assert loss.changed_by_class == pytest.approx([changed[z.argmax(axis=1) == c].mean() for c in range(3)])

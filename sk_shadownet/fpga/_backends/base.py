@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from sk_shadownet._system.files import writing
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tools.report import SynthesisReport
+from sk_shadownet.fpga._tools.simulation import Simulation
 
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._tools.report import SynthesisReport
-    from sk_shadownet.fpga._tools.simulation import Simulation
-
-__all__ = ["Backend", "Port", "writing_into"]
+__all__ = ["Backend", "Port"]
 
 
 class Port(NamedTuple):
@@ -76,8 +72,3 @@ class Backend(Protocol):
 
     def report(self) -> SynthesisReport:
         """Read what tools reported."""
-
-
-def writing_into(folder: Path) -> AbstractContextManager[None]:
-    """Tools work in the project's folder, and some in the system's temporary one."""
-    return writing(f"a file of the project {folder}", "output_dir")

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_integer
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
-from sk_shadownet.fpga._backends.base import Port, writing_into
+from sk_shadownet.fpga._backends.base import Port
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, family_of, write_rtl
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._tools.report import SynthesisReport
-    from sk_shadownet.fpga._tools.simulation import Simulation
+from sk_shadownet.fpga._tools.report import SynthesisReport
+from sk_shadownet.fpga._tools.simulation import Simulation, simulate
+from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report, synthesize
+from sk_shadownet.fpga._tools.vendor_flows import read_vendor_report, run_vendor_flow
 
 __all__ = ["HDLBackend"]
 
@@ -32,8 +33,6 @@ class HDLBackend:
     def __init__(
         self, plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
     ) -> None:
-        from sk_shadownet.fpga._codegen.da4ml import design_rtl, family_of
-
         if config.output == "probability":
             raise InvalidParameterError(
                 "output='probability' needs an exponential, which a network of shifts and adders does not "
@@ -76,8 +75,6 @@ class HDLBackend:
         return tuple(field.fraction if field.width else 0 for field in self.design.ports.outputs)
 
     def write(self, folder: Path) -> None:
-        from sk_shadownet.fpga._codegen.da4ml import write_rtl
-
         self.folder = folder
         name, language = self.config.project_name, self.config.backend
         write_rtl(self.design, folder, language=language, name=name, part=self.part)  # type: ignore[arg-type]
@@ -92,16 +89,10 @@ class HDLBackend:
         return self.design.estimate(f"{self.config.backend} of {'-'.join(map(str, self.plan.widths))}")
 
     def simulate(self, rows: FloatArray, engine: str, cut: Any = None) -> Simulation:
-        from sk_shadownet.fpga._tools.simulation import simulate
-
-        with writing_into(self.folder):
-            return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
+        return simulate(self.design, self.folder, rows, engine=engine, cut=cut)
 
     def synthesize(self, target: str, **options: Any) -> SynthesisReport:
-        from sk_shadownet.fpga._tools.synthesis import synthesize
-
-        with writing_into(self.folder):
-            return synthesize(self.folder, target, **options)
+        return synthesize(self.folder, target, **options)
 
     def build(self, **options: Any) -> Any:
         if options:
@@ -109,15 +100,9 @@ class HDLBackend:
                 f"build takes no options for backend {self.config.backend!r}, got {sorted(options)}; edit "
                 f"the scripts in {self.folder} instead."
             )
-        from sk_shadownet.fpga._tools.vendor_flows import run_vendor_flow
-
-        with writing_into(self.folder):
-            return run_vendor_flow(self.folder)
+        return run_vendor_flow(self.folder)
 
     def report(self) -> SynthesisReport:
-        from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report
-        from sk_shadownet.fpga._tools.vendor_flows import read_vendor_report
-
         found = [read_vendor_report(self.folder), *(read_report(self.folder, target) for target in TARGETS)]
         for report in found:
             if report is not None:

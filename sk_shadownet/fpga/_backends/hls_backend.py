@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from sk_shadownet._system.files import writing
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, HardwareWarning
-from sk_shadownet.fpga._backends.base import Port, writing_into
+from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._codegen import hls4ml as _hls
+from sk_shadownet.fpga._codegen.design_record import netlist_hash
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate, estimate_hls
 from sk_shadownet.fpga._codegen.lowering import lower
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-
-if TYPE_CHECKING:
-    from sk_shadownet.fpga._tools.report import SynthesisReport
-    from sk_shadownet.fpga._tools.simulation import Simulation
+from sk_shadownet.fpga._tools.parse_vendor import parse_vitis_hls
+from sk_shadownet.fpga._tools.report import SynthesisReport
+from sk_shadownet.fpga._tools.simulation import Simulation
 
 __all__ = ["HLSBackend"]
 
@@ -83,7 +84,7 @@ class HLSBackend:
 
     def emulate(self, rows: FloatArray, cut: Any = None) -> FloatArray:
         if not self._compiled:
-            with writing_into(self.folder):
+            with writing(f"a file of the project {self.folder}", "output_dir"):
                 _hls.compile_graph(self.graph, self.config.backend)
             self._compiled = True
         ports = np.ldexp(self.plan.quantize_inputs(rows), self.lowered.input_shift)
@@ -108,13 +109,9 @@ class HLSBackend:
         )
 
     def build(self, **options: Any) -> Any:
-        with writing_into(self.folder):
-            return _hls.run_vendor_build(self.graph, self.config.backend, **options)
+        return _hls.run_vendor_build(self.graph, self.config.backend, **options)
 
     def report(self) -> SynthesisReport:
-        from sk_shadownet.fpga._codegen.design_record import netlist_hash
-        from sk_shadownet.fpga._tools.parse_vendor import parse_vitis_hls
-
         found = sorted(self.folder.rglob("*csynth.xml"), key=lambda path: (len(path.parts), path.name))
         own = [path for path in found if path.name == f"{self.config.project_name}_csynth.xml"] or found
         if not own:

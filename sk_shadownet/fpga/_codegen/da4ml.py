@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import localcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -34,7 +35,7 @@ from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 from sk_shadownet.fpga._codegen.top_module import Top, top_module
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
-from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
+from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
@@ -84,30 +85,15 @@ def design_rtl(
             f"{adder_levels}."
         )
     score = (score or Score()) if output in ("decision", "trigger") else None
-    outputs = _port_formats(plan, output, score)
-    inputs, level = plan.inputs, None
-    if output == "trigger" and score is not None:
-        of_score = score.format(plan.outputs)
-        level = resolve_cut(cut, of_score)
-        inputs = joined(plan.inputs, of_score) if level == "port" else plan.inputs
-    stages = _pipeline(plan, inputs, output, score, level, adder_levels)
-    ports = PortMap.from_formats(inputs, outputs)
-    n_waiting = _waiting(latency_cycles, len(stages.solutions) + 1, adder_levels)
-    design = RtlDesign(
-        plan, output, adder_levels, float(clock_period), ports, stages, score, level, n_waiting
+    level = (
+        resolve_cut(cut, score.format(plan.outputs)) if output == "trigger" and score is not None else None
     )
+    design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level)
+    stages = _pipeline(design)
+    n_waiting = _waiting(latency_cycles, len(stages.solutions) + 1, adder_levels)
+    design = replace(design, stages=stages, n_waiting=n_waiting)
     _prove(design)
     return design
-
-
-def _port_formats(plan: FixedPointPlan, output: Output, score: Score | None) -> FixedFormat:
-    """Formats of the output port's fields: of the plan alone, so that other weights leave them alone."""
-    if output == "logits":
-        return plan.outputs
-    if output == "decision" and score is not None:
-        return score.format(plan.outputs)
-    bits = 1 if output == "trigger" else max(plan.widths[-1] - 1, 1).bit_length()
-    return FixedFormat([0], [bits], [0])
 
 
 def _waiting(asked: int | None, needed: int, adder_levels: int) -> int:
@@ -176,20 +162,13 @@ def write_rtl(
     return record
 
 
-def _pipeline(
-    plan: FixedPointPlan,
-    inputs: FixedFormat,
-    output: Output,
-    score: Score | None,
-    cut: int | str | None,
-    adder_levels: int,
-) -> Any:
+def _pipeline(design: RtlDesign) -> Any:
     from da4ml.trace import to_pipeline
 
     try:
         with localcontext() as context:
             context.prec = DECIMAL_DIGITS
-            return to_pipeline(_trace(plan, inputs, output, score, cut), adder_levels, verbose=False)
+            return to_pipeline(_trace(design), design.adder_levels, verbose=False)
     except ShadowNetError:
         raise
     except Exception as error:
@@ -199,15 +178,15 @@ def _pipeline(
         ) from error
 
 
-def _trace(
-    plan: FixedPointPlan, inputs: FixedFormat, output: Output, score: Score | None, cut: int | str | None
-) -> Any:
+def _trace(design: RtlDesign) -> Any:
+    """The network and what stands behind it, in da4ml's symbols."""
     from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
     from da4ml.trace.ops import quantize
 
+    plan, score = design.plan, design.score
     scales = scales_of(plan)
     coming_in = scales.inputs
-    given = shifted(inputs, np.append(coming_in, [scales.outputs] * (len(inputs.width) - len(coming_in))))
+    given = shifted(design.input_formats, design.input_shift)
     # Only with an adder size of 1 is da4ml's cost in LUTs; a level is one adder, however wide.
     x = FixedVariableArray.from_kif(*_kif(given), HWConfig(1, -1, -1), 0.0, None)
     signals = x[: plan.widths[0]]
@@ -220,12 +199,13 @@ def _trace(
             signals = quantize(signals, *_kif(shifted(layer.activation, own)), "SAT", "RND")
         coming_in = own
     result = list(signals._vars.ravel())
-    if output == "class":
+    if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
         result = [score_of(result, score.signal)]
-        if output == "trigger":
+        if design.output == "trigger":
             step = scales.outputs - int(score.format(plan.outputs).fraction[0])
+            cut = design.cut
             level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
             result = [passes(result[0], level)]
     if not any(variable.opr != "const" for variable in result):

@@ -18,7 +18,7 @@ from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.scaling import scales_of
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.fidelity import decisions
-from sk_shadownet.fpga._quantization.formats import FixedFormat
+from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 __all__ = ["Output", "RtlDesign", "da4ml_name", "proof_cuts", "proof_rows"]
@@ -42,12 +42,10 @@ class RtlDesign:
         Adders in series between two registers.
     clock_period : float
         The clock asked for, ns. A constraint: nothing says that the hardware reaches it.
-    ports : PortMap
-        Bits of the inputs and outputs; they follow from the plan's formats, not from its weights.
-    stages : object
-        da4ml's pipeline.
     cut : int, "port" or None
         What the score is compared with, in units of its step; "port" where it is a last input.
+    stages : object
+        da4ml's pipeline.
     n_waiting : int
         Registers behind the last stage that only delay.
     """
@@ -56,11 +54,26 @@ class RtlDesign:
     output: Output
     adder_levels: int
     clock_period: float
-    ports: PortMap
-    stages: Any = field(repr=False)
     score: Score | None = None
     cut: int | str | None = None
+    stages: Any = field(default=None, repr=False)
     n_waiting: int = 0
+
+    @property
+    def input_formats(self) -> FixedFormat:
+        """Formats of the input port's fields, the cut's behind the features' where it is an input."""
+        if self.cut != "port" or self.score_format is None:
+            return self.plan.inputs
+        return joined(self.plan.inputs, self.score_format)
+
+    @cached_property
+    def ports(self) -> PortMap:
+        """Bits of the inputs and outputs; they follow from the plan's formats, not from its weights."""
+        bits = 1 if self.output == "trigger" else max(self.plan.widths[-1] - 1, 1).bit_length()
+        outputs = FixedFormat([0], [bits], [0])
+        if self.output in ("logits", "decision"):
+            outputs = self.plan.outputs if self.score_format is None else self.score_format
+        return PortMap.from_formats(self.input_formats, outputs)
 
     @property
     def score_format(self) -> FixedFormat | None:

@@ -31,19 +31,7 @@ class Scales:
 
 
 def scales_of(plan: FixedPointPlan) -> Scales:
-    """No shifts where all signals end within 30 bits of the binary point; else all become whole numbers.
-
-    Examples
-    --------
-    >>> from sk_shadownet.fpga._quantization.plan import make_layer
-    >>> inputs, one = FixedFormat(1, [-30], [36]), FixedFormat(1, 2, 0)
-    >>> layer = make_layer(
-    ...     inputs, np.ones((1, 1)), one, np.zeros(1), one, relu=False, activation=None
-    ... )
-    >>> scales = scales_of(FixedPointPlan(inputs, (layer,)))
-    >>> scales.inputs.tolist(), scales.outputs
-    ([36], 36)
-    """
+    """No shifts where all signals end within 30 bits of the binary point; else all become whole numbers."""
     fractions = [_fraction(plan.inputs), *(_fraction(layer.output_format) for layer in plan.layers)]
     fractions[-1] = np.full_like(fractions[-1], fractions[-1].max())
     sums = [_fraction(layer.accumulator) for layer in plan.layers]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
-from sk_shadownet._typing import BoolArray, FloatArray, IntArray
+from sk_shadownet._typing import FloatArray, IntArray
 
-__all__ = ["ClassFidelity", "Fidelity", "against_rest", "as_logits", "decisions", "disagreements"]
+__all__ = ["ClassFidelity", "Fidelity", "against_rest", "as_logits", "decisions"]
 
 Number = TypeVar("Number", np.float64, np.int64)
 
@@ -201,11 +201,6 @@ def as_logits(outputs: FloatArray) -> FloatArray:
 def decisions(outputs: FloatArray) -> IntArray:
     """Class of each row: the first of the largest outputs; of a single one whether it is above 0."""
     return np.asarray(as_logits(outputs).argmax(axis=1), dtype=np.int64)
-
-
-def disagreements(float_outputs: FloatArray, outputs: FloatArray) -> BoolArray:
-    """True for the rows in which the two give another class."""
-    return np.asarray(decisions(float_outputs) != decisions(outputs))
 
 
 def against_rest(outputs: npt.NDArray[Number], c: int) -> npt.NDArray[Number]:

@@ -31,18 +31,7 @@ class FloatLayer:
 
 @dataclass(frozen=True, eq=False)
 class FloatNetwork:
-    """Fully connected layers in float64, the last of them without a ReLU.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> net = FloatNetwork((FloatLayer(np.array([[2.0, -1.0]]), np.array([0.5]), relu=False),))
-    >>> net.forward(np.array([[1.0, 3.0]])).tolist()
-    [[-0.5]]
-    >>> raw = net.fold_inputs(scale=np.array([10.0, 1.0]), shift=np.array([0.0, 2.0]))
-    >>> raw.forward([[0.1, 1.0]]).tolist()
-    [[-0.5]]
-    """
+    """Fully connected layers in float64, the last of them without a ReLU."""
 
     layers: tuple[FloatLayer, ...]
 

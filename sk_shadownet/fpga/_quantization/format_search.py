@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -133,32 +133,26 @@ def _add_bits(precision: Precision, slot: Slot, bits: int) -> Precision:
     return precision.with_spec(slot, int(precision[slot]) + bits)  # type: ignore[arg-type]
 
 
+@dataclass(eq=False)
 class _Search:
     """One search: its rules, and the losses and costs it has seen."""
 
-    def __init__(
-        self,
-        planner: Planner,
-        free: tuple[Slot, ...],
-        tolerance: float,
-        task: Task,
-        cost: Cost,
-        targets: IntArray | None,
-        changed: float | None,
-        scoring: RowScoring | None,
-    ) -> None:
-        self.planner, self.free, self.cost = planner, free, cost
-        self.tolerance, self.changed = tolerance, changed
-        self.judge = judge_of(task, planner.outputs, targets, scoring)
-        stride = -(-len(planner.rows) // RANKING_ROWS)
-        self.ranker = Planner(
-            planner.network,
-            planner.rows[::stride],
-            rounding=planner.rounding,
-            separate_outputs=planner.separate_outputs,
-        )
-        some = None if targets is None else targets[::stride]
-        self.ranking_judge = judge_of(task, self.ranker.outputs, some)
+    planner: Planner
+    free: tuple[Slot, ...]
+    tolerance: float
+    task: Task
+    cost: Cost
+    targets: IntArray | None
+    changed: float | None
+    scoring: RowScoring | None
+
+    def __post_init__(self) -> None:
+        planner, stride = self.planner, -(-len(self.planner.rows) // RANKING_ROWS)
+        options: dict[str, Any] = {"rounding": planner.rounding, "separate_outputs": planner.separate_outputs}
+        self.judge = judge_of(self.task, planner.outputs, self.targets, self.scoring)
+        self.ranker = Planner(planner.network, planner.rows[::stride], **options)
+        some = None if self.targets is None else self.targets[::stride]
+        self.ranking_judge = judge_of(self.task, self.ranker.outputs, some)
         self.losses: dict[Precision, Loss] = {}
         self.ranks: dict[Precision, tuple[float, float]] = {}
 

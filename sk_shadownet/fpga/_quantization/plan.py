@@ -210,17 +210,13 @@ class FixedPointPlan(KnowsItsVersion):
         rows = np.asarray(X, dtype=np.float64)
         a = self.quantize_inputs(rows)
         outside = self.inputs.overflows(rows)
-        any_row, per_layer = outside.any(axis=1), []
+        any_row, per_layer = outside.any(axis=1), list[tuple[int, ...]]()
         for layer in self.layers:
-            result = layer.rectified(layer.sums(a))
-            if layer.activation is None:
-                per_layer.append(())
-                a = result
-                continue
-            saturated = layer.activation.overflows(result)
+            a, saturated = layer.rectified(layer.sums(a)), np.zeros((len(rows), 0), dtype=bool)
+            if layer.activation is not None:
+                a, saturated = layer.activation.quantize(a), layer.activation.overflows(a)
             any_row |= saturated.any(axis=1)
             per_layer.append(tuple(saturated.sum(axis=0).tolist()))
-            a = layer.activation.quantize(result)
         inputs = tuple(outside.sum(axis=0).tolist())
         return OverflowCounts(len(rows), inputs, tuple(per_layer), int(any_row.sum()))
 

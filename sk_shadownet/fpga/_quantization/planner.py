@@ -54,19 +54,6 @@ class Planner:
     separate_outputs : bool, default=False
         Whether outputs are numbers with units of their own, each with a binary point of its own, rather
         than logits that are compared.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from sk_shadownet.fpga._quantization.float_network import FloatLayer
-    >>> from sk_shadownet.fpga._quantization.precision import parse_precision
-    >>> net = FloatNetwork((FloatLayer(np.array([[0.75, -0.3]]), np.array([0.1]), relu=False),))
-    >>> rows = np.array([[1.0, -2.0], [0.5, 1.9], [-1.0, 0.3]])
-    >>> plan = Planner(net, rows, rounding="nearest").plan(parse_precision(4, 1))
-    >>> plan.inputs
-    2 formats of 4 to 4 bits
-    >>> plan.layers[0].weight.tolist()
-    [[0.75, -0.3125]]
     """
 
     def __init__(

@@ -59,15 +59,11 @@ class Precision:
         return replace(self, **{field: (*old[:position], spec, *old[position + 1 :])})  # type: ignore[arg-type]
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
-        """All slots, from the inputs to the outputs."""
-        layers = range(len(self.weights))
-        return (("inputs", 0), *((f, n) for n in layers for f in _PER_LAYER))
-
-    @property
     def free(self) -> tuple[Slot, ...]:
-        """The slots whose width is to be searched."""
-        return tuple(slot for slot in self.slots if isinstance(self[slot], str))
+        """The slots whose width is to be searched, from the inputs to the outputs."""
+        layers = range(len(self.weights))
+        slots: tuple[Slot, ...] = (("inputs", 0), *((f, n) for n in layers for f in _PER_LAYER))
+        return tuple(slot for slot in slots if isinstance(self[slot], str))
 
     def fill(self, width: int) -> Precision:
         """The same precision with ``width`` bits in every free slot."""

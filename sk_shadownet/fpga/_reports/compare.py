@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,10 @@ from sk_shadownet.fpga._backends import HDLBackend
 from sk_shadownet.fpga._codegen.cut_port import cut_levels
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import decisions
-from sk_shadownet.fpga._quantization.plan import OverflowCounts
 from sk_shadownet.fpga._reports.comparison import HardwareComparison
 from sk_shadownet.fpga._reports.signal_comparison import SignalComparison, compare_signals
 
-__all__ = ["answers", "compare_outputs", "compare_with_float"]
+__all__ = ["answers", "compare_with_float"]
 
 
 def compare_with_float(
@@ -50,17 +48,7 @@ def compare_with_float(
             labels = np.array(
                 [label for label in labels.tolist() if label != project.signal] + [project.signal]
             )
-    return compare_outputs(
-        expected,
-        outputs,
-        truth=truth,
-        weight=weight,
-        labels=labels,
-        outputs_are_logits=output in ("logits", "decision"),
-        overflows=project.plan.count_overflows(rows),
-        emulator=project.backend.emulator,
-        signals=signals,
-    )
+    return _comparison(project, rows, (expected, outputs), labels, truth, weight, signals)
 
 
 def _sides_of_cut(
@@ -87,46 +75,44 @@ def answers(outputs: FloatArray, labels: AnyArray | None) -> AnyArray:
     return np.asarray(labels[decisions(outputs)])
 
 
-def compare_outputs(
-    float_outputs: FloatArray,
-    outputs: FloatArray,
-    *,
+def _comparison(
+    project: Project,
+    rows: FloatArray,
+    outputs: tuple[FloatArray, FloatArray],
+    labels: AnyArray | None,
     truth: AnyArray | None,
     weight: FloatArray | None,
-    labels: AnyArray | None,
-    outputs_are_logits: bool,
-    overflows: OverflowCounts,
-    emulator: str,
-    signals: Sequence[SignalComparison] = (),
+    signals: tuple[SignalComparison, ...],
 ) -> HardwareComparison:
-    """Compare the outputs of both, each of shape (n_rows, n_outputs)."""
-    error = outputs - float_outputs if outputs_are_logits else None
-    expected, got = answers(float_outputs, labels), answers(outputs, labels)
+    """Compare the outputs of the float network and of the hardware, each of shape (n_rows, n_outputs)."""
+    expected, got = (answers(one, labels) for one in outputs)
     agreement, per_class, score_per_class = None, dict[Any, float](), dict[Any, tuple[float, float]]()
     if labels is not None:
-        same = decisions(float_outputs) == decisions(outputs)
-        agreement = _mean(same, weight)
-        per_class = {plain(label): _mean(same, weight, expected == label) for label in labels}
+        agreement = _mean(expected == got, weight)
+        per_class = {plain(label): _mean(expected == got, weight, expected == label) for label in labels}
     if labels is not None and truth is not None:
-        right = (expected == truth, got == truth)
         for label in labels:
             if (truth == label).any():
-                one, other = (_mean(hits, weight, truth == label) for hits in right)
+                one, other = (_mean(given == truth, weight, truth == label) for given in (expected, got))
                 score_per_class[plain(label)] = one, other
     scores = [None if truth is None else _score(one, truth, weight, labels) for one in (expected, got)]
-    mean_square = None if error is None else _mean((error**2).mean(axis=1), weight)
+    worst = root_mean_square = None
+    if project.config.output in ("logits", "decision"):
+        error = outputs[1] - outputs[0]
+        worst = float(np.abs(error).max())
+        root_mean_square = float(np.sqrt(max(_mean((error**2).mean(axis=1), weight), 0.0)))
     return HardwareComparison(
-        n_rows=len(float_outputs),
+        n_rows=len(rows),
         agreement=agreement,
         agreement_per_class=per_class,
-        worst_error=None if error is None else float(np.abs(error).max()),
-        root_mean_square_error=None if mean_square is None else float(np.sqrt(max(mean_square, 0.0))),
+        worst_error=worst,
+        root_mean_square_error=root_mean_square,
         score_float=scores[0],
         score_hardware=scores[1],
-        overflows=overflows,
-        emulator=emulator,
+        overflows=project.plan.count_overflows(rows),
+        emulator=project.backend.emulator,
         score_per_class=score_per_class,
-        signals=tuple(signals),
+        signals=signals,
     )
 
 

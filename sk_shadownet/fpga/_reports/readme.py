@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sk_shadownet.fpga._backends import HDLBackend, HLSBackend
+from sk_shadownet.fpga._codegen.hls4ml import VENDORS
 from sk_shadownet.fpga._frozen_plan import drift_lines
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -196,8 +197,6 @@ def _next_steps(project: Project) -> list[str]:
             "- Quartus: `quartus_sh -t build_quartus_prj.tcl`",
             "- open tools, from Python: `fpga.synthesize('xcup')`, or `'ecp5'` for place and route with Fmax",
         ]
-    from sk_shadownet.fpga._codegen.hls4ml import VENDORS
-
     vendor = VENDORS[config.backend]
     return [
         "## Synthesis",

@@ -68,9 +68,8 @@ def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -
     figures = {name: Figure(value, source) for name, value in used.items()}
     if timing is not None:
         timed = _vivado_source(timing, netlist, "report_timing_summary")
-        if _compact(timed.target) not in _compact(source.target) and _compact(source.target) not in _compact(
-            timed.target
-        ):
+        one, other = _compact(timed.target), _compact(source.target)
+        if one not in other and other not in one:
             raise ExportError(f"the reports are of different devices, {source.target} and {timed.target}.")
         figures.update(_vivado_timing(timing, timed))
     return SynthesisReport(figures)
@@ -87,12 +86,17 @@ def parse_vitis_hls(text: str, *, netlist: str) -> SynthesisReport:
         raise ExportError(
             f"this is no csynth.xml of Vitis HLS ({error}); pass the file of that name."
         ) from error
-    version, part = root.findtext("ReportVersion/Version"), root.findtext("UserAssignments/Part")
+    version, part = (
+        root.findtext(tag) or "unknown" for tag in ("ReportVersion/Version", "UserAssignments/Part")
+    )
     resources = root.find("AreaEstimates/Resources")
     if resources is None:
         raise ExportError("this csynth.xml has no AreaEstimates/Resources; was csynth_design run to its end?")
-    source = Source("Vitis HLS", version or "unknown", part or "unknown", "HLS estimate", netlist)
-    found = {name: _first(resources, tags) for name, tags in _HLS_RESOURCES.items()}
+    source = Source("Vitis HLS", version, part, "HLS estimate", netlist)
+    found = {
+        name: next((_number(one.text) for tag in tags if (one := resources.find(tag)) is not None), None)
+        for name, tags in _HLS_RESOURCES.items()
+    }
     if found["bram"] is not None:
         # The element counts halves: BRAM_18K, where Vivado's tiles have 36 kbit.
         found["bram"] /= 2
@@ -111,52 +115,41 @@ def parse_quartus(fit_summary: str, sta_report: str | None = None, *, netlist: s
 
     The frequency is the lowest restricted Fmax of all corners and clocks.
     """
-    status = re.search(r"^Fitter Status : (\w+)", fit_summary, re.MULTILINE)
-    if status is None or status.group(1) != "Successful":
-        what = "is no fit.summary of Quartus" if status is None else f"says the fitter was {status.group(1)}"
+    status = _found(r"^Fitter Status : (\w+)", fit_summary)
+    if status != "Successful":
+        what = "is no fit.summary of Quartus" if status is None else f"says the fitter was {status}"
         raise ExportError(f"the file {what}; run the fitter to its end and pass its fit.summary.")
-    version = re.search(r"^Quartus Prime Version : (\S+)", fit_summary, re.MULTILINE)
-    device = re.search(r"^Device : (\S+)", fit_summary, re.MULTILINE)
-    source = Source(
-        "Quartus",
-        version.group(1) if version else "unknown",
-        device.group(1) if device else "unknown",
-        "place and route",
-        netlist,
-    )
-    figures = {}
-    for name, label in _QUARTUS_LINES.items():
-        match = re.search(rf"^{label} : ([\d,]+)", fit_summary, re.MULTILINE)
-        if match:
-            figures[name] = Figure(float(match.group(1).replace(",", "")), source)
+    version = _found(r"^Quartus Prime Version : (\S+)", fit_summary) or "unknown"
+    device = _found(r"^Device : (\S+)", fit_summary) or "unknown"
+    source = Source("Quartus", version, device, "place and route", netlist)
+    figures = {
+        name: Figure(float(count.replace(",", "")), source)
+        for name, label in _QUARTUS_LINES.items()
+        if (count := _found(rf"^{label} : ([\d,]+)", fit_summary))
+    }
     if sta_report is not None:
         figures["fmax_mhz"] = Figure(_quartus_fmax(sta_report), source)
     return SynthesisReport(figures)
 
 
 def _vivado_source(text: str, netlist: str, command: str) -> Source:
-    header = {
-        key: match.group(1).strip()
+    version, given, device, state = (
+        (_found(rf"^\| {key}\s*:\s*(.+)$", text) or "").strip()
         for key in ("Tool Version", "Command", "Device", "Design State")
-        if (match := re.search(rf"^\| {key}\s*:\s*(.+)$", text, re.MULTILINE))
-    }
-    if command not in header.get("Command", ""):
-        raise ExportError(f"this is no output of Vivado's {command}; pass the file it wrote, header and all.")
-    version = re.search(r"v\.(\S+)", header.get("Tool Version", ""))
-    state = header.get("Design State", "unknown state")
-    step = "place and route" if state.lower() in _ROUTED_STATES else f"{state.lower()} design"
-    return Source(
-        "Vivado", version.group(1) if version else "unknown", header.get("Device", "unknown"), step, netlist
     )
+    if command not in given:
+        raise ExportError(f"this is no output of Vivado's {command}; pass the file it wrote, header and all.")
+    state = state.lower() or "unknown state"
+    step = "place and route" if state in _ROUTED_STATES else f"{state} design"
+    return Source("Vivado", _found(r"v\.(\S+)", version) or "unknown", device or "unknown", step, netlist)
 
 
 def _vivado_site_types(text: str) -> dict[str, float]:
-    used = {}
-    for name, row in _VIVADO_ROWS.items():
-        match = re.search(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", text, re.MULTILINE)
-        if match:
-            used[name] = float(match.group(1))
-    return used
+    return {
+        name: float(used)
+        for name, row in _VIVADO_ROWS.items()
+        if (used := _found(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", text))
+    }
 
 
 def _vivado_top_instance(text: str) -> dict[str, float]:
@@ -174,15 +167,13 @@ def _vivado_top_instance(text: str) -> dict[str, float]:
 
 
 def _vivado_timing(text: str, source: Source) -> dict[str, Figure]:
-    slack = re.search(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(-?[\d.]+)\s", text, re.MULTILINE)
-    clock = re.search(
-        r"^Clock\s+Waveform\(ns\).*\n[\s-]*\n\s*\S+\s+\{[^}]*\}\s+([\d.]+)\s", text, re.MULTILINE
-    )
+    slack = _found(r"^\s*WNS\(ns\).*\n[\s-]*\n\s*(-?[\d.]+)\s", text)
+    clock = _found(r"^Clock\s+Waveform\(ns\).*\n[\s-]*\n\s*\S+\s+\{[^}]*\}\s+([\d.]+)\s", text)
     if slack is None or clock is None:
         raise ExportError(
             "Vivado's timing summary states no WNS or no clock; constrain the clock and build again."
         )
-    shortest = float(clock.group(1)) - float(slack.group(1))
+    shortest = float(clock) - float(slack)
     if source.step == "place and route":
         return {"fmax_mhz": Figure(1000.0 / shortest, source)}
     return {"estimated_clock_ns": Figure(shortest, source)}
@@ -201,14 +192,15 @@ def _quartus_fmax(text: str) -> float:
     return min(map(float, values))
 
 
+def _found(pattern: str, text: str) -> str | None:
+    """First group of the first line, or lines, that match; None where none do."""
+    match = re.search(pattern, text, re.MULTILINE)
+    return match.group(1) if match else None
+
+
 def _compact(device: str) -> str:
     # The utilisation report writes xcvu13p-flga2577-2-e, the timing report vu13p-flga2577, the speed apart.
     return re.sub(r"^xc|[^a-z0-9]", "", device.lower())
-
-
-def _first(parent: ET.Element, tags: tuple[str, ...]) -> float | None:
-    texts = (parent.findtext(tag) for tag in tags)
-    return next((_number(text) for text in texts if text is not None), None)
 
 
 def _number(text: str | None) -> float | None:

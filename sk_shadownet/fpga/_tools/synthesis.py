@@ -156,11 +156,8 @@ def _constructed(job: _Job) -> SynthesisReport:
     """Cycles, which follow from how the sources were written."""
     tool, version = job.record.generator.split(" ", 1)
     source = Source(tool, version, "any target", "construction", job.netlist)
-    cycles = {
-        "latency_cycles": job.record.latency_cycles,
-        "initiation_interval": job.record.initiation_interval,
-    }
-    return SynthesisReport({name: Figure(count, source) for name, count in cycles.items()})
+    names = ("latency_cycles", "initiation_interval")
+    return SynthesisReport({name: Figure(getattr(job.record, name), source) for name in names})
 
 
 def _place_and_route(job: _Job, mapped: SynthesisReport) -> SynthesisReport:
