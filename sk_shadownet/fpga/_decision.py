@@ -31,8 +31,6 @@ class Score:
         single output 1 stands for the class above 0, and 0 for the other one, whose score is the negative.
         None where the plan's only output is the score itself.
 
-    Examples
-    --------
     >>> Score(2).of(np.array([[1.0, 3.0, 2.5], [0.0, -1.0, 2.0]])).tolist()
     [[-0.5], [2.0]]
     >>> Score().of(np.array([[0.25]])).tolist()

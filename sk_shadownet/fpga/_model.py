@@ -15,8 +15,7 @@ from sk_shadownet.fpga._decision import labels_of_scores
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._project_tools import ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
-from sk_shadownet.fpga._reports.compare import answers, compare_with_float
-from sk_shadownet.fpga._reports.comparison import HardwareComparison
+from sk_shadownet.fpga._reports.comparison import HardwareComparison, answers, compare_with_float
 from sk_shadownet.fpga._reports.html import project_view
 from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut

@@ -50,8 +50,6 @@ def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
     InvalidParameterError
         If all scores or none would pass, or the cut was made for a score of another format.
 
-    Examples
-    --------
     >>> resolve_cut(3, FixedFormat(1, [2], [4]))
     3
     >>> resolve_cut(64, FixedFormat(1, [2], [4]))

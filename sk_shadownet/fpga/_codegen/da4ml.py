@@ -84,10 +84,9 @@ def design_rtl(
             f"output must be one of {get_args(Output)} and adder_levels at least 1, got {output!r} and "
             f"{adder_levels}."
         )
-    score = (score or Score()) if output in ("decision", "trigger") else None
-    level = (
-        resolve_cut(cut, score.format(plan.outputs)) if output == "trigger" and score is not None else None
-    )
+    score, level = (score or Score()) if output in ("decision", "trigger") else None, None
+    if score is not None and output == "trigger":
+        level = resolve_cut(cut, score.format(plan.outputs))
     design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level)
     stages = _pipeline(design)
     n_waiting = _waiting(latency_cycles, len(stages.solutions) + 1, adder_levels)

@@ -101,8 +101,6 @@ OWN_ARITHMETIC = "estimate: this package's own arithmetic, not checked against a
 def count_signed_digits(values: npt.ArrayLike) -> IntArray:
     """Nonzero digits of each number written with digits -1, 0, 1, none beside another: adders plus one.
 
-    Examples
-    --------
     >>> count_signed_digits([0.0, 1.0, 7.0, -0.625, 11.0]).tolist()
     [0, 1, 2, 2, 3]
     """
@@ -123,8 +121,6 @@ def estimate_hls(
 ) -> ResourceEstimate:
     """Estimate an hls4ml project of a plan; reuse factor and strategy are of all layers or of each.
 
-    Notes
-    -----
     With "latency" and a reuse factor of 1 every weight is a constant: a product of b input bits with a weight
     of d signed digits is d - 1 adders, all of a unit's terms are added in a tree, and one LUT adds one bit.
     Where both operands have 10 bits or more, a product takes a DSP block instead. Otherwise there are
@@ -163,13 +159,9 @@ def estimate_widths(
 ) -> ResourceEstimate:
     """Estimate a network that is not trained yet, from its widths alone.
 
-    Notes
-    -----
     All numbers of w bits have ``(3 w + 1) / 9`` signed digits in the mean; trained weights gather near 0 and
     have 0.55 of that (0.48 to 0.61 in six networks of 8-16-8-8-5 and 16-64-32-32-5 at 4 to 8 bits).
 
-    Examples
-    --------
     >>> dense, pruned = estimate_widths((16, 64, 32, 32, 5)), estimate_widths((8, 16, 8, 8, 5))
     >>> dense.lut > 10 * pruned.lut
     True

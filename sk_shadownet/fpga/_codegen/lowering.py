@@ -48,8 +48,6 @@ class LoweredPlan:
 def lower(plan: FixedPointPlan) -> LoweredPlan:
     """Give each layer one format without changing a bit of any result.
 
-    Notes
-    -----
     A power of two taken out of unit i's result, ``2**-s_i``, goes into the weights of the layer behind it:
     ReLU and rounding commute with it. ``s_i`` is chosen so that all units of a layer have the same step.
 

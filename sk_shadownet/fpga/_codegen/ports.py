@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
 __all__ = ["PortField", "PortMap", "pack_rows", "unpack_rows"]
@@ -58,8 +58,6 @@ class PortMap:
     Every input and every output of the network has one, also those without bits. Behind the inputs stands the
     cut of a trigger that takes it from a port.
 
-    Examples
-    --------
     >>> ports = PortMap.from_formats(FixedFormat(1, 2, [3, 5]), FixedFormat(0, 1, [0]))
     >>> [field.bits for field in ports.inputs], ports.input_width
     (['[5:0]', '[13:6]'], 14)
@@ -94,12 +92,12 @@ def pack_rows(rows: FloatArray, fields: tuple[PortField, ...]) -> WordArray:
 
     The lowest word comes first; fields without bits are left out.
     """
-    used = [(column, field) for column, field in enumerate(fields) if field.width]
-    bits = [
-        _bits_of(np.ldexp(rows[:, column], field.fraction).astype(np.int64), field.width)
-        for column, field in used
-    ]
-    flat = np.concatenate([np.empty((len(rows), 0), dtype=np.uint8), *bits], axis=1)
+    bits = [np.empty((len(rows), 0), dtype=np.uint8)]
+    for column, field in enumerate(fields):
+        if field.width:
+            whole = np.ldexp(rows[:, [column]], field.fraction).astype(np.int64)
+            bits.append(((whole >> np.arange(field.width)) & 1).astype(np.uint8))
+    flat = np.concatenate(bits, axis=1)
     padded = np.pad(flat, ((0, 0), (0, -flat.shape[1] % 32)))
     return np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little")).view("<u4")
 
@@ -124,7 +122,3 @@ def _lay_out(formats: FixedFormat) -> tuple[PortField, ...]:
         fields.append(PortField(index, low, signed, integer, fraction))
         low += fields[-1].width
     return tuple(fields)
-
-
-def _bits_of(integers: IntArray, width: int) -> npt.NDArray[np.uint8]:
-    return ((integers[:, None] >> np.arange(width)) & 1).astype(np.uint8)

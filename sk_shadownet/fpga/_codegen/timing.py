@@ -21,8 +21,6 @@ def adder_levels_for(clock_period: float, family: str | None = None) -> int:
     The clock asked for, in ns, is a wish: nothing says that the hardware reaches it. The two times are those
     of the family in ``STAGE_NS``; None takes UltraScale+'s.
 
-    Examples
-    --------
     >>> adder_levels_for(5.0), adder_levels_for(2.5), adder_levels_for(0.4), adder_levels_for(5.0, "xc7")
     (5, 2, 1, 2)
     """
@@ -36,8 +34,6 @@ def adder_levels_for(clock_period: float, family: str | None = None) -> int:
 def family_of(part: str) -> str | None:
     """Family of an FPGA part by its name, None where it is not known.
 
-    Examples
-    --------
     >>> [family_of(part) for part in ("xcvu13p-flga2577-2-e", "xcku040-ffva1156-2-e", "LFE5U-25F", "X")]
     ['xcup', 'xcu', 'ecp5', None]
     """

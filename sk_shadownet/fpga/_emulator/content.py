@@ -173,8 +173,6 @@ def constants_of(content: EmulatorFolder) -> list[Constant]:
 def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
     """Write every number of a plan as an integer of 64 bits.
 
-    Notes
-    -----
     Unit i counts its sum in ``2**-f_i``, ``f_i`` the fraction of its accumulator, which is the finest of its
     terms' steps. So the integer ``W_ij * 2**(f_i - g_j)``, ``g_j`` the fraction of input j, is whole; and as
     the accumulator holds ``W_ij a_j`` for every ``a_j``, of which ``2**-g_j`` or its negative is one, it has

@@ -51,8 +51,6 @@ class Fidelity:
         changed : float or None, default=None
             Tolerance of the shares of rows with another class; None takes the same.
 
-        Notes
-        -----
         Information falls with the squares of the errors, decisions change with the errors themselves: where
         classes are equally frequent a tolerance of 0.01 is reached by decisions long before the others. Of a
         rare class few decisions change whatever is done, and the others take over.
@@ -98,8 +96,6 @@ class ClassFidelity:
     scoring : callable or None, default=None
         What is lost of the user's own score, of `row_scoring`; asked only where the classes are known.
 
-    Notes
-    -----
     **Information.** Classes count the same, however rare: with ``p`` the float network's probabilities at
     equal priors and ``q`` the rounded one's, ``KL(p | q)`` averaged over the rows of a class is what its
     log-loss grows by. It is compared with what the outputs tell at all, ``KL(p | 1 / n_classes)`` averaged
@@ -115,8 +111,6 @@ class ClassFidelity:
     .. [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
        probabilities: a simple procedure", Neural Computation 14 (2002), equation 2.9.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> y = rng.integers(2, size=1000)

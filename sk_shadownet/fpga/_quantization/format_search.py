@@ -109,8 +109,6 @@ def search_precision(
     ``changed`` where that is given. ``targets``, shape (n_rows,), are the classes of the planner's rows,
     where they are known; for ``scoring`` see `ClassFidelity`.
 
-    Notes
-    -----
     1. The smallest common width of all free slots within the tolerance is found.
     2. From two bits above it, one slot after the other gives up a bit: the one with the largest ratio of
        cost saved to divergence added. A slot whose next bit would break the tolerance is left alone.

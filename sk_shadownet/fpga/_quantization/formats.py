@@ -210,8 +210,6 @@ def parse_format(text: str) -> FixedFormat:
 
     Rounding and overflow written in the text are replaced by this package's RND and SAT.
 
-    Examples
-    --------
     >>> parse_format("ap_fixed<16,6>")
     fixed<16,6,RND,SAT>
     """

@@ -19,8 +19,6 @@ def compensated_rounding(
     ``a``, shape (n_rows, n_inputs), comes in from the fixed-point layers before; ``target``, shape
     (n_rows, n_outputs), are the sums of the float network, whose weight and bias are given.
 
-    Notes
-    -----
     With ``A`` the rows and a last column of ones, ``V = [W b]`` minimises
     ``|A V^T - target|^2 / n + lambda |W - weight|^2``; then, column by column in order of falling input
     power, a weight is rounded and the columns still free take over its error ``d`` by

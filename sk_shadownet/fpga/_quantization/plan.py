@@ -237,8 +237,6 @@ def weight_bits(layer: FixedLayer) -> IntArray:
 def exact_accumulator(inputs: FixedFormat, weight: FloatArray, bias: FloatArray) -> FixedFormat:
     """Smallest formats that hold every partial sum of ``W a + b`` for all ``a`` of the given formats.
 
-    Notes
-    -----
     Of unit i, every sum of a subset of terms, in any order, lies in
     ``[sum_j min(W_ij a_j, 0) + min(b_i, 0), sum_j max(W_ij a_j, 0) + max(b_i, 0)]``, the extremes taken over
     ``a_j`` in ``[lowest_j, highest_j]``; its step is the finest of the terms' steps.

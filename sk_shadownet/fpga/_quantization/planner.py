@@ -145,8 +145,6 @@ def plan_weight_format(
 ) -> FixedFormat:
     """Formats of ``width`` bits for weights of shape (n_outputs, n_inputs).
 
-    Notes
-    -----
     Input j reaches up to ``2**e_j``, ``e_j`` its integer bits, so the weight's worth is ``W_ij 2**e_j``. One
     binary point for the layer's products is chosen by the least squared error; then weight ij has ``e_j``
     integer bits fewer. Inputs of unlike units thus share one scale at no cost in hardware. With

@@ -91,8 +91,6 @@ def parse_precision(precision: Any, n_layers: int) -> Precision:
         - a plan, whose formats are taken as they are, those of its outputs among them; only biases may grow
           to the left.
 
-    Examples
-    --------
     >>> parse_precision({"weight": 6, "layer2": {"weight": 4}}, 2).weights
     (6, 4)
     """

@@ -1,4 +1,4 @@
-"""How far the hardware's answers are from the float network's."""
+"""The float network and its hardware on the same rows, and how far their answers are apart."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._metrics.signal import check_labels, check_weight, plain
+from sk_shadownet._typing import AnyArray, FloatArray
+from sk_shadownet.exceptions import InvalidDataError
+from sk_shadownet.fpga._backends import HDLBackend
+from sk_shadownet.fpga._codegen.cut_port import cut_levels
+from sk_shadownet.fpga._project import Project
+from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.plan import OverflowCounts
-from sk_shadownet.fpga._reports.signal_comparison import SignalComparison, signal_lines
+from sk_shadownet.fpga._reports.signal_comparison import SignalComparison, compare_signals, signal_lines
 
-__all__ = ["HardwareComparison"]
+__all__ = ["HardwareComparison", "answers", "compare_with_float"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,3 +107,145 @@ class HardwareComparison:
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def compare_with_float(
+    project: Project, X: Any, y: Any, *, rates: Any, pos_label: Any, sample_weight: Any, cut: Any
+) -> HardwareComparison:
+    """Emulate the user's rows and compare; all parameters are those of :meth:`FPGAModel.compare`."""
+    model, score, output = project.model, project.score, project.config.output
+    rows, labels = model.select(X), model.class_labels
+    truth = _check_truth(y, len(rows), labels, project.plan.widths[-1])
+    weight = check_weight(sample_weight, len(rows))
+    if weight is not None:
+        check_total(weight, "sample_weight")
+    expected = model.network.forward(rows)
+    if score is not None:
+        project.require_own_cut(cut)
+        expected = score.of(expected)
+    outputs = project.backend.emulate(rows, None if score is None else cut)
+    signals = compare_signals(project, expected, outputs, truth, weight, rates=rates, pos_label=pos_label)
+    if output == "trigger":
+        expected, outputs = _sides_of_cut(project, expected, outputs, cut)
+    elif score is None:
+        outputs = _one_column_each(project, outputs)
+    if score is not None and labels is not None:
+        if output == "trigger" or len(labels) > 2:
+            truth = None if truth is None else np.asarray(truth == project.signal)
+            labels = np.array([False, True])
+        else:
+            labels = np.array(
+                [label for label in labels.tolist() if label != project.signal] + [project.signal]
+            )
+    return _comparison(project, rows, (expected, outputs), labels, truth, weight, signals)
+
+
+def _sides_of_cut(
+    project: Project, scores: FloatArray, bits: FloatArray, cut: Any
+) -> tuple[FloatArray, FloatArray]:
+    """Both answers of a trigger as half a unit to either side of 0, whose sign is the answer."""
+    assert isinstance(project.backend, HDLBackend) and project.score_format is not None
+    level = cut_levels(cut, project.backend.design.cut, project.score_format, len(scores))
+    return np.where(scores >= level[:, None], 0.5, -0.5), bits - 0.5
+
+
+def _one_column_each(project: Project, outputs: FloatArray) -> FloatArray:
+    """Class indices, where the hardware puts out those, as one column for each output."""
+    n_outputs = project.plan.widths[-1]
+    if project.config.output != "class" or n_outputs == 1 or outputs.shape[1] == n_outputs:
+        return outputs
+    return np.eye(n_outputs)[outputs[:, 0].astype(np.intp)]
+
+
+def answers(outputs: FloatArray, labels: AnyArray | None) -> AnyArray:
+    """Labels of the largest outputs (of one output: whether it is above 0), or the numbers themselves."""
+    if labels is None:
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs
+    return np.asarray(labels[decisions(outputs)])
+
+
+def _comparison(
+    project: Project,
+    rows: FloatArray,
+    outputs: tuple[FloatArray, FloatArray],
+    labels: AnyArray | None,
+    truth: AnyArray | None,
+    weight: FloatArray | None,
+    signals: tuple[SignalComparison, ...],
+) -> HardwareComparison:
+    """Compare the outputs of the float network and of the hardware, each of shape (n_rows, n_outputs)."""
+    expected, got = (answers(one, labels) for one in outputs)
+    agreement, per_class, score_per_class = None, dict[Any, float](), dict[Any, tuple[float, float]]()
+    if labels is not None:
+        agreement = _mean(expected == got, weight)
+        per_class = {plain(label): _mean(expected == got, weight, expected == label) for label in labels}
+    if labels is not None and truth is not None:
+        for label in labels:
+            if (truth == label).any():
+                one, other = (_mean(given == truth, weight, truth == label) for given in (expected, got))
+                score_per_class[plain(label)] = one, other
+    scores = [None if truth is None else _score(one, truth, weight, labels) for one in (expected, got)]
+    worst = root_mean_square = None
+    if project.config.output in ("logits", "decision"):
+        error = outputs[1] - outputs[0]
+        worst = float(np.abs(error).max())
+        root_mean_square = float(np.sqrt(max(_mean((error**2).mean(axis=1), weight), 0.0)))
+    return HardwareComparison(
+        n_rows=len(rows),
+        agreement=agreement,
+        agreement_per_class=per_class,
+        worst_error=worst,
+        root_mean_square_error=root_mean_square,
+        score_float=scores[0],
+        score_hardware=scores[1],
+        overflows=project.plan.count_overflows(rows),
+        emulator=project.backend.emulator,
+        score_per_class=score_per_class,
+        signals=signals,
+    )
+
+
+def _check_truth(y: Any, n_rows: int, labels: AnyArray | None, n_outputs: int) -> AnyArray | None:
+    """True labels of shape (n_rows,), or numbers of shape (n_rows,) or (n_rows, n_outputs)."""
+    if n_rows == 0:
+        raise InvalidDataError("there are no rows to compare on; pass at least one.")
+    if y is None:
+        return None
+    if labels is not None:
+        truth = check_labels(y, n_rows, "y")
+        if not np.isin(truth, labels).any():
+            raise InvalidDataError(
+                f"y has none of the classes {labels.tolist()} that the network tells apart, but "
+                f"{np.unique(truth)[:5].tolist()}."
+            )
+        return truth
+    try:
+        truth = np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"y must hold numbers, as this hardware puts them out: {error}") from error
+    if truth.shape not in {(n_rows, n_outputs), (n_rows,) if n_outputs == 1 else ()}:
+        raise InvalidDataError(
+            f"y has shape {truth.shape}, but X has {n_rows} rows and the hardware {n_outputs} outputs; pass "
+            "a number for each."
+        )
+    if not np.isfinite(truth).all():
+        raise InvalidDataError("y holds NaN or infinity, which no answer can be compared with.")
+    return truth
+
+
+def _mean(values: AnyArray, weight: FloatArray | None, rows: AnyArray | None = None) -> float:
+    """Weighted mean of the chosen rows; NaN where there are none, or their weights sum to nothing."""
+    rows = np.ones(len(values), dtype=bool) if rows is None else rows
+    if weight is None:
+        return float(values[rows].mean()) if rows.any() else float("nan")
+    total = weight[rows].sum()
+    return float((weight[rows] * values[rows]).sum() / total) if total > 0 else float("nan")
+
+
+def _score(given: AnyArray, truth: AnyArray, weight: FloatArray | None, labels: AnyArray | None) -> float:
+    """Accuracy, or R² where there are no classes."""
+    if labels is not None:
+        return _mean(given == truth, weight)
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(truth.reshape(given.shape), given, sample_weight=weight))

@@ -63,8 +63,6 @@ KNOWN_TOOLS: dict[str, ToolRecipe] = {
 class Tool:
     """A program found on this machine: our name of it, its path, and the version it states, or "unknown".
 
-    Examples
-    --------
     >>> str(Tool("yosys", "/usr/bin/yosys", "0.23"))
     'yosys 0.23'
     """

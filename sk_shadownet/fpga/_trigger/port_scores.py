@@ -36,8 +36,6 @@ def signal_scores(
     pos_label : label or None, default=None
         The signal. None takes the second of two.
 
-    Examples
-    --------
     >>> outputs, labels = np.array([[3, 1, 5], [4, 4, 0]]), np.array(["g", "q", "t"])
     >>> signal_scores(outputs, labels, "t").tolist(), signal_scores(outputs, labels, "g").tolist()
     ([2, -4], [-2, 0])
