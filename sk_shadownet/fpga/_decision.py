@@ -24,12 +24,9 @@ __all__ = ["Score", "fold_network", "fold_plan", "labels_of_scores", "score_mode
 class Score:
     """How the score comes of a plan's outputs; above 0 it says "signal".
 
-    Parameters
-    ----------
-    signal : int or None, default=None
-        Position of the signal among the outputs: the score is its logit less the largest of the others. Of a
-        single output 1 stands for the class above 0, and 0 for the other one, whose score is the negative.
-        None where the plan's only output is the score itself.
+    ``signal`` is its position among the outputs: the score is its logit less the largest of the others. Of a
+    single output 1 stands for the class above 0, and 0 for the other one, whose score is the negative. None
+    where the plan's only output is the score itself.
 
     >>> Score(2).of(np.array([[1.0, 3.0, 2.5], [0.0, -1.0, 2.0]])).tolist()
     [[-0.5], [2.0]]
@@ -90,12 +87,8 @@ def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel
     """The model that is planned for the configured output, and how the score comes of its outputs.
 
     Where two classes are told apart by exact sums, the model gets a network (and plan) of one output, above 0
-    for the signal, and its labels stand in the order (other, signal); else it stays as it came.
-
-    Raises
-    ------
-    InvalidParameterError
-        If the signal is no class of the model, is needed and left out, or cannot be computed by the backend.
+    for the signal, and its labels stand in the order (other, signal); else it stays as it came. An
+    InvalidParameterError says that the signal is none of the classes, is needed, or has no exact form in C++.
     """
     if config.output not in ("decision", "trigger"):
         return model, None

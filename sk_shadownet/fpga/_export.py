@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import softmax
 
 from sk_shadownet._metrics.scoring import row_scoring
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._system.versions import own_version
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends import make_backend
 from sk_shadownet.fpga._config import FPGAConfig
@@ -242,7 +243,7 @@ def _record(project: Project) -> dict[str, Any]:
     """What the marker file says."""
     model, config, labels = project.model, project.config, project.model.class_labels
     return {
-        "written_by": f"sk_shadownet {_version()}",
+        "written_by": f"sk_shadownet {own_version()}",
         "model": model.title,
         "backend": config.backend,
         "part": config.resolved_part,
@@ -254,13 +255,6 @@ def _record(project: Project) -> dict[str, Any]:
         "weight_bits": [int(layer.weight_format.width.max()) for layer in project.plan.layers],
         "calibration_loss": project.loss,
     }
-
-
-def _version() -> str:
-    try:
-        return version("sk-shadownet")
-    except PackageNotFoundError:
-        return "(not installed)"
 
 
 def _warn_of_outside_scaling(model: ExportedModel) -> None:
@@ -277,8 +271,7 @@ def _warn_of_outside_scaling(model: ExportedModel) -> None:
 def _warn_of_probabilities(project: Project) -> None:
     rows = project.model.rows
     logits, given = project.plan.forward(rows), project.backend.emulate(rows)
-    exact = np.exp(logits - logits.max(axis=1, keepdims=True))
-    exact /= exact.sum(axis=1, keepdims=True)
+    exact = softmax(logits, axis=1)
     same = float((given.argmax(axis=1) == logits.argmax(axis=1)).mean())
     warnings.warn(
         f"the hardware's softmax comes from tables: on the {len(rows):,} calibration rows its probabilities "

@@ -28,25 +28,15 @@ FEW_ROWS = 100
 class ExportedModel:
     """A float network on raw selected inputs, and all that is needed to speak with it in the user's terms.
 
-    Attributes
-    ----------
-    network, rows : FloatNetwork, ndarray of shape (n_rows, n_selected)
-        The network takes raw values of the selected inputs, as the calibration rows are.
-    columns : ndarray of int of shape (n_selected,)
-        Which of the user's columns the inputs are.
-    feature_names : tuple of str
-        Of the columns of the user's ``X``; x0, x1, … where they have none.
-    class_labels : ndarray or None
-        None where the outputs are numbers, not classes.
-    title : str
-        What is exported, in one line.
-    plan : FixedPointPlan or None
-        Where the network was trained in fixed point, the formats it was trained with.
-    scaling : ColumnMap or None
-        Scaling that stays outside the hardware, since such a network's weights cannot be folded into others
-        without rounding them again. None where all scaling is folded, which is the rule.
-    targets, scoring : ndarray of int of shape (n_rows,), object
-        Classes of the calibration rows, and what the estimator is judged by, where they are known.
+    ``rows``, shape (n_rows, n_selected), are raw calibration rows; ``columns``, shape (n_selected,), which of
+    the user's columns the inputs are, and ``feature_names`` those of all columns; x0, x1, … where they have
+    none. ``class_labels`` are None where the outputs are numbers; the ``title`` says in one line what is
+    exported.
+
+    A network that was trained in fixed point brings the ``plan`` that it was trained with, and maybe
+    ``scaling``: that stays outside the hardware, since its weights cannot be folded into others without
+    rounding them again. All other scaling is folded. ``targets``, shape (n_rows,), are classes of the
+    calibration rows, and ``scoring`` what the estimator is judged by, where they are known.
     """
 
     network: FloatNetwork
@@ -77,11 +67,8 @@ class ExportedModel:
 def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None) -> ExportedModel:
     """Read an estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
 
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-    UnsupportedLayerError
-        If a pipeline step or a layer has no exact form in hardware.
+    It must be fitted (NotFittedError), and each step and layer have an exact form in hardware
+    (UnsupportedLayerError).
     """
     model = getattr(model, "best_estimator_", model)
     if hasattr(model, "state_dict") and hasattr(model, "children"):

@@ -79,13 +79,8 @@ def frozen_plan(
 ) -> tuple[FixedPointPlan, Drift]:
     """The plan of a model in the formats of an old one, and what these cut off.
 
-    ``old`` is a FixedPointPlan, or an FPGAModel, of which the names of the features, the output and the
-    signal must be the same as well.
-
-    Raises
-    ------
-    InvalidParameterError
-        If widths, features or outputs differ, or a precision is given too.
+    ``old`` is a FixedPointPlan of the same widths, or an FPGAModel, of which the names of the features, the
+    output and the signal must be the same as well. No precision may be given beside it.
     """
     plan = _plan_of(old)
     if not (isinstance(config.precision, str) and config.precision == "auto"):
@@ -207,18 +202,15 @@ def _outputs(old: FixedPointPlan, config: FPGAConfig) -> FixedFormat:
 
 def _in_formats(model: ExportedModel, old: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:
     """The network's weights in the old formats; a plan of its own that they hold is taken as it is."""
-    if model.plan is not None and _holds(old, model.plan):
-        return _with_weights_of(old, model.plan, outputs)
+    own = model.plan
+    if own is not None and all(
+        mine.weight_format.holds(layer.weight).all()
+        for mine, layer in zip(old.layers, own.layers, strict=True)
+    ):
+        return _with_weights_of(old, own, outputs)
     last = len(old.layers) - 1
     precision = parse_precision(old, len(old.layers)).with_spec(("activations", last), outputs)
     return Planner(model.network, model.rows).plan(precision)
-
-
-def _holds(old: FixedPointPlan, new: FixedPointPlan) -> bool:
-    return all(
-        bool(mine.weight_format.holds(layer.weight).all())
-        for mine, layer in zip(old.layers, new.layers, strict=True)
-    )
 
 
 def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:

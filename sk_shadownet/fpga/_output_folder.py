@@ -42,11 +42,6 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
     It lies beside ``output_dir``, which must not exist, be empty, or have been written by this package. After
     an error it is removed, and whatever was at ``output_dir`` is still there. What a process that was killed
     has left is removed by the next one. The record is written as JSON into the marker file.
-
-    Raises
-    ------
-    ExportError
-        If ``output_dir`` is a file or somebody else's folder, or cannot be written.
     """
     target = require_replaceable(output_dir)
     with writing(f"the folder {target}", "output_dir"):
@@ -70,11 +65,7 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
 
 
 def require_replaceable(output_dir: str | PathLike[str]) -> Path:
-    """The absolute path of a folder that may be written or replaced, symbolic links followed.
-
-    An InvalidParameterError says that it is no path, an ExportError that it is a file or somebody else's
-    folder.
-    """
+    """The absolute path, links followed, of a folder that is not there yet, is empty, or is ours."""
     target = check_path("output_dir", output_dir)
     with writing(f"the folder {target}", "output_dir"):
         if target.exists() and not target.is_dir():

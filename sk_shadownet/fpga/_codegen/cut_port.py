@@ -14,13 +14,7 @@ __all__ = ["cut_column", "cut_levels", "resolve_cut", "score_ends", "whole_cut"]
 
 
 def whole_cut(cut: Any, fraction: int) -> int:
-    """The integer of a cut on a score in steps of ``2**-fraction``: an int, or an object's ``value``.
-
-    Raises
-    ------
-    InvalidParameterError
-        If it is none, or says that it was made for steps of another size.
-    """
+    """The integer of a cut, or of its ``value``; if it has a ``fraction``, that must be the score's."""
     own = getattr(cut, "fraction", None)
     if own is not None and int(own) != fraction:
         raise InvalidParameterError(
@@ -43,12 +37,7 @@ def score_ends(score: FixedFormat) -> tuple[int, int]:
 
 
 def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
-    """The integer of a constant cut on a score of this format, shape (1,), or "port".
-
-    Raises
-    ------
-    InvalidParameterError
-        If all scores or none would pass, or the cut was made for a score of another format.
+    """The integer of a constant cut that some scores pass and some do not, or "port"; format of shape (1,).
 
     >>> resolve_cut(3, FixedFormat(1, [2], [4]))
     3

@@ -12,23 +12,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet.exceptions import (
-    ExportError,
-    InvalidParameterError,
-    MissingToolError,
-    ShadowNetError,
-)
+from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError, ShadowNetError
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
 from sk_shadownet.fpga._codegen.ports import PortMap
-from sk_shadownet.fpga._codegen.rtl_design import (
-    Output,
-    RtlDesign,
-    da4ml_name,
-    proof_cuts,
-    proof_rows,
-)
+from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, da4ml_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.scaling import scales_of, shifted, shifted_fields
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
@@ -64,16 +53,8 @@ def design_rtl(
 
     ``adder_levels`` stand in series between registers, at least 1; None chooses by :func:`adder_levels_for`
     from the clock asked for (ns) and the family that :func:`family_of` names. Registers behind the last stage
-    fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut too.
-
-    Raises
-    ------
-    MissingToolError
-        If da4ml is not installed.
-    InvalidParameterError
-        If the cut lies outside the score's range, or the latency is shorter than the stages need.
-    ExportError
-        If da4ml cannot express the plan exactly, or gave something that differs from it.
+    fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut
+    within the score's range too. An ExportError says that da4ml cannot express the plan exactly.
     """
     _require_da4ml()
     _require_expressible(plan)

@@ -92,6 +92,10 @@ class _Layer:
     sum_bits: int
     output_bits: int
 
+    @property
+    def uses_dsp(self) -> bool:
+        return min(self.weight_bits, self.input_bits) >= DSP_OPERAND_BITS
+
 
 #: Signed digits of trained weights over those of uniform ones.
 TRAINED_SHARE = 0.55
@@ -198,23 +202,13 @@ def _estimate(
     return ResourceEstimate(lut, ff, dsp, bram, cycles, interval, OWN_ARITHMETIC, design)
 
 
-def _uses_dsp(layer: _Layer) -> bool:
-    return min(layer.weight_bits, layer.input_bits) >= DSP_OPERAND_BITS
-
-
-def _rounding_luts(layer: _Layer) -> int:
-    return layer.n_outputs * layer.output_bits
-
-
 def _unrolled(layer: _Layer, levels: int) -> tuple[int, int, int, int, int]:
     """LUT, FF, DSP, BRAM and cycles of a layer whose every weight is a constant."""
-    dsp = layer.n_products if _uses_dsp(layer) else 0
+    dsp = layer.n_products if layer.uses_dsp else 0
     terms = layer.n_weights if dsp else layer.n_digits
-    # A unit's terms and its bias need as many adders as it has terms.
-    adders = terms
-    # Adders near the leaves of a tree are narrower than the sum: about the mean of term and sum.
-    width = (layer.input_bits + layer.sum_bits) / 2
-    lut = round(adders * width) + _rounding_luts(layer)
+    # A unit's terms and its bias need as many adders as it has terms. Those near the leaves of a tree are
+    # narrower than the sum: about the mean of term and sum.
+    lut = round(terms * (layer.input_bits + layer.sum_bits) / 2) + layer.n_outputs * layer.output_bits
     depth = ceil(log2(max(terms / max(layer.n_outputs, 1), 1) + 1)) + 1
     cycles = max(ceil(depth / levels), 1) + (1 if dsp else 0)
     ff = layer.n_outputs * layer.output_bits + (cycles - 1) * layer.n_outputs * layer.sum_bits
@@ -226,13 +220,13 @@ def _shared(layer: _Layer, reuse: int, levels: int) -> tuple[int, int, int, int,
     n_weights = layer.n_inputs * layer.n_outputs
     reuse = min(reuse, n_weights)
     multipliers = ceil(n_weights / reuse)
-    dsp = multipliers if _uses_dsp(layer) else 0
+    dsp = multipliers if layer.uses_dsp else 0
     memory_width = multipliers * layer.weight_bits
     in_ram = reuse > LUTRAM_WORDS
     bram = max(ceil(memory_width / BRAM_WIDTH), ceil(memory_width * reuse / BRAM_BITS)) if in_ram else 0
     memory_luts = 0 if in_ram else memory_width * ceil(reuse / LUTRAM_WORDS)
     multiplier_luts = 0 if dsp else multipliers * layer.input_bits * layer.weight_bits
-    lut = multiplier_luts + memory_luts + multipliers * layer.sum_bits + _rounding_luts(layer)
+    lut = multiplier_luts + memory_luts + multipliers * layer.sum_bits + layer.n_outputs * layer.output_bits
     depth = ceil(log2(max(multipliers / layer.n_outputs, 1) + 1)) + 1
     cycles = reuse + max(ceil(depth / levels), 1) + 1
     ff = layer.n_outputs * (layer.sum_bits + layer.output_bits) + multipliers * layer.weight_bits

@@ -50,11 +50,7 @@ def lower(plan: FixedPointPlan) -> LoweredPlan:
 
     A power of two taken out of unit i's result, ``2**-s_i``, goes into the weights of the layer behind it:
     ReLU and rounding commute with it. ``s_i`` is chosen so that all units of a layer have the same step.
-
-    Raises
-    ------
-    ExportError
-        If results of one layer have unlike widths, which one format cannot saturate alike.
+    Results of one layer must have one width (ExportError): one format cannot saturate unlike ones alike.
     """
     inputs, shift = _align(plan.inputs)
     input_shift, coming_in, layers = shift, inputs, list[LoweredLayer]()

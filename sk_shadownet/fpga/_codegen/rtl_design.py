@@ -33,21 +33,11 @@ N_PROOF_ROWS = 256
 class RtlDesign:
     """A pipelined network of shifts and adders, equal bit for bit to its plan.
 
-    Parameters
-    ----------
-    output : {"logits", "class", "decision", "trigger"}
-        Whether ``model_out`` carries the logits; the index of the largest, the first of equals (of a single
-        logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut.
-    adder_levels : int
-        Adders in series between two registers.
-    clock_period : float
-        The clock asked for, ns. A constraint: nothing says that the hardware reaches it.
-    cut : int, "port" or None
-        What the score is compared with, in units of its step; "port" where it is a last input.
-    stages : object
-        da4ml's pipeline.
-    n_waiting : int
-        Registers behind the last stage that only delay.
+    ``output`` says whether ``model_out`` carries the logits; the index of the largest, the first of equals
+    (of a single logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut,
+    which is an integer in units of the score's step, or "port" where it is a last input. Between two
+    registers stand ``adder_levels`` adders in series. ``clock_period`` (ns) was asked for: nothing says that
+    the hardware reaches it. ``stages`` is da4ml's pipeline; the ``n_waiting`` registers behind it only delay.
     """
 
     plan: FixedPointPlan

@@ -31,18 +31,12 @@ __all__ = ["EMULATOR_FOLDER", "write_emulators"]
 EMULATOR_FOLDER = "emulator"
 #: Test vectors of each kind: calibration rows, and random rows that reach beyond every range.
 N_VECTORS = 40
-#: What the emulators of each output end in, and what they say where the hardware goes on from there.
-_ENDINGS: dict[str, tuple[Ending, str]] = {
-    "logits": ("logits", ""),
-    "class": ("class", ""),
-    "probability": (
-        "logits",
-        "The hardware's probabilities are a softmax by tables of these outputs, the logits, which is left "
-        "out here: its order is theirs, its bits are not computed.",
-    ),
-    "decision": ("decision", ""),
-    "trigger": ("trigger", ""),
-}
+#: What emulators say of what the hardware does behind their outputs.
+SOFTMAX = (
+    "The hardware's probabilities are a softmax by tables of these outputs, the logits, which is left out "
+    "here: its order is theirs, its bits are not computed."
+)
+ONE_HOT = "The hardware has one bit for each class, and sets that of the index given here."
 
 
 def write_emulators(project: Project, folder: Path) -> list[str]:
@@ -114,23 +108,21 @@ def _score_words(ending: Ending, step: ScoreStep) -> str:
 
 def _content(project: Project) -> EmulatorFolder:
     model, config, score = project.model, project.config, project.score
-    ending, remark = _ENDINGS[config.output]
-    if ending == "class" and not config.is_rtl:
-        remark = "The hardware has one bit for each class, and sets that of the index given here."
+    remarks = {"probability": SOFTMAX, "class": "" if config.is_rtl else ONE_HOT}
     scaling, network = model.scaling, integer_network(project.plan)
     fractions = _output_fraction(network, project)
     return EmulatorFolder(
         name=config.project_name,
         title=f"{config.project_name}, {model.title}",
         network=network,
-        ending=ending,
+        ending="logits" if config.output == "probability" else config.output,  # type: ignore[arg-type]
         output_fraction=fractions,
         feature_names=model.input_names,
         columns=tuple(model.columns.tolist()),
         class_labels=() if model.class_labels is None else tuple(map(str, model.class_labels)),
         scale=() if scaling is None else tuple(scaling.scale.tolist()),
         shift=() if scaling is None else tuple(scaling.shift.tolist()),
-        remark=remark,
+        remark=remarks.get(config.output, ""),
         score=None if score is None else _score_step(network, project, score, fractions[0]),
         signal_label="" if score is None else str(project.signal),
     )

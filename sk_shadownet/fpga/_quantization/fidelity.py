@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax
 
 from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
@@ -45,19 +46,14 @@ class Fidelity:
     def within(self, tolerance: float, changed: float | None = None) -> bool:
         """Whether no figure is beyond the tolerance, information not beyond half of it.
 
-        Parameters
-        ----------
-        tolerance : float
-        changed : float or None, default=None
-            Tolerance of the shares of rows with another class; None takes the same.
-
+        ``changed`` is the tolerance of the shares of rows with another class, where it is another one.
         Information falls with the squares of the errors, decisions change with the errors themselves: where
         classes are equally frequent a tolerance of 0.01 is reached by decisions long before the others. Of a
         rare class few decisions change whatever is done, and the others take over.
 
-        A true share ``t`` is seen on ``n`` rows as ``t`` with a standard deviation of
-        ``sqrt(t (1 - t) / n)``. Of all rows together the share is to be below the tolerance with 99 %
-        confidence; of no single class may it be above with the same confidence.
+        A true share ``t`` is seen on ``n`` rows as ``t`` with a standard deviation of ``sqrt(t (1 - t) /
+        n)``. Of all rows together the share is to be below the tolerance with 99 % confidence; of no single
+        class may it be above with the same confidence.
         """
         share = tolerance if changed is None else changed
         spread = CONFIDENCE * np.sqrt(share * (1 - share))
@@ -86,30 +82,21 @@ class Fidelity:
 class ClassFidelity:
     """Compares rounded outputs with those of a float network on rows of known classes.
 
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_rows, n_outputs)
-        Logits of the float network; one logit is that of the second of two classes.
-    targets : ndarray of int of shape (n_rows,) or None
-        Class of each row. None takes the float network's own probabilities in place of classes, which suits
-        rows drawn as the training rows were.
-    scoring : callable or None, default=None
-        What is lost of the user's own score, of `row_scoring`; asked only where the classes are known.
+    ``outputs``, shape (n_rows, n_outputs), are logits of the float network; one logit is that of the second
+    of two classes. ``targets``, shape (n_rows,), are the classes; None takes the float network's own
+    probabilities in their place, which suits rows drawn as the training rows were. ``scoring``, of
+    `row_scoring`, is what is lost of the user's own score; it is asked only where the classes are known.
 
     **Information.** Classes count the same, however rare: with ``p`` the float network's probabilities at
     equal priors and ``q`` the rounded one's, ``KL(p | q)`` averaged over the rows of a class is what its
     log-loss grows by. It is compared with what the outputs tell at all, ``KL(p | 1 / n_classes)`` averaged
-    over classes. The priors that the logits have come from the rows (Saerens, Latinne, Decaestecker 2002).
+    over classes. The priors that the logits have come from the rows (Saerens, Latinne, Decaestecker 2002,
+    "Adjusting the outputs of a classifier to new a priori probabilities", equation 2.9).
 
     **Order.** A trigger cuts on the score of one class against the rest, ``z_c - max(z of others)``. With
     ``b`` the share of the rest whose score is no lower than that of a row of class c, the mean of ``-log b``
     is the area under the efficiency as a function of the logarithm of the background rate. It falls if
     scores change places, and if they tie: a cut cannot lie within a tie. The loss is a share of that area.
-
-    References
-    ----------
-    .. [1] M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori
-       probabilities: a simple procedure", Neural Computation 14 (2002), equation 2.9.
 
     >>> import numpy as np
     >>> rng = np.random.default_rng(0)
@@ -121,21 +108,18 @@ class ClassFidelity:
     """
 
     def __init__(
-        self,
-        outputs: FloatArray,
-        targets: IntArray | None = None,
-        scoring: RowScoring | None = None,
+        self, outputs: FloatArray, targets: IntArray | None = None, scoring: RowScoring | None = None
     ) -> None:
         logits = as_logits(outputs)
         self.winners = decisions(outputs)
         n_classes = logits.shape[1]
-        members = np.exp(_log_softmax(logits)) if targets is None else np.eye(n_classes)[targets]
+        members = np.exp(log_softmax(logits, axis=1)) if targets is None else np.eye(n_classes)[targets]
         totals = members.sum(axis=0)
         #: Weight of each row in the mean of each class; classes without rows are left out.
         self.members = (members / np.where(totals > 0, totals, 1.0))[:, totals > 0]
         self.classes = np.flatnonzero(totals > 0)
         self.priors = _log_priors(logits, self.members.mean(axis=1))
-        self.log_p = _log_softmax(logits - self.priors)
+        self.log_p = log_softmax(logits - self.priors, axis=1)
         known = (np.exp(self.log_p) * (self.log_p + np.log(n_classes))).sum(axis=1)
         self.known = float(self.members.mean(axis=1) @ known)
         self.areas = self._areas(logits)
@@ -172,7 +156,7 @@ class ClassFidelity:
         return self.scoring(self.targets, self.logits, logits)
 
     def _divergences(self, logits: FloatArray) -> FloatArray:
-        log_q = _log_softmax(logits - self.priors)
+        log_q = log_softmax(logits - self.priors, axis=1)
         lost = (np.exp(self.log_p) * (self.log_p - log_q)).sum(axis=1)
         return np.asarray(lost @ self.members / max(self.known, NO_INFORMATION))
 
@@ -223,12 +207,6 @@ def _log_priors(logits: FloatArray, weight: FloatArray) -> FloatArray:
     """
     priors: FloatArray = np.zeros(logits.shape[1])
     for _ in range(PRIOR_STEPS):
-        mean = weight @ np.exp(_log_softmax(logits - priors))
+        mean = weight @ np.exp(log_softmax(logits - priors, axis=1))
         priors = priors + np.log(np.maximum(mean, np.finfo(float).tiny) * len(mean))
     return np.asarray(priors - priors.mean())
-
-
-def _log_softmax(z: FloatArray) -> FloatArray:
-    shifted = z - z.max(axis=1, keepdims=True)
-    result: FloatArray = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result

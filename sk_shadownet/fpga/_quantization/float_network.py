@@ -65,12 +65,8 @@ class FloatNetwork:
         """Read a ``torch.nn.Sequential`` of Linear and ReLU layers; Identity and Dropout are passed over.
 
         With ``merge``, Linear layers that follow each other become the one that they are together:
-        ``V (W a + b) + c = (V W) a + (V b + c)``, exact but for the rounding of float64.
-
-        Raises
-        ------
-        UnsupportedLayerError
-            If the module holds anything else, or ends in an activation.
+        ``V (W a + b) + c = (V W) a + (V b + c)``, exact but for the rounding of float64. Anything else is an
+        UnsupportedLayerError, and so is an activation at the end.
         """
         layers: list[FloatLayer] = []
         for position, layer in enumerate(_children(module)):

@@ -25,18 +25,12 @@ class FixedLayer:
     """One fully connected layer of fixed-point numbers.
 
     For inputs ``a`` the layer computes, without any rounding, the sums ``z = W a + b``; then
-    ``activation.quantize(max(z, 0))``, where each of the two steps may be absent.
+    ``activation.quantize(max(z, 0))``, where each of the two steps may be absent: ``activation``, shape
+    (n_outputs,), is None where sums are handed on as they are.
 
-    Parameters
-    ----------
-    weight, bias : ndarray of shape (n_outputs, n_inputs) and (n_outputs,), float64
-        Each a number of its format. A format of 0 bits is an absent connection, weight 0.
-    accumulator : FixedFormat of shape (n_outputs,)
-        Holds every partial sum of any order exactly, whatever the inputs: no overflow, no rounding.
-    relu : bool
-        Whether negative sums become 0.
-    activation : FixedFormat of shape (n_outputs,) or None
-        Formats to which the results are rounded and saturated; None hands the sums on as they are.
+    Each weight, shape (n_outputs, n_inputs), and bias, shape (n_outputs,), is a number of its format; a
+    format of 0 bits is an absent connection, weight 0. The ``accumulator``, shape (n_outputs,), holds every
+    partial sum of any order exactly, whatever the inputs: no overflow, no rounding.
     """
 
     weight: FloatArray = field(repr=False)

@@ -41,19 +41,11 @@ class _Stage:
 class Planner:
     """Chooses every format and rounds every weight, layer after layer, for any number of precisions.
 
-    Plans that share the precision of their first layers share the work on them.
-
-    Parameters
-    ----------
-    network : FloatNetwork
-    rows : ndarray of shape (n_rows, n_inputs)
-        Calibration rows in the units of the network's inputs.
-    rounding : {"compensated", "nearest"}, default="compensated"
-        "nearest" rounds each weight by itself; "compensated" rounds the weights of a unit one after the
-        other so that they make up for one another's errors on the calibration rows.
-    separate_outputs : bool, default=False
-        Whether outputs are numbers with units of their own, each with a binary point of its own, rather
-        than logits that are compared.
+    Plans that share the precision of their first layers share the work on them. ``rows``, shape (n_rows,
+    n_inputs), are calibration rows in the units of the network's inputs. Rounding "nearest" rounds each
+    weight by itself; "compensated" rounds the weights of a unit one after the other so that they make up for
+    one another's errors on the calibration rows. ``separate_outputs`` are numbers with units of their own,
+    each with a binary point of its own, rather than logits that are compared.
     """
 
     def __init__(

@@ -26,18 +26,11 @@ MIN_WIDTH, MAX_PARAMETER_WIDTH = 1, 24
 class Precision:
     """One specification for the inputs and for the weights, biases and results of each layer.
 
-    Parameters
-    ----------
-    inputs : int, FixedFormat or "auto"
-    weights : tuple of int, FixedFormat or "auto"
-    biases : tuple of int, FixedFormat or None
-        None gives a bias the fraction bits of the layer's products, which costs no wider adder.
-    activations : tuple of int, FixedFormat, "auto" or None
-        Of each layer's results; None hands the exact sums on (the default of the last layer).
-    frozen : bool, default=False
-        Whether the formats are those of hardware that is there: weights beyond them saturate, which is an
-        error elsewhere, and biases get the integer bits they need. A bias is a constant inside an adder, so
-        that its width costs nothing and no port depends on it.
+    A bias of None gets the fraction bits of the layer's products, which costs no wider adder; an activation
+    of None hands the exact sums on (the default of the last layer). ``frozen`` formats are those of hardware
+    that is there: weights beyond them saturate, which is an error elsewhere, and biases get the integer bits
+    they need. A bias is a constant inside an adder, so that its width costs nothing and no port depends on
+    it.
     """
 
     inputs: Spec

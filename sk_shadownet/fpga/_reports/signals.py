@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._project import Project
@@ -11,16 +10,8 @@ from sk_shadownet.fpga._project import Project
 __all__ = ["Signal", "input_signals", "output_signals"]
 
 
-class Signal(NamedTuple):
-    """One input or output: its port and bits there, its name, its format, and the numbers that this holds."""
-
-    port: str
-    bits: str
-    name: str
-    width: int
-    fraction: int
-    signed: str
-    limits: str
+#: Port and bits there, name, width and fraction bits, whether it is signed, and the range of its numbers.
+Signal = tuple[str, str, str, int, int, str, str]
 
 
 def input_signals(project: Project) -> tuple[Signal, ...]:
@@ -42,7 +33,7 @@ def output_signals(project: Project) -> tuple[Signal, ...]:
 
 def _signals(ports: tuple[Port, ...], names: Iterable[str]) -> tuple[Signal, ...]:
     return tuple(
-        Signal(
+        (
             port.name,
             port.bits,
             name,

@@ -49,15 +49,10 @@ _QUARTUS_LINES = {
 
 
 def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -> SynthesisReport:
-    """Read Vivado's ``report_utilization`` and ``report_timing_summary`` of sources with the netlist's hash.
+    """Read Vivado's ``report_utilization`` and ``report_timing_summary``, which must be of the same device.
 
     Gives lut, ff, bram, uram, dsp and, if listed, carry. With ``timing`` also
     ``fmax_mhz = 1000 / (period - WNS)`` if it was taken after routing, else ``estimated_clock_ns``.
-
-    Raises
-    ------
-    ExportError
-        If the texts are no such reports, or of different devices.
     """
     source = _vivado_source(utilization, netlist, "report_utilization")
     used = _vivado_top_instance(utilization) or _vivado_site_types(utilization)

@@ -24,8 +24,8 @@ MESSAGE_LENGTH = 400
 class ToolRecipe:
     """How a program may be called on this machine, and the command that brings it.
 
-    Of the ``candidates``, file names, the first found is taken: the system's build before the slower one from
-    PyPI. The first group of ``version_pattern`` is the version in what ``version_flag`` prints.
+    Of the ``candidates`` the first found is taken: the system's build before the slower one from PyPI. The
+    first group of ``version_pattern`` is the version in what ``version_flag`` prints.
     """
 
     candidates: tuple[str, ...]
@@ -76,13 +76,7 @@ class Tool:
 
 
 def find_tool(name: str) -> Tool:
-    """Find a program of ``KNOWN_TOOLS`` on PATH or beside this Python.
-
-    Raises
-    ------
-    MissingToolError
-        If it is not installed; the message names the command that brings it.
-    """
+    """Find a program of ``KNOWN_TOOLS`` on PATH or beside this Python, or say which command brings it."""
     recipe = KNOWN_TOOLS[name]
     path = _locate(recipe)
     if path is None:
@@ -110,12 +104,8 @@ def run_tool(
     """Run a program to its end in the folder ``cwd``, everything that it says being appended to a log.
 
     Name files relative to the folder: the builds from PyPI see little else. ``stdin`` is a file that it
-    reads, ``stdout`` one that its standard output goes to instead of the log.
-
-    Raises
-    ------
-    ExportError
-        If it fails; the message holds its own last words and the log's place.
+    reads, ``stdout`` one that its standard output goes to instead of the log. Where it fails, the ExportError
+    has its own last words and the log's place.
     """
     source = Path(os.devnull) if stdin is None else stdin
     with log.open("ab") as messages, (stdout or log).open("ab") as output, source.open("rb") as given:

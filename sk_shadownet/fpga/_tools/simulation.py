@@ -98,14 +98,8 @@ def simulate(
 
     ``engine="auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else
     "dais", da4ml's interpreter, which never looks at the sources. The compiled simulator stays in the folder
-    and is used again. The cut is that of :meth:`RtlDesign.port_values`.
-
-    Raises
-    ------
-    MissingToolError
-        If ``engine="verilator"`` and it is missing.
-    ExportError
-        If a tool fails; its last words and its log are named, and no simulator is left behind.
+    and is used again; where a tool fails none is left behind. The cut is that of
+    :meth:`RtlDesign.port_values`.
     """
     check_choice("engine", engine, ("auto", "verilator", "dais"))
     if engine == "dais":
@@ -175,7 +169,8 @@ def _build(folder: Path, record: DesignRecord, work: Path, log: Path, tools: dic
     # -Wno-fatal: da4ml's sources drop bits on purpose, which newer Verilators warn of under newer names.
     arguments = ["--cc", "-Wno-fatal", "--top-module", record.name, "--prefix", top, "--Mdir", "obj", *names]
     run_tool(tools["verilator"], arguments, work, log)
-    root = _verilator_root(tools["verilator"], work, log)
+    run_tool(tools["verilator"], ["--getenv", "VERILATOR_ROOT"], work, log, stdout=work / "root.txt")
+    root = Path((work / "root.txt").read_text().strip()) / "include"
     generated = sorted(
         f"obj/{path.name}" for path in (work / "obj").glob("*.cpp") if "__ALL" not in path.name
     )
@@ -195,12 +190,6 @@ def _controller(record: DesignRecord, parts: list[str]) -> str:
         # Edges that a row needs behind the one that takes it in.
         stages=record.latency_cycles - 1,
     )
-
-
-def _verilator_root(verilator: Tool, work: Path, log: Path) -> Path:
-    answer = work / "root.txt"
-    run_tool(verilator, ["--getenv", "VERILATOR_ROOT"], work, log, stdout=answer)
-    return Path(answer.read_text().strip()) / "include"
 
 
 def _run(simulator: Path, record: DesignRecord, rows: FloatArray) -> FloatArray:

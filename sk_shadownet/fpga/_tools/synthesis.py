@@ -77,14 +77,8 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
     that of the placement, and the highest clock varies by some percent between seeds. The report is also kept
     in ``synthesis/<target>/`` with the tools' logs, for :func:`read_report`.
 
-    Raises
-    ------
-    InvalidParameterError
-        If the target is unknown.
-    MissingToolError
-        If a program is missing; nothing was started then.
-    ExportError
-        If a tool fails; its last words and its log are named, and results of before stay as they were.
+    Nothing is started where a program is missing (MissingToolError). Where one fails, the ExportError names
+    its last words and its log, and results of before stay as they were.
     """
     if not isinstance(target, str) or target not in TARGETS:
         raise InvalidParameterError(
@@ -109,13 +103,7 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
 
 
 def read_report(folder: str | Path, target: str) -> SynthesisReport | None:
-    """The last report of :func:`synthesize` for a target; None if there is none.
-
-    Raises
-    ------
-    ExportError
-        If the sources changed since: their figures are then unknown.
-    """
+    """The last report of :func:`synthesize` for a target, or None; it must be of the sources as they are."""
     path = Path(folder) / REPORT_FOLDER / target / "report.json"
     if not path.exists():
         return None

@@ -29,12 +29,7 @@ def build_command(part: str) -> tuple[str, ...]:
 def run_vendor_flow(folder: Path) -> SynthesisReport | None:
     """Synthesise, place and route with the vendor's tool; its report, if it left one.
 
-    Raises
-    ------
-    MissingToolError
-        If the tool is not on PATH.
-    ExportError
-        If it fails; its last words and its log are named.
+    A MissingToolError says how to get the tool; an ExportError names its last words and its log.
     """
     record = read_design(folder)
     program, *arguments = build_command(record.part)

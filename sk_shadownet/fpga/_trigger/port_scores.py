@@ -28,13 +28,8 @@ def signal_scores(
 ) -> npt.NDArray[Number]:
     """Score of the signal against the rest, higher for signal, of shape (n_rows,).
 
-    Parameters
-    ----------
-    outputs : ndarray of shape (n_rows, n_outputs)
-        Logits, or integers in steps of one size; or with one column a score that speaks for the last label.
-    labels : ndarray of shape (n_classes,)
-    pos_label : label or None, default=None
-        The signal. None takes the second of two.
+    ``outputs``, shape (n_rows, n_outputs), are logits, or integers in steps of one size; or with one column a
+    score that speaks for the last label. A ``pos_label`` of None takes the second of two labels.
 
     >>> outputs, labels = np.array([[3, 1, 5], [4, 4, 0]]), np.array(["g", "q", "t"])
     >>> signal_scores(outputs, labels, "t").tolist(), signal_scores(outputs, labels, "g").tolist()

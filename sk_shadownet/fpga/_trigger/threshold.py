@@ -209,12 +209,7 @@ def _counted(one: Efficiency) -> str:
 
 
 def choose_cut(
-    scores: IntArray,
-    signal: BoolArray,
-    weight: FloatArray | None = None,
-    *,
-    rate: float,
-    rule: ScoreRule,
+    scores: IntArray, signal: BoolArray, weight: FloatArray | None = None, *, rate: float, rule: ScoreRule
 ) -> Cut:
     """The loosest cut on integer scores of shape (n_rows,) that keeps the background rate.
 
