@@ -133,7 +133,12 @@ class FPGAConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _known("backend", self.backend, BACKENDS))
-        object.__setattr__(self, "strategy", _known_strategy(self.strategy, self.backend))
+        strategies = ("latency", "distributed_arithmetic") if self.is_rtl else HLS_BACKENDS[self.backend][1]
+        short = str(self.strategy).lower() == "da" and not self.is_rtl
+        strategy = "distributed_arithmetic" if short else self.strategy
+        object.__setattr__(
+            self, "strategy", _known(f"strategy of backend {self.backend!r}", strategy, strategies)
+        )
         object.__setattr__(self, "io_type", _known("io_type", self.io_type, IO_TYPES))
         object.__setattr__(self, "output", _known("output", self.output, OUTPUTS))
         _require_score(self.output, self.backend, self.signal, self.cut)
@@ -184,13 +189,6 @@ def _hint(value: Any, known: tuple[str, ...]) -> str:
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
-def _known_strategy(strategy: Any, backend: str) -> str:
-    if backend in RTL_BACKENDS:
-        return _known(f"strategy of backend {backend!r}", strategy, ("latency", "distributed_arithmetic"))
-    value = "distributed_arithmetic" if str(strategy).lower() == "da" else strategy
-    return _known(f"strategy of backend {backend!r}", value, HLS_BACKENDS[backend][1])
-
-
 def _require_score(output: str, backend: str, signal: Any, cut: Any) -> None:
     """Refuse a signal or a cut that nothing asks for, and a trigger that has no cut or no comparator."""
     if signal is not None and output not in SCORE_OUTPUTS:
@@ -225,9 +223,10 @@ def _require_part(part: Any, backend: str) -> None:
     intel = backend in ("Quartus", "oneAPI")
     families = INTEL_FAMILIES if intel else AMD_FAMILIES
     # Hardware descriptions and Catapult are for parts of any vendor.
-    if not isinstance(part, str) or not (
-        _is_of(part, families, intel) or (part.strip() and backend in (*RTL_BACKENDS, "Catapult"))
-    ):
+    word = part.lower().replace(" ", "") if isinstance(part, str) else ""
+    known = word.startswith(tuple(family.lower() for family in families))
+    known = known or bool(intel and _INTEL_CODE.match(word))
+    if not known and not (word.strip() and backend in (*RTL_BACKENDS, "Catapult")):
         example = (
             "'Arria10' or '10AX115N2F40E2SG'" if intel else "'xcvu13p-flga2577-2-e' or 'xc7z020clg400-1'"
         )
@@ -235,12 +234,6 @@ def _require_part(part: Any, backend: str) -> None:
             f"part={part!r} is no part of backend {backend!r}; known families are {', '.join(families)}, "
             f"and a part looks like {example}."
         )
-
-
-def _is_of(part: str, families: tuple[str, ...], intel: bool) -> bool:
-    word = part.lower().replace(" ", "")
-    known = any(word.startswith(family.lower()) for family in families)
-    return known or bool(intel and _INTEL_CODE.match(word))
 
 
 def _require_mapping(name: str, value: Any) -> None:

@@ -17,7 +17,7 @@ from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwo
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 
-__all__ = ["Score", "fold_network", "fold_plan", "labels_of_scores", "score_model", "signal_label"]
+__all__ = ["Score", "combined_network", "combined_plan", "labels_of_scores", "score_model", "signal_label"]
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,15 @@ def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel
     combination = row if model.network.widths[-1] == 2 else np.array([[-1.0]])
     folded = replace(
         model,
-        network=fold_network(model.network, combination),
-        plan=None if planned is None else fold_plan(planned, combination),
+        network=combined_network(model.network, combination),
+        plan=None if planned is None else combined_plan(planned, combination),
         class_labels=labels[[1 - signal, signal]],
         targets=None if model.targets is None else np.where(model.targets == signal, 1, 0),
     )
     return folded, Score()
 
 
-def fold_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork:
+def combined_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork:
     """The network whose outputs are ``combination @ outputs``."""
     last = network.layers[-1]
     return FloatNetwork(
@@ -126,7 +126,7 @@ def fold_network(network: FloatNetwork, combination: FloatArray) -> FloatNetwork
     )
 
 
-def fold_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
+def combined_plan(plan: FixedPointPlan, combination: FloatArray) -> FixedPointPlan:
     """The plan whose outputs are ``combination @ outputs``, exactly; its last layer must not round.
 
     A difference of two rounded weights is a multiple of the finer of their two steps and needs at most one

@@ -179,16 +179,16 @@ def to_fpga(
         planned, drift = frozen_plan(exported, config, score, plan)
         loss = drift.loss
         warn_of_drift(drift, config.tolerance)
-    backend_ = make_backend(planned, config, target, score)
+    converted = make_backend(planned, config, target, score)
     _warn_of_outside_scaling(exported)
-    project = Project(exported, planned, config, backend_, loss, score, drift)
+    project = Project(exported, planned, config, converted, loss, score, drift)
     with replacing_folder(target, _record(project)) as folder:
-        backend_.write(folder)
+        converted.write(folder)
         emulator_lines = write_emulators(project, folder)
         if config.output == "probability":
             _warn_of_probabilities(project)
         (folder / "README.md").write_text(readme_text(project, emulator_lines), encoding="utf-8")
-        backend_.moved(folder, target)
+        converted.moved(folder, target)
     return FPGAModel(project)
 
 

@@ -97,7 +97,11 @@ def frozen_plan(
             f"{widths}. Train it with the same selected features and widths, such as with warm_start=True, "
             "and export it with the same output=."
         )
-    new = _in_formats(model, plan, _outputs(plan, config))
+    outputs = plan.outputs
+    if not config.is_rtl and plan.layers[-1].activation is None:
+        # hls4ml's C++ has one type for all outputs, which holds every exact sum.
+        outputs = outputs.covering().broadcast_to(outputs.shape)
+    new = _in_formats(model, plan, outputs)
     return new, _drift(model, plan, new)
 
 
@@ -191,13 +195,6 @@ def _require_same_interface(model: ExportedModel, config: FPGAConfig, score: Sco
             f"the old hardware's signal is {old.signal!r} (its classes {before}), here it is {signal!r} "
             f"({now}): pass the same signal=."
         )
-
-
-def _outputs(old: FixedPointPlan, config: FPGAConfig) -> FixedFormat:
-    """Formats of the outputs; hls4ml's C++ has one type for all, which holds every exact sum."""
-    if config.is_rtl or old.layers[-1].activation is not None:
-        return old.outputs
-    return old.outputs.covering().broadcast_to(old.outputs.shape)
 
 
 def _in_formats(model: ExportedModel, old: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:

@@ -80,11 +80,6 @@ RTL_WORDS = frozenset(
 )
 
 
-def _takes_rtl(name: str) -> bool:
-    """Whether a module may have the name in Verilog and in VHDL."""
-    return name.lower() not in RTL_WORDS and "__" not in name and not name.endswith("_")
-
-
 def require_top_name(name: Any, *, is_rtl: bool) -> None:
     """Refuse a ``project_name`` that the backend's language, or what is written beside it, uses itself."""
     if not isinstance(name, str) or not re.fullmatch(rf"[A-Za-z][A-Za-z0-9_]{{0,{LONGEST - 1}}}", name):
@@ -93,7 +88,8 @@ def require_top_name(name: Any, *, is_rtl: bool) -> None:
             "underscores, the first a letter."
         )
     if is_rtl:
-        fits, user = _takes_rtl(name), "Verilog, VHDL or da4ml"
+        fits = name.lower() not in RTL_WORDS and "__" not in name and not name.endswith("_")
+        user = "Verilog, VHDL or da4ml"
     else:
         fits = name not in CPP_WORDS | HLS_WORDS and not HLS_PATTERN.fullmatch(name)
         user = "C++ or hls4ml's sources"

@@ -17,7 +17,7 @@ from sk_shadownet.fpga._project_tools import ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._reports.comparison import HardwareComparison, answers, compare_with_float
 from sk_shadownet.fpga._reports.html import project_view
-from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule
+from sk_shadownet.fpga._trigger.score_rule import ScoreRule, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut
 
 __all__ = ["FPGAModel"]

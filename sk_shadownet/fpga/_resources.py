@@ -109,7 +109,10 @@ def compare_resources(
         values = {column: getattr(figures, attribute, None) for column, attribute in FIGURES.items()}
         rows.append({"design": name, "source": source, **values})
     columns = [column for column in FIGURES if any(row[column] is not None for row in rows)]
-    ratios = {column: _ratio(rows[0][column], rows[1][column]) for column in columns}
+    ratios = dict[str, float | None]()
+    for column in columns:
+        one, other = rows[0][column], rows[1][column]
+        ratios[column] = None if one is None or not other else float(one) / float(other)
     rows.append({"design": " / ".join(names), "source": "ratio", **ratios})
     return ResourceTable(tuple({key: row[key] for key in ("design", "source", *columns)} for row in rows))
 
@@ -124,10 +127,6 @@ def _source(figures: Any) -> str:
             f"{type(figures).__name__}."
         )
     return "; ".join(sorted({str(figure.source) for figure in inner.values()}))
-
-
-def _ratio(a: Any, b: Any) -> float | None:
-    return None if a is None or not b else float(a) / float(b)
 
 
 def _cell(value: Any) -> str:

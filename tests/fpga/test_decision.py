@@ -11,7 +11,7 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, quantized_module, to_fpga
 from sk_shadownet.fpga._codegen.design_record import read_design
 from sk_shadownet.fpga._costs import costs_of_random_network, hardware_costs
-from sk_shadownet.fpga._decision import Score, fold_network, fold_plan
+from sk_shadownet.fpga._decision import Score, combined_network, combined_plan
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
 from sk_shadownet.fpga._tools.programs import has_tool
@@ -83,7 +83,7 @@ def test_a_folded_plan_gives_the_difference_of_two_outputs_bit_for_bit(seed, dat
         st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=plan.widths[-1], max_size=plan.widths[-1])
     )
     assume(0 < np.abs(row).sum() <= 2)
-    folded, rows = fold_plan(plan, np.array([row])), random_rows(seed, 200, plan.widths[0]) * 4
+    folded, rows = combined_plan(plan, np.array([row])), random_rows(seed, 200, plan.widths[0]) * 4
     np.testing.assert_array_equal(folded.forward(rows), plan.forward(rows) @ np.array([row]).T)
 
 
@@ -99,14 +99,14 @@ def test_a_difference_of_weights_of_one_format_is_at_most_one_bit_wider(seed, wi
         relu=False,
         activation=None,
     )
-    folded = fold_plan(FixedPointPlan(FixedFormat(1, [2] * 4, 3), (layer,)), np.array([[-1.0, 1.0]]))
+    folded = combined_plan(FixedPointPlan(FixedFormat(1, [2] * 4, 3), (layer,)), np.array([[-1.0, 1.0]]))
     assert folded.layers[-1].weight_format.width.max() <= width + 1
 
 
 @given(seed=st.integers(0, 10**6))
 def test_a_folded_float_network_gives_the_difference_but_for_float_rounding(seed):
     network, rows = random_network(seed, (3, 5, 2)), random_rows(seed, 50, 3)
-    folded = fold_network(network, np.array([[-1.0, 1.0]]))
+    folded = combined_network(network, np.array([[-1.0, 1.0]]))
     outputs = network.forward(rows)
     np.testing.assert_allclose(folded.forward(rows)[:, 0], outputs[:, 1] - outputs[:, 0], atol=1e-12)
 

@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._trigger.port_scores import ScoreRule, score_rule, signal_scores
+from sk_shadownet.fpga._trigger.score_rule import ScoreRule, score_rule, signal_scores
 from sk_shadownet.fpga._trigger.threshold import choose_cut, rates_of_cut
 from sk_shadownet.metrics import signal_efficiency
 

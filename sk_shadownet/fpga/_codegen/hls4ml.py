@@ -1,4 +1,4 @@
-"""The door to hls4ml: a lowered plan becomes a project, and the project an emulation."""
+"""From a lowered plan to hls4ml's project and its emulation: the only file that imports hls4ml."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from sk_shadownet.exceptions import InvalidParameterError
 
 __all__ = ["STAGE_NS", "adder_levels_for", "family_of"]
@@ -32,21 +34,12 @@ def adder_levels_for(clock_period: float, family: str | None = None) -> int:
 
 
 def family_of(part: str) -> str | None:
-    """Family of an FPGA part by its name, None where it is not known.
-
-    >>> [family_of(part) for part in ("xcvu13p-flga2577-2-e", "xcku040-ffva1156-2-e", "LFE5U-25F", "X")]
-    ['xcup', 'xcu', 'ecp5', None]
-    """
+    """Family of an FPGA part by its name, such as "xcup" of "xcvu13p-flga2577-2-e"; None where not known."""
     name = part.lower().split("-")[0]
     if name.startswith("xc7"):
         return "xc7"
-    if name.startswith(("xczu", "xcau")) or (name.startswith(("xcvu", "xcku")) and _is_plus(name[4:])):
+    if re.match(r"xczu|xcau|xc[vk]u\d+p", name):
         return "xcup"
     if name.startswith(("xcvu", "xcku")):
         return "xcu"
     return "ecp5" if name.startswith("lfe5u") else None
-
-
-def _is_plus(size: str) -> bool:
-    rest = size.lstrip("0123456789")
-    return rest != size and rest.startswith("p")

@@ -83,16 +83,17 @@ def top_module(top: Top, name: str, language: str) -> str:
         transfers.append((f"waiting{i}", result))
         result = f"waiting{i}"
     transfers.append(("model_out", result))
-    if verilog:
-        declared = [f"reg [{width - 1}:0] {signal};" for signal, width in names]
-        declared += [f"wire [{width - 1}:0] {signal};" for signal, width in wires]
-        port_map = ".model_inp(stage{0}_inp), .model_out(stage{0}_out)"
-        instances = [f"{name}_stage{i} stage{i} ({port_map.format(i)});" for i in range(n_stages)]
-    else:
-        declared = [f"signal {signal}:std_logic_vector({width - 1} downto 0);" for signal, width in names]
-        declared += [f"signal {signal}:std_logic_vector({width - 1} downto 0);" for signal, width in wires]
-        port_map = "port map(model_inp=>stage{0}_inp,model_out=>stage{0}_out)"
-        instances = [f"stage{i}:entity work.{name}_stage{i} {port_map.format(i)};" for i in range(n_stages)]
+    declare = ["reg [{1}:0] {0};"] * len(names) + ["wire [{1}:0] {0};"] * len(wires)
+    instance = "{0}_stage{1} stage{1} (.model_inp(stage{1}_inp), .model_out(stage{1}_out));"
+    if not verilog:
+        declare = ["signal {0}:std_logic_vector({1} downto 0);"] * len(declare)
+        instance = (
+            "stage{1}:entity work.{0}_stage{1} port map(model_inp=>stage{1}_inp,model_out=>stage{1}_out);"
+        )
+    declared = [
+        line.format(signal, width - 1) for line, (signal, width) in zip(declare, names + wires, strict=True)
+    ]
+    instances = [instance.format(name, i) for i in range(n_stages)]
     return (_VERILOG if verilog else _VHDL).substitute(
         name=name,
         in_high=sum(field.width for field in top.inputs) - 1,

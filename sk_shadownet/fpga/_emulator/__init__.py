@@ -1,1 +1,1 @@
-"""Emulators handed over with an export: C++ and numpy without dependencies."""
+"""Emulators written with an export: C++ and numpy without dependencies."""

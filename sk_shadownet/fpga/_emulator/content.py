@@ -1,4 +1,4 @@
-"""What the emulators handed over in C++ and numpy are written from: a plan in integers, and its names."""
+"""What the emulators in C++ and numpy are written from: a plan in integers, and the constants of both."""
 
 from __future__ import annotations
 

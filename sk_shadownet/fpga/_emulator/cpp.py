@@ -1,4 +1,4 @@
-"""The emulator handed over as a C++ header without dependencies, an example and a check of it."""
+"""The emulator of an export as a C++ header without dependencies, an example and a check of it."""
 
 from __future__ import annotations
 
@@ -235,16 +235,8 @@ def _about(content: EmulatorFolder, ending: EndingText) -> str:
     )
 
 
-#: C++ types of a constant's numbers by its kind.
-_TYPES = {
-    "int": "int",
-    "number": "std::int64_t",
-    "index": "int",
-    "shift": "int",
-    "exponent": "int",
-    "whole": "std::int64_t",
-    "real": "double",
-}
+#: C++ types of a constant's numbers by its kind, where they are no int.
+_TYPES = {"number": "std::int64_t", "whole": "std::int64_t", "real": "double"}
 
 
 def _declared(kind: str, name: str, values: Any) -> str:
@@ -261,10 +253,11 @@ def _declared(kind: str, name: str, values: Any) -> str:
         # One a line: a name may hold blanks, which wrapping would move.
         head = f"inline constexpr std::array<const char*, {len(values)}> {name} = {{{{"
         return "\n".join([head, *(f"    {_literal(value)}," for value in values), "}};"])
+    number = _TYPES.get(kind, "int")
     if isinstance(values, int):
-        return f"inline constexpr {_TYPES[kind]} {name} = {values};"
+        return f"inline constexpr {number} {name} = {values};"
     numbers = ", ".join(map(repr, values))
-    line = f"inline constexpr std::array<{_TYPES[kind]}, {len(values)}> {name} = {{{{{numbers}}}}};"
+    line = f"inline constexpr std::array<{number}, {len(values)}> {name} = {{{{{numbers}}}}};"
     return line if kind == "shift" else _wrapped(line)
 
 

@@ -1,4 +1,4 @@
-"""The emulator handed over as a Python file that needs numpy alone."""
+"""The emulator of an export as a Python file that needs numpy alone."""
 
 from __future__ import annotations
 

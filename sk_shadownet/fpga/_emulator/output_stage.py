@@ -1,4 +1,4 @@
-"""What the handed-over emulators do behind the last layer, as C++ and as Python."""
+"""What emulators do behind the last layer, as C++ and as Python: five outputs in two languages."""
 
 from __future__ import annotations
 

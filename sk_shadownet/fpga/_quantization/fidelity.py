@@ -134,7 +134,9 @@ class ClassFidelity:
         rows = np.bincount(self.winners, minlength=n_classes)
         changed_by_class = np.bincount(self.winners, weights=changed, minlength=n_classes)
         logits = as_logits(outputs)
-        lost = self.areas - self._areas(logits)
+        lost, score = self.areas - self._areas(logits), 0.0
+        if self.scoring is not None and self.targets is not None:
+            score = self.scoring(self.targets, self.logits, logits)
         return Fidelity(
             changed=float(changed.mean()),
             changed_by_class=changed_by_class / np.maximum(rows, 1),
@@ -143,17 +145,12 @@ class ClassFidelity:
             information=float(self._divergences(logits).max()),
             # A class whose scores all tie, or are the lowest, has no order to lose.
             order=float(np.divide(lost, self.areas, out=np.zeros_like(lost), where=self._ordered).max()),
-            score=self._score_lost(logits),
+            score=score,
         )
 
     def divergence(self, outputs: FloatArray) -> float:
         """Share of the information that is lost, averaged over classes."""
         return float(self._divergences(as_logits(outputs)).mean())
-
-    def _score_lost(self, logits: FloatArray) -> float:
-        if self.scoring is None or self.targets is None:
-            return 0.0
-        return self.scoring(self.targets, self.logits, logits)
 
     def _divergences(self, logits: FloatArray) -> FloatArray:
         log_q = log_softmax(logits - self.priors, axis=1)

@@ -25,8 +25,6 @@ def compensated_rounding(
     ``V_k -= d U_jk / U_jj``, ``U`` the upper Cholesky factor of the inverse of ``A^T A / n + lambda``. The
     bias comes last and takes over what is left of the mean error.
 
-    References
-    ----------
     Frantar, Ashkboos, Hoefler, Alistarh 2023, "GPTQ", algorithm 1. Departures: the target is the float
     network's sum, not the layer's own on changed inputs; the bias takes part.
     """

@@ -76,7 +76,8 @@ class Planner:
     def outputs_at(self, precision: Precision) -> tuple[FixedPointPlan, FloatArray]:
         """The plan and its outputs for the calibration rows."""
         key: tuple[object, ...] = (precision.inputs,)
-        stage = self._remember(key, lambda: self._start(precision.inputs))
+        inputs = _format_signals(precision.inputs, self.rows, per_unit=True)
+        stage = self._remember(key, lambda: _Stage((), inputs, inputs.quantize(self.rows)))
         for n in range(len(self.network.layers)):
             specs = (precision.weights[n], precision.biases[n], precision.activations[n])
             key = (*key, specs)
@@ -92,10 +93,6 @@ class Planner:
                 self._stages.popitem(last=False)
         self._stages.move_to_end(key)
         return stage
-
-    def _start(self, spec: Spec) -> _Stage:
-        inputs = _format_signals(spec, self.rows, per_unit=True)
-        return _Stage((), inputs, inputs.quantize(self.rows))
 
     def _advance(self, stage: _Stage, position: int, precision: Precision) -> _Stage:
         sums = self._plan_sums(stage, position, precision)

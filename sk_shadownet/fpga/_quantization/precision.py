@@ -70,19 +70,10 @@ _PER_LAYER: tuple[Literal["weights", "activations"], ...] = ("weights", "activat
 
 
 def parse_precision(precision: Any, n_layers: int) -> Precision:
-    """Read ``precision`` for a network of ``n_layers`` fully connected layers.
+    """Read ``precision`` for a network of ``n_layers`` fully connected layers, as `to_fpga` describes it.
 
-    Parameters
-    ----------
-    precision : "auto", int, str, dict or FixedPointPlan
-        - "auto": every width is searched;
-        - a width such as 8 for inputs, weights and activations, each range taken from the calibration rows;
-        - an hls4ml format such as ``"fixed<16,6>"`` for everything, the outputs among it;
-        - a dict with any of the keys "input", "weight", "bias", "activation", "output" (for all layers) and
-          "layer1" … "layerN" (a value, or a dict of "weight", "bias", "activation"), each value one of the
-          above; what is left out is searched;
-        - a plan, whose formats are taken as they are, those of its outputs among them; only biases may grow
-          to the left.
+    A plan is taken too: its formats as they are, those of its outputs among them; only biases may grow to the
+    left. A format alone, such as "fixed<16,6>", is that of the outputs too; a width is not.
 
     >>> parse_precision({"weight": 6, "layer2": {"weight": 4}}, 2).weights
     (6, 4)

@@ -170,7 +170,7 @@ class FixedPointSequential(nn.Module):
             self._float_network(), self._rows, rounding="nearest", separate_outputs=self.separate_outputs
         )
         planned = planner.plan(self.precision)
-        self._formats = planned.map_layers(lambda _, layer: _with_bias_headroom(layer))
+        self._formats = planned.map_layers(_with_bias_headroom)
         self._exact_in_float32 = _widest_sum(self._formats) <= FLOAT32_BITS
         self._place_grids()
 
@@ -364,7 +364,7 @@ def _signal_bits(plan: FixedPointPlan) -> float:
     return total
 
 
-def _with_bias_headroom(layer: FixedLayer) -> FixedLayer:
+def _with_bias_headroom(_: int, layer: FixedLayer) -> FixedLayer:
     fmt = layer.bias_format
     return replace(layer, bias_format=FixedFormat(fmt.signed, fmt.integer + BIAS_HEADROOM, fmt.fraction))
 

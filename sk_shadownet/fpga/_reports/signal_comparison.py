@@ -15,7 +15,7 @@ from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._project import Project
-from sk_shadownet.fpga._trigger.port_scores import (
+from sk_shadownet.fpga._trigger.score_rule import (
     WITH_SCORES,
     ScoreRule,
     named_signal,

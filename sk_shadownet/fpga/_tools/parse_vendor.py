@@ -55,7 +55,11 @@ def parse_vivado(utilization: str, timing: str | None = None, *, netlist: str) -
     ``fmax_mhz = 1000 / (period - WNS)`` if it was taken after routing, else ``estimated_clock_ns``.
     """
     source = _vivado_source(utilization, netlist, "report_utilization")
-    used = _vivado_top_instance(utilization) or _vivado_site_types(utilization)
+    used = _vivado_top_instance(utilization) or {
+        name: float(count)
+        for name, row in _VIVADO_ROWS.items()
+        if (count := _found(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", utilization))
+    }
     if "lut" not in used:
         raise ExportError(
             "Vivado's utilisation report has no row 'CLB LUTs' or 'Slice LUTs'; pass the whole report."
@@ -137,14 +141,6 @@ def _vivado_source(text: str, netlist: str, command: str) -> Source:
     state = state.lower() or "unknown state"
     step = "place and route" if state in _ROUTED_STATES else f"{state} design"
     return Source("Vivado", _found(r"v\.(\S+)", version) or "unknown", device or "unknown", step, netlist)
-
-
-def _vivado_site_types(text: str) -> dict[str, float]:
-    return {
-        name: float(used)
-        for name, row in _VIVADO_ROWS.items()
-        if (used := _found(rf"^\|\s*{row}\s*\|\s*([\d.]+)\s*\|", text))
-    }
 
 
 def _vivado_top_instance(text: str) -> dict[str, float]:

@@ -61,11 +61,7 @@ KNOWN_TOOLS: dict[str, ToolRecipe] = {
 
 @dataclass(frozen=True)
 class Tool:
-    """A program found on this machine: our name of it, its path, and the version it states, or "unknown".
-
-    >>> str(Tool("yosys", "/usr/bin/yosys", "0.23"))
-    'yosys 0.23'
-    """
+    """A program found on this machine: our name of it, its path, and the version it states, or "unknown"."""
 
     name: str
     path: str

@@ -110,7 +110,9 @@ def simulate(
         return Simulation(design.predict(X, cut), f"{design.emulator}; no {' and no '.join(missing)} found")
     rows = design.port_values(X, cut)
     simulator = _simulator(Path(folder), record)
-    return Simulation(_run(simulator, record, rows), _engine_name(record))
+    through = f", sources through {find_tool('ghdl')}" if record.language == "vhdl" else ""
+    engine = f"Verilator {find_tool('verilator').version}{through}"
+    return Simulation(_run(simulator, record, rows), engine)
 
 
 def verilog_sources(folder: Path, record: DesignRecord, work: Path, log: Path) -> tuple[str, ...]:
@@ -133,11 +135,6 @@ def verilog_sources(folder: Path, record: DesignRecord, work: Path, log: Path) -
 
 def _needed_tools(record: DesignRecord) -> tuple[str, ...]:
     return ("verilator", "g++") if record.language == "verilog" else ("verilator", "g++", "ghdl")
-
-
-def _engine_name(record: DesignRecord) -> str:
-    through = f", sources through {find_tool('ghdl')}" if record.language == "vhdl" else ""
-    return f"Verilator {find_tool('verilator').version}{through}"
 
 
 def _simulator(folder: Path, record: DesignRecord) -> Path:
@@ -175,13 +172,13 @@ def _build(folder: Path, record: DesignRecord, work: Path, log: Path, tools: dic
         f"obj/{path.name}" for path in (work / "obj").glob("*.cpp") if "__ALL" not in path.name
     )
     library = [name for name in ("verilated.cpp", "verilated_threads.cpp") if (root / name).exists()]
-    (work / "driver.cpp").write_text(_controller(record, [*library, *generated]))
+    (work / "driver.cpp").write_text(_driver(record, [*library, *generated]))
     includes = ["-I.", "-Iobj", f"-I{root}", f"-I{root / 'vltstd'}"]
     options = ["-std=c++17", "-O0", "-w", *includes, "-o", "simulator", "driver.cpp", "-pthread"]
     run_tool(tools["g++"], options, work, log)
 
 
-def _controller(record: DesignRecord, parts: list[str]) -> str:
+def _driver(record: DesignRecord, parts: list[str]) -> str:
     """Our driver behind everything it needs: as one file it compiles in a third of the time."""
     return "".join(f'#include "{name}"\n' for name in parts) + _DRIVER.substitute(
         name=record.name,

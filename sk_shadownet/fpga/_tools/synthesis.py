@@ -86,7 +86,9 @@ def synthesize(folder: str | Path, target: str, *, seed: int = 1) -> SynthesisRe
         )
     folder = Path(folder)
     record, netlist = read_design(folder), netlist_hash(folder)
-    tools = {name: find_tool(name) for name in _needed_tools(record, target)}
+    names = ["yosys", *(["ghdl"] if record.language == "vhdl" else [])]
+    names += ["nextpnr-ecp5"] if TARGETS[target].placed else []
+    tools = {name: find_tool(name) for name in names}
     home = folder / REPORT_FOLDER
     home.mkdir(exist_ok=True)
     log = home / f"{target}-failed.log"
@@ -112,13 +114,12 @@ def read_report(folder: str | Path, target: str) -> SynthesisReport | None:
     return report
 
 
-def _needed_tools(record: DesignRecord, target: str) -> tuple[str, ...]:
-    tools = ("yosys",) if record.language == "verilog" else ("yosys", "ghdl")
-    return (*tools, "nextpnr-ecp5") if TARGETS[target].placed else tools
-
-
 def _measure(job: _Job) -> SynthesisReport:
-    mapped, constructed = _map(job), _constructed(job)
+    mapped = _map(job)
+    tool, version = job.record.generator.split(" ", 1)
+    source = Source(tool, version, "any target", "construction", job.netlist)
+    cycles = ("latency_cycles", "initiation_interval")
+    constructed = SynthesisReport({name: Figure(getattr(job.record, name), source) for name in cycles})
     if not TARGETS[job.target].placed:
         return combine(mapped, constructed)
     placed = _place_and_route(job, mapped)
@@ -138,14 +139,6 @@ def _map(job: _Job) -> SynthesisReport:
         version += f" behind {job.tools['ghdl']}"
     text = _text(job.work / "stat.txt")
     return parse_yosys_stat(text, version=version, target=job.target, netlist=job.netlist)
-
-
-def _constructed(job: _Job) -> SynthesisReport:
-    """Cycles, which follow from how the sources were written."""
-    tool, version = job.record.generator.split(" ", 1)
-    source = Source(tool, version, "any target", "construction", job.netlist)
-    names = ("latency_cycles", "initiation_interval")
-    return SynthesisReport({name: Figure(getattr(job.record, name), source) for name in names})
 
 
 def _place_and_route(job: _Job, mapped: SynthesisReport) -> SynthesisReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 
@@ -14,13 +14,44 @@ from sk_shadownet._metrics.signal import plain, signal_rows
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._codegen.cut_port import whole_cut
-from sk_shadownet.fpga._trigger.port_scores import ScoreRule
+from sk_shadownet.fpga._trigger.score_rule import ScoreRule
 
 __all__ = ["Cut", "CutRates", "choose_cut", "rates_of_cut"]
 
 
+Share = TypeVar("Share")
+Interval = TypeVar("Interval")
+
+
+class _Shares(Generic[Share, Interval]):
+    """Shares of background and signal that pass a cut; None where there were no such events."""
+
+    on_background: Any
+    on_signal: Any
+
+    @property
+    def rate(self) -> Share:
+        """Share of the background that passes."""
+        return cast(Share, getattr(self.on_background, "value", None))
+
+    @property
+    def rate_interval(self) -> Interval:
+        """Its 95 % confidence interval."""
+        return cast(Interval, getattr(self.on_background, "interval", None))
+
+    @property
+    def efficiency(self) -> Share:
+        """Share of the signal that passes."""
+        return cast(Share, getattr(self.on_signal, "value", None))
+
+    @property
+    def efficiency_interval(self) -> Interval:
+        """Its 95 % confidence interval."""
+        return cast(Interval, getattr(self.on_signal, "interval", None))
+
+
 @dataclass(frozen=True)
-class Cut:
+class Cut(_Shares[float, tuple[float, float]]):
     """A cut on the score that exported hardware gives; made by :meth:`FPGAModel.threshold`.
 
     An event passes if the integer score is at least ``value``.
@@ -72,26 +103,6 @@ class Cut:
     comparison = ">="
 
     @property
-    def rate(self) -> float:
-        """Share of the background that passes."""
-        return self.on_background.value
-
-    @property
-    def rate_interval(self) -> tuple[float, float]:
-        """Its 95 % confidence interval."""
-        return self.on_background.interval
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the signal that passes."""
-        return self.on_signal.value
-
-    @property
-    def efficiency_interval(self) -> tuple[float, float]:
-        """Its 95 % confidence interval."""
-        return self.on_signal.interval
-
-    @property
     def n_background(self) -> int:
         """Background events."""
         return self.on_background.n_events
@@ -127,7 +138,7 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class CutRates:
+class CutRates(_Shares[float | None, tuple[float, float] | None]):
     """What a cut passes of events that it was not chosen on; made by :meth:`FPGAModel.rates`.
 
     Attributes
@@ -160,26 +171,6 @@ class CutRates:
     on_signal: Efficiency | None
     per_class: dict[Any, Efficiency]
     expected: tuple[int, int] | None
-
-    @property
-    def rate(self) -> float | None:
-        """Share of the background that passes."""
-        return None if self.on_background is None else self.on_background.value
-
-    @property
-    def rate_interval(self) -> tuple[float, float] | None:
-        """Its 95 % confidence interval."""
-        return None if self.on_background is None else self.on_background.interval
-
-    @property
-    def efficiency(self) -> float | None:
-        """Share of the signal that passes."""
-        return None if self.on_signal is None else self.on_signal.value
-
-    @property
-    def efficiency_interval(self) -> tuple[float, float] | None:
-        """Its 95 % confidence interval."""
-        return None if self.on_signal is None else self.on_signal.interval
 
     @property
     def as_expected(self) -> bool | None:
