@@ -82,6 +82,8 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     network = FloatNetwork.from_module(estimator.module_, merge=True)
     plan, labels = getattr(estimator, "fixed_point_plan_", None), getattr(estimator, "classes_", None)
     outside = fold if fold.scales and plan is not None else None
+    name = type(estimator).__name__
+    whole = f"{type(model).__name__} ending in {name}" if hasattr(model, "steps") else name
     if X_calibration is None:
         rows = np.asarray(estimator.calibration_rows_, dtype=np.float64)
         rows = rows if outside is not None else fold.invert(rows)
@@ -94,7 +96,7 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         columns=fold.columns,
         feature_names=names,
         class_labels=None if labels is None else np.asarray(labels),
-        title=_title(model, estimator),
+        title=f"{whole} {getattr(estimator, 'architecture_', '')}".strip(),
         plan=plan,
         scaling=outside,
         targets=None if X_calibration is not None else getattr(estimator, "calibration_targets_", None),
@@ -172,10 +174,3 @@ def _from_frame(X: Any, wanted: list[str]) -> FloatArray:
     if set(wanted) <= set(names):
         return np.asarray(X[[X.columns[names.index(name)] for name in wanted]], dtype=np.float64)
     return np.asarray(X, dtype=np.float64)
-
-
-def _title(model: Any, estimator: Any) -> str:
-    name = type(estimator).__name__
-    shape = str(getattr(estimator, "architecture_", "")) or ""
-    whole = f"{type(model).__name__} ending in {name}" if hasattr(model, "steps") else name
-    return f"{whole} {shape}".strip()

@@ -12,8 +12,7 @@ from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._decision import labels_of_scores
-from sk_shadownet.fpga._project import Project
-from sk_shadownet.fpga._project_tools import ProjectTools
+from sk_shadownet.fpga._project import Project, ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._reports.comparison import HardwareComparison, answers, compare_with_float
 from sk_shadownet.fpga._reports.html import project_view

@@ -1,22 +1,28 @@
-"""One hardware project: the network, its plan, its backend, and its emulation as users ask for it."""
+"""One hardware project: network, plan and backend; its emulation; and what tools make of its folder."""
 
 from __future__ import annotations
 
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
+from sk_shadownet._system.files import writing
 from sk_shadownet._typing import FloatArray
-from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
-from sk_shadownet.fpga._backends import Backend
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
+from sk_shadownet.fpga._backends import Backend, HLSBackend
+from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._codegen.hls4ml import default_hls_config
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score, signal_label
 from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._frozen_plan import Drift
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tools.report import SynthesisReport
+from sk_shadownet.fpga._tools.simulation import Simulation
 
-__all__ = ["Project"]
+__all__ = ["Project", "ProjectTools"]
 
 #: Share of rows with an input outside the planned range from which on a prediction warns: rare outliers are
 #: cut off on purpose, where that makes the others finer.
@@ -82,3 +88,91 @@ class Project:
             HardwareWarning,
             stacklevel=4,
         )
+
+
+class ProjectTools:
+    """The half of an FPGAModel that runs tools on its folder."""
+
+    _project: Project
+
+    def estimate(self) -> ResourceEstimate:
+        """LUT, FF, DSP, BRAM, latency in cycles and II by arithmetic, labelled with whose it is."""
+        return self._project.backend.estimate()
+
+    def simulate(self, X: Any, *, engine: str = "auto", cut: Any = None) -> Simulation:
+        """Run rows through the written HDL, one each clock, in Verilator, or in DAIS where that is absent.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_rows, n_features)
+        engine : {"auto", "verilator", "dais"}, default="auto"
+        cut : int, array-like of int or object with a ``value``, or None, default=None
+            Of a trigger whose cut is an input; see :meth:`trigger`.
+
+        Returns
+        -------
+        Simulation
+            Its ``engine`` says which.
+
+        Raises
+        ------
+        ExportError
+            If the project is hls4ml's C++: :meth:`predict` emulates it.
+        """
+        self._project.require_own_cut(cut)
+        rows = self._project.model.select(X)
+        with self._writing():
+            return self._project.backend.simulate(rows, engine, cut)
+
+    def synthesize(self, target: str = "xcup", **options: Any) -> SynthesisReport:
+        """Measure the written HDL with open tools: LUT, FF, carries, DSP; with "ecp5" also Fmax.
+
+        Parameters
+        ----------
+        target : {"xc7", "xcu", "xcup", "ecp5", "ice40"}, default="xcup"
+
+        Raises
+        ------
+        ExportError
+            If the project is hls4ml's C++, which no open tool synthesises.
+        """
+        with self._writing():
+            return self._project.backend.synthesize(target, **options)
+
+    def build(self, **options: Any) -> Any:
+        """Run the vendor's flow; where its tool is missing, the error says what to install and run.
+
+        Parameters
+        ----------
+        **options
+            Handed to hls4ml's ``build``, such as ``cosim=True``.
+        """
+        with self._writing():
+            return self._project.backend.build(**options)
+
+    def report(self) -> SynthesisReport:
+        """What a tool last reported on this very project."""
+        return self._project.backend.report()
+
+    @property
+    def hls_model(self) -> Any:
+        """hls4ml's ModelGraph: everything that hls4ml offers stays in reach."""
+        return self._hls_backend.graph
+
+    @property
+    def hls_config(self) -> dict[str, Any]:
+        """hls4ml's configuration as it was used; change a copy and hand it to ``to_fpga(hls_config=...)``."""
+        return default_hls_config(self._hls_backend.lowered, self._project.config)
+
+    def _writing(self) -> AbstractContextManager[None]:
+        """Tools work in the project's folder, and some in the system's temporary one."""
+        return writing(f"a file of the project {self._project.backend.folder}", "output_dir")
+
+    @property
+    def _hls_backend(self) -> HLSBackend:
+        if not isinstance(self._project.backend, HLSBackend):
+            raise ExportError(
+                f"backend {self._project.config.backend!r} is no hls4ml project; export with one of hls4ml's "
+                "backends, such as backend='Vitis'."
+            )
+        return self._project.backend

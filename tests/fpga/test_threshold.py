@@ -156,12 +156,12 @@ def test_background_alone_has_a_rate_and_signal_alone_an_efficiency():
 def test_a_cut_of_another_format_or_signal_is_refused():
     cut = chosen([0, 1, 2], [0, 0, 1], rate=0.5)
     other = ScoreRule(RULE.labels, "s", fraction=5, text="output 0")
-    with pytest.raises(InvalidParameterError, match=r"in steps of 2\*\*-4, but this hardware's score in"):
+    with pytest.raises(InvalidParameterError, match=r"in units of 2\*\*-4, but the score's port in"):
         rates_of_cut(np.array([1, 2]), np.array(["b", "s"]), cut=cut, rule=other)
     turned = ScoreRule(RULE.labels, "b", fraction=4, text="-output 0")
     with pytest.raises(InvalidParameterError, match="for the signal 's', but pos_label='b'"):
         rates_of_cut(np.array([1, 2]), np.array(["b", "s"]), cut=cut, rule=turned)
-    with pytest.raises(InvalidParameterError, match=r"a Cut or an integer of the output port.*got 2\.5"):
+    with pytest.raises(InvalidParameterError, match=r"an integer of the score's port.*got 2\.5"):
         rates_of_cut(np.array([1, 2]), np.array(["b", "s"]), cut=2.5, rule=RULE)
 
 

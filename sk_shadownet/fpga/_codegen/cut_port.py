@@ -18,8 +18,8 @@ def whole_cut(cut: Any, fraction: int) -> int:
     own = getattr(cut, "fraction", None)
     if own is not None and int(own) != fraction:
         raise InvalidParameterError(
-            f"the cut is in units of 2**{-int(own)}, but this hardware's score in units of 2**{-fraction}: "
-            "it was chosen for another network or precision; choose it anew with threshold."
+            f"the cut is in units of 2**{-int(own)}, but the score's port in units of 2**{-fraction}: it was "
+            "chosen for another network or precision; choose it anew."
         )
     whole = getattr(cut, "value", cut)
     if isinstance(whole, bool) or not hasattr(whole, "__index__"):
@@ -37,15 +37,7 @@ def score_ends(score: FixedFormat) -> tuple[int, int]:
 
 
 def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
-    """The integer of a constant cut that some scores pass and some do not, or "port"; format of shape (1,).
-
-    >>> resolve_cut(3, FixedFormat(1, [2], [4]))
-    3
-    >>> resolve_cut(64, FixedFormat(1, [2], [4]))
-    Traceback (most recent call last):
-      ...
-    sk_shadownet.exceptions.InvalidParameterError: no score reaches cut=64: ... -63 to 63.
-    """
+    """The integer of a constant cut that some scores pass and some do not, or "port"; format of shape (1,)."""
     if isinstance(cut, str):
         return "port"
     value, (low, high) = whole_cut(cut, int(score.fraction[0])), score_ends(score)

@@ -16,12 +16,11 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingT
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
-from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, da4ml_name, proof_cuts, proof_rows
-from sk_shadownet.fpga._codegen.scaling import scales_of, shifted, shifted_fields
+from sk_shadownet.fpga._codegen.scaling import scales_of, shifted
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
-from sk_shadownet.fpga._codegen.top_module import Top, top_module
+from sk_shadownet.fpga._codegen.top_module import top_module
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -120,7 +119,9 @@ def write_rtl(
     model.write()
     _tidy(folder, name)
     suffix = "v" if language == "verilog" else "vhd"
-    (folder / "src" / f"{name}.{suffix}").write_text(top_module(_top(design), name, language))
+    stages = design.stages.solutions
+    boundaries = [_formats(stage.inp_qint) for stage in stages] + [_formats(stages[-1].out_qint)]
+    (folder / "src" / f"{name}.{suffix}").write_text(top_module(design, boundaries, name, language))
     record = DesignRecord(
         name=name,
         language=language,
@@ -194,23 +195,6 @@ def _trace(design: RtlDesign) -> Any:
             "hardware; use more bits, or leave plan= out if the old formats are too narrow."
         )
     return comb_trace(x, result)
-
-
-def _top(design: RtlDesign) -> Top:
-    """What the top module joins: our ports, and da4ml's layout of the same signals at its stages."""
-    stages = design.stages.solutions
-    laid_out = PortMap.from_formats(_formats(stages[0].inp_qint), _formats(stages[-1].out_qint))
-    widths = [int(_formats(stage.inp_qint).width.sum()) for stage in stages]
-    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
-    outputs = design.ports.outputs
-    return Top(
-        inputs=shifted_fields(design.ports.inputs, design.input_shift),
-        outputs=shifted_fields(outputs, np.full(len(outputs), shift)),
-        taken=laid_out.inputs,
-        given=laid_out.outputs,
-        stage_widths=(*widths, laid_out.output_width),
-        n_waiting=design.n_waiting,
-    )
 
 
 def _kif(formats: FixedFormat) -> tuple[Any, Any, Any]:

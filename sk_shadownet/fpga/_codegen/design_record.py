@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga._codegen.ports import PortMap
+from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 
 __all__ = ["DESIGN_FILE", "DesignRecord", "netlist_hash", "read_design", "source_files"]
 
@@ -54,7 +54,9 @@ def read_design(folder: Path) -> DesignRecord:
     path = Path(folder) / DESIGN_FILE
     try:
         data: dict[str, Any] = json.loads(path.read_text())
-        return DesignRecord(**{**data, "ports": PortMap.from_dict(data["ports"])})
+        sides = (data["ports"][side] for side in ("inputs", "outputs"))
+        ports = PortMap(*(tuple(PortField(**field) for field in side) for side in sides))
+        return DesignRecord(**{**data, "ports": ports})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ExportError(
             f"{folder} holds no readable {DESIGN_FILE} ({error}); write the design with to_fpga(..., "

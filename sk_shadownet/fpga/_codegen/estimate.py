@@ -103,11 +103,7 @@ OWN_ARITHMETIC = "estimate: this package's own arithmetic, not checked against a
 
 
 def count_signed_digits(values: npt.ArrayLike) -> IntArray:
-    """Nonzero digits of each number written with digits -1, 0, 1, none beside another: adders plus one.
-
-    >>> count_signed_digits([0.0, 1.0, 7.0, -0.625, 11.0]).tolist()
-    [0, 1, 2, 2, 3]
-    """
+    """Nonzero digits of each number written with digits -1, 0, 1, none beside another: adders plus one."""
     values = np.asarray(values, dtype=np.float64)
     below = np.where(values != 0, bits_below(values), 0)
     whole = np.abs(np.ldexp(values, below)).astype(np.int64)

@@ -61,7 +61,12 @@ def lower(plan: FixedPointPlan) -> LoweredPlan:
             _require_one_width(n, layer.activation)
             activation, own = _align(layer.activation)
             if last:
-                activation, own = _require_one_format(layer.activation), 0 * own
+                activation, own = layer.activation.covering(), 0 * own
+                if activation.broadcast_to(layer.activation.shape) != layer.activation:
+                    raise ExportError(
+                        "the outputs have unlike formats, but hls4ml knows one for each layer; give one "
+                        "format for the outputs, or export with backend='verilog'."
+                    )
         live = coming_in.width > 0
         weight = np.ldexp(layer.weight, own[:, None] - shift) * live
         bias = np.ldexp(layer.bias, own)
@@ -93,16 +98,6 @@ def _require_one_width(position: int, formats: FixedFormat) -> None:
             "bits), but hls4ml "
             "knows one for each layer; give one width, or export with backend='verilog'."
         )
-
-
-def _require_one_format(formats: FixedFormat) -> FixedFormat:
-    one = formats.covering()
-    if one.broadcast_to(formats.shape) != formats:
-        raise ExportError(
-            "the outputs have unlike formats, but hls4ml knows one for each layer; give one format for the "
-            "outputs, or export with backend='verilog'."
-        )
-    return one
 
 
 def _holding(values: FloatArray) -> FixedFormat:

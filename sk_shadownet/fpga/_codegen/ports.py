@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -70,11 +69,6 @@ class PortMap:
     def from_formats(cls, inputs: FixedFormat, outputs: FixedFormat) -> PortMap:
         """Lay signals of the given formats side by side, the first on the lowest bits."""
         return cls(_lay_out(inputs), _lay_out(outputs))
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> PortMap:
-        """Read what ``asdict`` made of a map."""
-        return cls(*(tuple(PortField(**field) for field in data[side]) for side in ("inputs", "outputs")))
 
     @property
     def input_width(self) -> int:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from string import Template
 
-from sk_shadownet.fpga._codegen.ports import PortField
+import numpy as np
 
-__all__ = ["Top", "top_module"]
+from sk_shadownet.fpga._codegen.ports import PortField, PortMap
+from sk_shadownet.fpga._codegen.rtl_design import RtlDesign
+from sk_shadownet.fpga._codegen.scaling import scales_of, shifted_fields
+from sk_shadownet.fpga._quantization.formats import FixedFormat
+
+__all__ = ["top_module"]
 
 _VERILOG = Template("""`timescale 1 ns / 1 ps
 
@@ -51,59 +55,49 @@ end architecture rtl;
 """)
 
 
-@dataclass(frozen=True)
-class Top:
-    """What the top module joins: fields of the ports ``model_inp`` and ``model_out``, and the stages between.
+def top_module(design: RtlDesign, boundaries: Sequence[FixedFormat], name: str, language: str) -> str:
+    """Source text of the top module in ``"verilog"`` or ``"vhdl"``: ports of our own around da4ml's stages.
 
-    ``taken`` and ``given`` are the same signals at the first stage and behind the last one, where da4ml lays
-    them out: those that nothing reads have no bits there, and a result has as many as da4ml thinks it needs.
-    ``stage_widths`` are the bits that each stage takes, then those that the last one gives; behind that
-    ``n_waiting`` registers do nothing but delay.
+    ``boundaries`` are the formats of what each stage takes, then of what the last one gives: there signals
+    that nothing reads have no bits, and a result has as many as da4ml thinks it needs.
     """
-
-    inputs: tuple[PortField, ...]
-    outputs: tuple[PortField, ...]
-    taken: tuple[PortField, ...]
-    given: tuple[PortField, ...]
-    stage_widths: tuple[int, ...]
-    n_waiting: int
-
-
-def top_module(top: Top, name: str, language: str) -> str:
-    """Source text of the top module in ``"verilog"`` or ``"vhdl"``."""
-    verilog, n_stages = language == "verilog", len(top.stage_widths) - 1
-    names = [(f"stage{i}_inp", width) for i, width in enumerate(top.stage_widths[:-1])]
-    wires = [(f"stage{i}_out", width) for i, width in enumerate(top.stage_widths[1:])]
-    result = _joined(top.given, top.outputs, f"stage{n_stages - 1}_out", verilog)
-    transfers = [("stage0_inp", _joined(top.inputs, top.taken, "model_inp", verilog))]
-    transfers += [(f"stage{i}_inp", f"stage{i - 1}_out") for i in range(1, n_stages)]
-    out_width = sum(field.width for field in top.outputs)
-    for i in range(top.n_waiting):
-        names.append((f"waiting{i}", out_width))
+    verilog, laid_out = language == "verilog", PortMap.from_formats(boundaries[0], boundaries[-1])
+    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
+    inputs = shifted_fields(design.ports.inputs, design.input_shift)
+    outputs = shifted_fields(design.ports.outputs, np.full(len(design.ports.outputs), shift))
+    widths = [int(formats.width.sum()) for formats in boundaries]
+    names = [(f"stage{i}_inp", width) for i, width in enumerate(widths[:-1])]
+    wires = [(f"stage{i}_out", width) for i, width in enumerate(widths[1:])]
+    result = _joined(laid_out.outputs, outputs, f"stage{design.n_stages - 1}_out", verilog)
+    transfers = [("stage0_inp", _joined(inputs, laid_out.inputs, "model_inp", verilog))]
+    transfers += [(f"stage{i}_inp", f"stage{i - 1}_out") for i in range(1, design.n_stages)]
+    for i in range(design.n_waiting):
+        names.append((f"waiting{i}", design.ports.output_width))
         transfers.append((f"waiting{i}", result))
         result = f"waiting{i}"
     transfers.append(("model_out", result))
-    declare = ["reg [{1}:0] {0};"] * len(names) + ["wire [{1}:0] {0};"] * len(wires)
-    instance = "{0}_stage{1} stage{1} (.model_inp(stage{1}_inp), .model_out(stage{1}_out));"
-    if not verilog:
-        declare = ["signal {0}:std_logic_vector({1} downto 0);"] * len(declare)
-        instance = (
-            "stage{1}:entity work.{0}_stage{1} port map(model_inp=>stage{1}_inp,model_out=>stage{1}_out);"
-        )
-    declared = [
-        line.format(signal, width - 1) for line, (signal, width) in zip(declare, names + wires, strict=True)
-    ]
-    instances = [instance.format(name, i) for i in range(n_stages)]
+    instance = "stage{1}:entity work.{0}_stage{1} port map(model_inp=>stage{1}_inp,model_out=>stage{1}_out);"
+    if verilog:
+        instance = "{0}_stage{1} stage{1} (.model_inp(stage{1}_inp), .model_out(stage{1}_out));"
+    declared = [_declared(*one, "reg" if verilog else "") for one in names]
+    declared += [_declared(*one, "wire" if verilog else "") for one in wires]
     return (_VERILOG if verilog else _VHDL).substitute(
         name=name,
-        in_high=sum(field.width for field in top.inputs) - 1,
-        out_high=out_width - 1,
+        in_high=design.ports.input_width - 1,
+        out_high=design.ports.output_width - 1,
         declarations="\n    ".join(declared),
-        instances="\n    ".join(instances),
+        instances="\n    ".join(instance.format(name, i) for i in range(design.n_stages)),
         transfers=("\n        " if verilog else "\n            ").join(
             f"{to} <= {of};" for to, of in transfers
         ),
     )
+
+
+def _declared(name: str, width: int, kind: str) -> str:
+    """One signal, of a kind that Verilog has and VHDL has not."""
+    if kind:
+        return f"{kind} [{width - 1}:0] {name};"
+    return f"signal {name}:std_logic_vector({width - 1} downto 0);"
 
 
 def _joined(source: Sequence[PortField], target: Sequence[PortField], bus: str, verilog: bool) -> str:

@@ -46,7 +46,11 @@ def write_emulators(project: Project, folder: Path) -> list[str]:
     """
     content = _content(project)
     raw = _vectors(project, content)
-    cuts = _cuts(project, raw)
+    cuts = None
+    if isinstance(project.backend, HDLBackend):
+        # Backwards: the ends of the range then stand at the last rows, not in the example.
+        cuts = proof_cuts(project.backend.design, project.model.select(raw)[::-1])
+        cuts = None if cuts is None else cuts[::-1]
     example = cpp_example(content, raw[0], None if cuts is None else int(cuts[0]))
     place = folder / EMULATOR_FOLDER
     place.mkdir()
@@ -176,15 +180,6 @@ def _around_cut(plan: FixedPointPlan, rows: FloatArray, step: ScoreStep) -> Floa
     first, others = rows[: N_VECTORS // 2], rows[N_VECTORS // 2 :]
     distance = np.abs(np.ldexp(Score(step.signal).of(plan.forward(others))[:, 0], step.fraction) - step.cut)
     return np.concatenate([first, others[np.argsort(distance, kind="stable")[: N_VECTORS // 2]]])
-
-
-def _cuts(project: Project, raw: FloatArray) -> IntArray | None:
-    """A cut for each row of the vectors, where the cut is an input."""
-    if not isinstance(project.backend, HDLBackend):
-        return None
-    # Backwards: the ends of the range then stand at the last rows, not in the example, which has the first.
-    cuts = proof_cuts(project.backend.design, project.model.select(raw)[::-1])
-    return None if cuts is None else cuts[::-1]
 
 
 def _vector_file(project: Project, content: EmulatorFolder, raw: FloatArray, cuts: IntArray | None) -> str:

@@ -81,15 +81,13 @@ def judge_of(
 class SearchResult:
     """The precision that a search found, its plan, and what this loses on the calibration rows.
 
-    ``within_tolerance`` is False where even the widest formats tried lose more than the tolerance;
-    ``n_plans`` counts the plans made on all calibration rows.
+    ``within_tolerance`` is False where even the widest formats tried lose more than the tolerance.
     """
 
     precision: Precision
     plan: FixedPointPlan
     loss: Loss
     within_tolerance: bool
-    n_plans: int
 
 
 def search_precision(
@@ -124,7 +122,7 @@ def search_precision(
             raised = _add_bits(raised, slot, SEARCH_HEADROOM)
         best = search.exchange(min(start, search.descend(raised), key=search.cost_of))
     plan, loss = search.planner.plan(best), search.loss(best)
-    return SearchResult(best, plan, loss, search.allows(best), len(search.losses))
+    return SearchResult(best, plan, loss, search.allows(best))
 
 
 def _add_bits(precision: Precision, slot: Slot, bits: int) -> Precision:

@@ -209,9 +209,6 @@ def parse_format(text: str) -> FixedFormat:
     """Read an hls4ml precision such as ``"fixed<16,6>"`` or ``"ufixed<8,2,RND,SAT>"``.
 
     Rounding and overflow written in the text are replaced by this package's RND and SAT.
-
-    >>> parse_format("ap_fixed<16,6>")
-    fixed<16,6,RND,SAT>
     """
     match = _HLS_FORMAT.match(text)
     if match is None:

@@ -142,8 +142,7 @@ class FixedPointPlan(KnowsItsVersion):
     layers: tuple[FixedLayer, ...]
 
     def __post_init__(self) -> None:
-        widths = [self.inputs.shape[0], *(layer.n_outputs for layer in self.layers)]
-        for n, (layer, width) in enumerate(zip(self.layers, widths[:-1], strict=True), start=1):
+        for n, (layer, width) in enumerate(zip(self.layers, self.widths[:-1], strict=True), start=1):
             if layer.n_inputs != width:
                 raise InvalidParameterError(f"layer {n} takes {layer.n_inputs} inputs, but {width} come in.")
 

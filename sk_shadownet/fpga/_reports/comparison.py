@@ -125,10 +125,14 @@ def compare_with_float(
         expected = score.of(expected)
     outputs = project.backend.emulate(rows, None if score is None else cut)
     signals = compare_signals(project, expected, outputs, truth, weight, rates=rates, pos_label=pos_label)
-    if output == "trigger":
-        expected, outputs = _sides_of_cut(project, expected, outputs, cut)
-    elif score is None:
-        outputs = _one_column_each(project, outputs)
+    n_outputs = project.plan.widths[-1]
+    if isinstance(project.backend, HDLBackend) and output == "trigger" and project.score_format is not None:
+        levels = cut_levels(cut, project.backend.design.cut, project.score_format, len(rows))
+        # Half a unit to either side of 0, whose sign is the answer.
+        expected, outputs = np.where(expected >= levels[:, None], 0.5, -0.5), outputs - 0.5
+    elif output == "class" and outputs.shape[1] < n_outputs:
+        # Indices, as one column for each output.
+        outputs = np.eye(n_outputs)[outputs[:, 0].astype(np.intp)]
     if score is not None and labels is not None:
         if output == "trigger" or len(labels) > 2:
             truth = None if truth is None else np.asarray(truth == project.signal)
@@ -138,23 +142,6 @@ def compare_with_float(
                 [label for label in labels.tolist() if label != project.signal] + [project.signal]
             )
     return _comparison(project, rows, (expected, outputs), labels, truth, weight, signals)
-
-
-def _sides_of_cut(
-    project: Project, scores: FloatArray, bits: FloatArray, cut: Any
-) -> tuple[FloatArray, FloatArray]:
-    """Both answers of a trigger as half a unit to either side of 0, whose sign is the answer."""
-    assert isinstance(project.backend, HDLBackend) and project.score_format is not None
-    level = cut_levels(cut, project.backend.design.cut, project.score_format, len(scores))
-    return np.where(scores >= level[:, None], 0.5, -0.5), bits - 0.5
-
-
-def _one_column_each(project: Project, outputs: FloatArray) -> FloatArray:
-    """Class indices, where the hardware puts out those, as one column for each output."""
-    n_outputs = project.plan.widths[-1]
-    if project.config.output != "class" or n_outputs == 1 or outputs.shape[1] == n_outputs:
-        return outputs
-    return np.eye(n_outputs)[outputs[:, 0].astype(np.intp)]
 
 
 def answers(outputs: FloatArray, labels: AnyArray | None) -> AnyArray:
