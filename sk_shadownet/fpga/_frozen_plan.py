@@ -212,13 +212,9 @@ def _in_formats(model: ExportedModel, old: FixedPointPlan, outputs: FixedFormat)
 
 def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan, outputs: FixedFormat) -> FixedPointPlan:
     results = [*(layer.output_format for layer in old.layers[:-1]), outputs]
-    return chain_layers(
-        old.inputs,
-        (
-            (layer.weight, mine.weight_format, layer.bias, layer.bias_format, layer.relu, result)
-            for mine, layer, result in zip(old.layers, new.layers, results, strict=True)
-        ),
-    )
+    trios = zip(old.layers, new.layers, results, strict=True)
+    layers = [(n.weight, o.weight_format, n.bias, n.bias_format, n.relu, result) for o, n, result in trios]
+    return chain_layers(old.inputs, layers)
 
 
 def _drift(model: ExportedModel, old: FixedPointPlan, plan: FixedPointPlan) -> Drift:

@@ -37,7 +37,7 @@ def score_ends(score: FixedFormat) -> tuple[int, int]:
 
 
 def resolve_cut(cut: Any, score: FixedFormat) -> int | str:
-    """The integer of a constant cut that some scores pass and some do not, or "port"; format of shape (1,)."""
+    """The integer of a constant cut that some scores pass and some do not, or "port"; format of one score."""
     if isinstance(cut, str):
         return "port"
     value, (low, high) = whole_cut(cut, int(score.fraction[0])), score_ends(score)

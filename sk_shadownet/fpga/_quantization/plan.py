@@ -284,6 +284,20 @@ def chain_layers(
     return FixedPointPlan(inputs, tuple(made))
 
 
+def widest_sum(plan: FixedPointPlan) -> int:
+    """Bits of the widest sum that any weights of the plan's formats can bring about."""
+    formats = [(f.weight_format, f.bias_format, f.relu, f.activation) for f in plan.layers]
+    lowest = chain_layers(plan.inputs, ((w.lowest, w, b.lowest, b, relu, a) for w, b, relu, a in formats))
+    widest, coming_in = 0, plan.inputs
+    for layer, extreme in zip(plan.layers, lowest.layers, strict=True):
+        # The step is the formats', not that of the extreme weights, whose low bits are all 0.
+        step = (layer.weight_format.fraction + coming_in.fraction).max(axis=1)
+        fraction = np.maximum(step, layer.bias_format.fraction)
+        widest = max(widest, int((extreme.accumulator.integer + fraction + 1).max()))
+        coming_in = extreme.output_format
+    return widest
+
+
 def _require_held(name: str, values: FloatArray, fmt: FixedFormat) -> None:
     held = fmt.holds(values)
     if held.shape != values.shape or not held.all():

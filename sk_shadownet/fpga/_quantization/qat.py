@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,59 +25,16 @@ from sk_shadownet._validation import check_choice, check_real
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._quantization.format_search import Task, search_precision
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
-from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, chain_layers
+from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, chain_layers, widest_sum
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
+from sk_shadownet.fpga._quantization.straight_through import Grid, rounded
 
 __all__ = ["FixedPointSequential", "parse_quantization", "quantized_module"]
 
 
 #: Bits of a float32 mantissa: narrower sums are exact in float32 in every order.
 FLOAT32_BITS = 24
-
-
-class _Grid(NamedTuple):
-    """Steps per 1, the step, and the ends of a format counted in steps, as tensors."""
-
-    per_step: Tensor
-    step: Tensor
-    low: Tensor
-    high: Tensor
-
-    @classmethod
-    def of(cls, fmt: FixedFormat) -> _Grid:
-        step = torch.from_numpy(fmt.step)
-        return cls(1 / step, step, torch.from_numpy(fmt.lowest) / step, torch.from_numpy(fmt.highest) / step)
-
-
-class _Round(torch.autograd.Function):
-    """Rounding to a format; the gradient goes straight through, where ``clipped`` only inside the range."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, per_step: Tensor, step: Tensor, low: Tensor, high: Tensor, clipped: bool
-    ) -> Tensor:
-        # One step beyond the ends is enough to tell that a value saturates, and keeps infinity out.
-        scaled = torch.minimum(torch.maximum(x * per_step, low - 1), high + 1)
-        below = torch.floor(scaled)
-        nearest = below + (scaled - below >= 0.5).to(scaled.dtype)
-        held = torch.minimum(torch.maximum(nearest, low), high)
-        ctx.clipped = clipped
-        if clipped:
-            ctx.save_for_backward(held == nearest)
-        return held * step
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        if ctx.clipped:
-            (inside,) = ctx.saved_tensors
-            gradient = gradient * inside
-        return gradient, None, None, None, None, None
-
-
-def _round(x: Tensor, grid: _Grid, *, clipped: bool) -> Tensor:
-    result: Tensor = _Round.apply(x, *grid, clipped)  # type: ignore[no-untyped-call]
-    return result
 
 
 class FixedPointSequential(nn.Module):
@@ -146,7 +103,7 @@ class FixedPointSequential(nn.Module):
                 linear.bias = nn.Parameter(torch.zeros_like(linear.weight[:, 0]))
         self.precision = precision
         self._rows = calibration_rows
-        self._grids: list[_Grid] = []
+        self._grids: list[Grid] = []
         reach = np.ldexp(1.0, integer_bits(np.maximum(np.abs(calibration_rows).max(axis=0), 2.0**-64)))
         self._unit = torch.from_numpy(1 / reach)
         self.separate_outputs = separate_outputs
@@ -171,7 +128,7 @@ class FixedPointSequential(nn.Module):
         )
         planned = planner.plan(self.precision)
         self._formats = planned.map_layers(_with_bias_headroom)
-        self._exact_in_float32 = _widest_sum(self._formats) <= FLOAT32_BITS
+        self._exact_in_float32 = widest_sum(self._formats) <= FLOAT32_BITS
         self._place_grids()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -179,7 +136,7 @@ class FixedPointSequential(nn.Module):
         given = x.dtype
         dtype = torch.float32 if self._exact_in_float32 and given == torch.float32 else torch.float64
         grids = iter(self._grids_in(dtype, x.device))
-        a = _round(x.to(dtype), next(grids), clipped=True)
+        a = rounded(x.to(dtype), next(grids), clipped=True)
         for n, (linear, layer) in enumerate(zip(self.layers, self._formats.layers, strict=True)):
             own: Any = linear
             exact, offset = own.weight.to(dtype), own.bias.to(dtype)
@@ -187,26 +144,21 @@ class FixedPointSequential(nn.Module):
             if self.separate_outputs and n == len(self.layers) - 1:
                 unit = self._output_unit.to(dtype=dtype, device=x.device)
                 exact, offset = exact * unit[:, None], offset * unit
-            weight = _round(exact, next(grids), clipped=False)
-            bias = _round(offset, next(grids), clipped=False)
+            weight = rounded(exact, next(grids), clipped=False)
+            bias = rounded(offset, next(grids), clipped=False)
             a = nn.functional.linear(a, weight, bias)
             if layer.relu:
                 a = nn.functional.relu(a)
             if layer.activation is not None:
-                a = _round(a, next(grids), clipped=True)
+                a = rounded(a, next(grids), clipped=True)
         return a.to(given)
 
     @thread_limit()
     def plan(self) -> FixedPointPlan:
         """The hardware's plan at the weights as they are now."""
         pairs = zip(self._float_network().layers, self._formats.layers, strict=True)
-        return chain_layers(
-            self._formats.inputs,
-            (
-                (own.weight, f.weight_format, own.bias, f.bias_format, f.relu, f.activation)
-                for own, f in pairs
-            ),
-        )
+        layers = [(w.weight, f.weight_format, w.bias, f.bias_format, f.relu, f.activation) for w, f in pairs]
+        return chain_layers(self._formats.inputs, layers)
 
     @thread_limit()
     def to_sequential(self) -> nn.Sequential:
@@ -234,15 +186,13 @@ class FixedPointSequential(nn.Module):
         for layer in self._formats.layers:
             formats += [layer.weight_format, layer.bias_format]
             formats += [] if layer.activation is None else [layer.activation]
-        self._grids = [_Grid.of(fmt) for fmt in formats]
-        self._cast: dict[tuple[torch.dtype, torch.device], list[_Grid]] = {}
+        self._grids = [Grid.of(fmt) for fmt in formats]
+        self._cast: dict[tuple[torch.dtype, torch.device], list[Grid]] = {}
 
-    def _grids_in(self, dtype: torch.dtype, device: torch.device) -> list[_Grid]:
+    def _grids_in(self, dtype: torch.dtype, device: torch.device) -> list[Grid]:
         key = (dtype, device)
         if key not in self._cast:
-            self._cast[key] = [
-                _Grid(*(part.to(dtype=dtype, device=device) for part in g)) for g in self._grids
-            ]
+            self._cast[key] = [Grid(*(part.to(device, dtype) for part in grid)) for grid in self._grids]
         return self._cast[key]
 
 
@@ -338,10 +288,10 @@ def _rounded_together(module: nn.Sequential, plan: FixedPointPlan) -> nn.Sequent
     started = deepcopy(module)
     for layer in started:
         if isinstance(layer, nn.Linear):
-            rounded = next(planned)
-            bias = torch.from_numpy(rounded.bias).to(layer.weight)
+            of_layer = next(planned)
+            bias = torch.from_numpy(of_layer.bias).to(layer.weight)
             with torch.no_grad():
-                layer.weight.copy_(torch.from_numpy(rounded.weight))
+                layer.weight.copy_(torch.from_numpy(of_layer.weight))
             layer.bias = nn.Parameter(bias)
     return started
 
@@ -367,29 +317,3 @@ def _signal_bits(plan: FixedPointPlan) -> float:
 def _with_bias_headroom(_: int, layer: FixedLayer) -> FixedLayer:
     fmt = layer.bias_format
     return replace(layer, bias_format=FixedFormat(fmt.signed, fmt.integer + BIAS_HEADROOM, fmt.fraction))
-
-
-def _widest_sum(plan: FixedPointPlan) -> int:
-    """Bits of the widest sum that any weights of the plan's formats can bring about."""
-    lowest = chain_layers(
-        plan.inputs,
-        (
-            (
-                f.weight_format.lowest,
-                f.weight_format,
-                f.bias_format.lowest,
-                f.bias_format,
-                f.relu,
-                f.activation,
-            )
-            for f in plan.layers
-        ),
-    )
-    widest, coming_in = 0, plan.inputs
-    for layer, extreme in zip(plan.layers, lowest.layers, strict=True):
-        # The step is the formats', not that of the extreme weights, whose low bits are all 0.
-        step = (layer.weight_format.fraction + coming_in.fraction).max(axis=1)
-        fraction = np.maximum(step, layer.bias_format.fraction)
-        widest = max(widest, int((extreme.accumulator.integer + fraction + 1).max()))
-        coming_in = extreme.output_format
-    return widest
