@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan, exact_accumulator, make_layer
+from sk_shadownet.fpga._quantization.plan import (
+    FixedPointPlan,
+    chain_layers,
+    exact_accumulator,
+    make_layer,
+    widest_sum,
+)
 
 from .plans import random_plan, random_rows
 
@@ -149,3 +155,37 @@ def test_sums_that_float64_cannot_hold_are_refused():
             relu=False,
             activation=None,
         )
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_the_layers_of_a_plan_chained_anew_are_the_plan(seed):
+    plan = random_plan(seed)
+    again = chain_layers(
+        plan.inputs,
+        [(f.weight, f.weight_format, f.bias, f.bias_format, f.relu, f.activation) for f in plan.layers],
+    )
+    rows = random_rows(seed, 50, plan.widths[0]) * 4
+    assert again.outputs == plan.outputs
+    assert np.array_equal(again.forward(rows), plan.forward(rows))
+
+
+@given(seeds)
+@settings(max_examples=20, deadline=None)
+def test_no_weights_of_signed_formats_sum_wider_than_the_widest_sum(seed):
+    plan = random_plan(seed)
+    signed = chain_layers(
+        plan.inputs,
+        [
+            (
+                f.weight,
+                FixedFormat(1, f.weight_format.integer, f.weight_format.fraction),
+                f.bias,
+                f.bias_format,
+                f.relu,
+                f.activation,
+            )
+            for f in plan.layers
+        ],
+    )
+    assert max(int(layer.accumulator.width.max()) for layer in signed.layers) <= widest_sum(signed)

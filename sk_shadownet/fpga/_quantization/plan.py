@@ -285,7 +285,7 @@ def chain_layers(
 
 
 def widest_sum(plan: FixedPointPlan) -> int:
-    """Bits of the widest sum that any weights of the plan's formats can bring about."""
+    """Bits of the widest sum that any weights of the formats, all signed, can bring about."""
     formats = [(f.weight_format, f.bias_format, f.relu, f.activation) for f in plan.layers]
     lowest = chain_layers(plan.inputs, ((w.lowest, w, b.lowest, b, relu, a) for w, b, relu, a in formats))
     widest, coming_in = 0, plan.inputs
