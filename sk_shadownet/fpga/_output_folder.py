@@ -57,10 +57,7 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
             (building / MARKER).write_text(json.dumps(dict(record), indent=2) + "\n")
             require_replaceable(target)
             with _locked(target.parent):
-                if not target.exists():
-                    building.rename(target)
-                elif not _exchange(building, target):
-                    _exchange_in_two_steps(building, target)
+                _swap(building, target)
         finally:
             # What is here now is unfinished, or what was at the target before.
             shutil.rmtree(building, ignore_errors=True)
@@ -83,6 +80,14 @@ def require_replaceable(output_dir: str | PathLike[str]) -> Path:
     return target
 
 
+def _swap(building: Path, target: Path) -> None:
+    """Put a folder in place; what was there is at `building` then, or gone."""
+    if not target.exists():
+        building.rename(target)
+    elif not _exchange(building, target):
+        _swap_in_two_steps(building, target)
+
+
 def _exchange(one: Path, other: Path) -> bool:
     """Give two folders each other's name in one step; False where the system cannot."""
     try:
@@ -93,7 +98,7 @@ def _exchange(one: Path, other: Path) -> bool:
     return bool(rename(AT_FDCWD, names[0], AT_FDCWD, names[1], RENAME_EXCHANGE) == 0)
 
 
-def _exchange_in_two_steps(building: Path, target: Path) -> None:
+def _swap_in_two_steps(building: Path, target: Path) -> None:
     """The same where there is no exchange; killed in between, it leaves the next process to repair it."""
     old = Path(tempfile.mkdtemp(prefix=f"{_prefix(target)}old-", dir=target.parent))
     target.rename(old / target.name)
