@@ -240,12 +240,11 @@ def test_every_resource_has_its_source(fpga):
 
 
 def test_what_a_tool_measured_is_shown_with_the_tool(fpga, monkeypatch):
-    from sk_shadownet.fpga import FPGAModel
     from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
     source = Source("yosys", "0.23", "xcup", "synthesis", "5d1c" * 16)
     report = SynthesisReport({"lut": Figure(51336.0, source), "fmax_mhz": Figure(42.57, source)})
-    monkeypatch.setattr(FPGAModel, "report", lambda self: report)
+    monkeypatch.setattr(fpga._project.backend, "report", lambda: report)
     shown = words(fpga._repr_html_())
     assert "look-up tables 51,336 yosys 0.23, synthesis for xcup" in shown
     assert "highest clock, MHz 42.57 yosys 0.23, synthesis for xcup" in shown
