@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -14,6 +13,7 @@ from scipy.special import softmax
 from sk_shadownet._metrics.scoring import row_scoring
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import own_version
+from sk_shadownet._system.warnings import warn
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends import make_backend
 from sk_shadownet.fpga._config import FPGAConfig
@@ -212,11 +212,10 @@ def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan,
         scoring=row_scoring(model.scoring, model.class_labels),
     )
     if precision.free and not result.within_tolerance:
-        warnings.warn(
+        warn(
             f"even the widest formats tried lose more than the tolerance of {config.tolerance:.2%} allows "
             f"for: {result.loss}. Raise tolerance, or pass more calibration rows.",
             HardwareWarning,
-            stacklevel=3,
         )
     _warn_of_dead_classes(result.loss, model)
     return result.plan, result.loss.changed
@@ -230,12 +229,11 @@ def _warn_of_dead_classes(loss: Loss, model: ExportedModel) -> None:
     found = ", ".join(
         f"{n if labels is None else labels[n]!s} ({loss.rows_by_class[n]:,} rows)" for n in loss.dead
     )
-    warnings.warn(
+    warn(
         f"in these formats the hardware never answers with a class that the float network finds: {found} of "
         f"{loss.rows_by_class.sum():,} calibration rows; {loss.order:.1%} of its efficiency at fixed "
         "background rates is lost. Give inputs and activations more bits, or pass precision='auto'.",
         HardwareWarning,
-        stacklevel=4,
     )
 
 
@@ -259,12 +257,11 @@ def _record(project: Project) -> dict[str, Any]:
 
 def _warn_of_outside_scaling(model: ExportedModel) -> None:
     if model.scaling is not None:
-        warnings.warn(
+        warn(
             "the network was trained in fixed point on scaled inputs, so the pipeline's scaling stays "
             "outside the hardware: its ports take scaled features (README.md has the table; predict does "
             "it for you). Fit the estimator on raw features to have them at the ports.",
             HardwareWarning,
-            stacklevel=3,
         )
 
 
@@ -273,10 +270,9 @@ def _warn_of_probabilities(project: Project) -> None:
     logits, given = project.plan.forward(rows), project.backend.emulate(rows)
     exact = softmax(logits, axis=1)
     same = float((given.argmax(axis=1) == logits.argmax(axis=1)).mean())
-    warnings.warn(
+    warn(
         f"the hardware's softmax comes from tables: on the {len(rows):,} calibration rows its probabilities "
         f"are off by up to {float(np.abs(given - exact).max()):.3f}, and its class is that of the logits in "
         f"{same:.2%}; output='logits' or 'class' is exact.",
         HardwareWarning,
-        stacklevel=3,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet._validation import check_sequence
 from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, InvalidParameterError
@@ -139,12 +139,11 @@ def _checked_labels(labels: Any, n_outputs: int) -> AnyArray:
 def _checked_rows(rows: Any, n_inputs: int) -> FloatArray:
     checked = check_calibration(rows, n_inputs)
     if len(checked) < FEW_ROWS:
-        warnings.warn(
+        warn(
             f"only {len(checked)} calibration rows: the ranges of inputs and units are guesses, and "
             "rows outside "
             f"them will saturate; pass X_calibration with at least {FEW_ROWS} rows.",
             CalibrationWarning,
-            stacklevel=4,
         )
     return checked
 

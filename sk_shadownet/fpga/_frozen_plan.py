@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from sk_shadownet._system.warnings import warn
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score, signal_label
@@ -145,11 +145,10 @@ def warn_of_drift(drift: Drift, tolerance: float) -> None:
             f"{drift.n_saturated_weights} of {drift.n_weights} weights cut off"
         )
     if words:
-        warnings.warn(
+        warn(
             f"the old plan's formats no longer suit this network: {'; '.join(words)}. fpga.drift has the "
             "figures; train with quantization= the old plan, or make new firmware.",
             HardwareWarning,
-            stacklevel=4,
         )
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from sk_shadownet._system.files import writing
+from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends import Backend, HLSBackend
@@ -80,13 +80,12 @@ class Project:
             return
         worst = int(outside.sum(axis=0).argmax())
         planned = self.plan.inputs[worst]
-        warnings.warn(
+        warn(
             f"{n_outside:,} of {len(rows):,} rows have an input outside its planned range and saturate; most "
             f"often it is {self.model.input_names[worst]!r}, planned for {float(planned.lowest):g} to "
             f"{float(planned.highest):g}. compare(X) counts them for each input; if such rows are to be "
             "expected, export with an X_calibration that has them.",
             HardwareWarning,
-            stacklevel=4,
         )
 
 

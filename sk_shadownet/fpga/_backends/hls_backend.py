@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sk_shadownet._system.files import writing
+from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, HardwareWarning
 from sk_shadownet.fpga._backends.base import Port
@@ -48,11 +48,10 @@ class HLSBackend:
         }
         if others:
             taken = ", ".join(f"{reuse} for {name}" for name, reuse in others.items())
-            warnings.warn(
+            warn(
                 f"reuse_factor={self.config.reuse_factor} does not divide the multiplications of every "
                 f"layer; hls4ml took {taken} instead.",
                 HardwareWarning,
-                stacklevel=5,
             )
 
     @property

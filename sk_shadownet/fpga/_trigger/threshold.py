@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar, cast
 
@@ -11,6 +10,7 @@ import numpy as np
 from sk_shadownet._metrics.efficiency import Efficiency, cut_table, measure, predicted
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._metrics.signal import plain, signal_rows
+from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._codegen.cut_port import whole_cut
@@ -215,13 +215,12 @@ def choose_cut(
     )
     if table.finest > rate:
         no_signal = "" if on_signal.n_passed else " No signal passes it either."
-        warnings.warn(
+        warn(
             f"the finest background rate above 0 that can be set on these {on_background.n_events:,} "
             f"background events is {table.finest:.3g}, coarser than the {rate:g} asked for, so the cut lies "
             f"above all of them: its true rate may be as high as {on_background.interval[1]:.3g} (95 %)."
             f"{no_signal} Pass more background events, or ask for a higher rate.",
             HardwareWarning,
-            stacklevel=3,
         )
     n_tied = int(((scores == value) & ~signal).sum())
     return Cut(value, rule.fraction, rule.text, rule.signal, rate, n_tied, on_background, on_signal)
