@@ -139,7 +139,7 @@ BUDGET_ATTEMPTS = 3
 # Held-out rows of a class with which its losses are known to a tenth, and the share of an equal part below
 # which a class is rare.
 ENOUGH_ROWS, RARE_SHARE = 100, 0.5
-# Share of the tolerance that hidden widths may use where inputs are thinned out after them.
+# Share of the tolerance that hidden widths may use where feature elimination follows.
 WIDTHS_SHARE = 0.5
 
 # _estimator/tolerance.py

@@ -116,7 +116,7 @@ class Masks(Callback):
     """Keeps the masks of every layer."""
 
     def on_train_end(self, net, **_):
-        self.masks = [layer.mask for layer in dict(net.callbacks_)["shadow_shrinking"].layers]
+        self.masks = [layer.mask for layer in dict(net.callbacks_)["shadow_gates"].layers]
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """The chosen network is asked for fewer inputs."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -132,7 +134,7 @@ def test_the_choice_stays_within_the_tolerance(fitted):
     assert point.loss <= min(other.loss for other in fitted.frontier_) + 0.06 * np.log(2)
 
 
-def test_its_history_ends_with_the_thinning(fitted):
+def test_its_history_ends_with_the_elimination(fitted):
     history = fitted.history_
     n_before = EPOCHS
     assert history["epoch"] == list(range(1, n_before + round(EPOCHS * ELIMINATION_EPOCHS) + 1))
@@ -145,6 +147,12 @@ def test_its_history_ends_with_the_thinning(fitted):
     assert losses[fitted.best_epoch_ - 1] == min(losses[n_before:])
     point = fitted.frontier_[fitted.frontier_.chosen]
     assert point.loss == pytest.approx(min(losses[n_before:]), rel=1e-4)
+
+
+def test_the_log_tells_that_features_are_eliminated(caplog):
+    with caplog.at_level(logging.INFO, logger="sk_shadownet"):
+        auto(max_epochs=10).fit(X, Y)
+    assert any(record.getMessage().startswith("eliminating: ") for record in caplog.records)
 
 
 def test_the_other_networks_stay_as_the_run_gave_them(fitted):
@@ -162,19 +170,19 @@ def test_the_other_networks_stay_as_the_run_gave_them(fitted):
         {"n_features_to_select": None, "target_hidden_layer_sizes": None, "budget": {"multiplications": 60}},
     ],
 )
-def test_nothing_is_thinned_out_where_inputs_or_all_widths_are_fixed(sizes, monkeypatch):
+def test_no_feature_is_eliminated_where_inputs_or_all_widths_are_fixed(sizes, monkeypatch):
     monkeypatch.setattr(elimination, "Population", None)
     clf = auto(max_epochs=10, **sizes).fit(X, Y)
     assert "fewest inputs" not in getattr(getattr(clf, "frontier_", None), "reason", "")
 
 
-def test_a_budget_is_kept_by_the_thinner_network(fitted):
+def test_a_budget_is_kept_by_the_network_with_fewer_inputs(fitted):
     clf = auto(tolerance=0.06, budget={"multiplications": 100}).fit(X, Y)
     assert max(point.costs["multiplications"] for point in clf.frontier_) <= 100
     assert clf.frontier_[clf.frontier_.chosen].costs["multiplications"] == clf.architecture_.n_multiplications
 
 
-def test_a_regressors_thinner_network_answers_in_the_units_of_y():
+def test_a_regressors_network_with_fewer_inputs_answers_in_the_units_of_y():
     y = 1000 + 50 * SIGNALS[:, 0] ** 2
     reg = auto(ShadowMLPRegressor, tolerance=0.1).fit(X, y)
     assert reg.support_.sum() <= 3
@@ -188,7 +196,7 @@ class Stop(Callback):
         raise KeyboardInterrupt
 
 
-def test_ctrl_c_while_thinning_leaves_the_network_that_was_chosen(monkeypatch, fitted):
+def test_ctrl_c_during_the_elimination_leaves_the_network_that_was_chosen(monkeypatch, fitted):
     monkeypatch.setattr(elimination, "Distillation", Stop)
     with pytest.warns(TrainingInterruptedWarning, match="it keeps all"):
         clf = auto(tolerance=0.06).fit(X, Y)

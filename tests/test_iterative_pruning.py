@@ -132,7 +132,7 @@ def train(subnetworks, table, epochs=EPOCHS, callbacks=()):
         CrossEntropy(), batch_size=50, max_epochs=epochs, learning_rate_init=0.05, callbacks=callbacks
     )
     population = Population([one.network for one in subnetworks], config.batch_size)
-    own = [("shadow_narrowing", iterative_pruning)]
+    own = [("shadow_iterative_pruning", iterative_pruning)]
     best = BestEpoch(iterative_pruning)
     net = build_net(config, population, len(table), LearningRate(restart=0.0), own, Phase(), best)
     net.fit(table, None)

@@ -172,4 +172,4 @@ def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
 
 def test_the_fitted_net_keeps_neither_rows_nor_correlations():
     network = fitted(*copies(1, n_rows=300), max_epochs=2)
-    assert "shadow_shrinking" not in dict(network.net_.callbacks_)
+    assert "shadow_gates" not in dict(network.net_.callbacks_)

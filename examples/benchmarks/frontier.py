@@ -61,7 +61,7 @@ def compare_points(name: str, seeds: range) -> None:
     """Every point of a frontier against a separate fit of its exact widths."""
     X, y, _ = TASKS[name]()
     rows: list[list[float]] = []
-    thinned: list[float] = []
+    eliminated: list[float] = []
     ratios: dict[str, list[float]] = {"median separate fit": [], "one target, same start": []}
     for seed in seeds:
         part = split(X, y, seed)
@@ -80,7 +80,7 @@ def compare_points(name: str, seeds: range) -> None:
             rival, cpu = timed_fit(part, kept, seed, **sizes)
             ours = frontier.at(n).score(part.X_test, part.y_test)
             difference = 100 * (ours - rival.score(part.X_test, part.y_test))
-            (thinned if has_fewer_inputs(frontier.frontier_, n) else differences).append(difference)
+            (eliminated if has_fewer_inputs(frontier.frontier_, n) else differences).append(difference)
             times.append(cpu)
         rows.append(differences)
         ratios["median separate fit"].append(frontier_cpu / float(np.median(times)))
@@ -88,8 +88,8 @@ def compare_points(name: str, seeds: range) -> None:
     print(f"{name}, {len(rows)} seeds: frontier less separate fit, in points, cheapest first")
     for n in range(max(map(len, rows))):
         print(f"  {spread([row[n] for row in rows if n < len(row)], 2)}")
-    if thinned:
-        print(f"  {spread(thinned, 2)} with fewer inputs, {len(thinned)} times")
+    if eliminated:
+        print(f"  {spread(eliminated, 2)} with fewer inputs, {len(eliminated)} times")
     everything = [value for row in rows for value in row]
     print(f"  all points: mean {np.mean(everything):+.2f}, standard deviation {np.std(everything):.2f}")
     for rival, values in ratios.items():

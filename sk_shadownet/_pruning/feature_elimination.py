@@ -28,13 +28,11 @@ from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.losses import Loss
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
-__all__ = ["eliminate_features"]
-
 
 class _EliminationPhase(RunCallback):
     """Tells log and history where the training is: nothing is searched for any more."""
 
-    phase = "thinning"
+    phase = "eliminating"
 
     def __init__(self, iterative_pruning: IterativePruning) -> None:
         self.iterative_pruning = iterative_pruning
@@ -73,10 +71,10 @@ def eliminate_features(
         iterative_pruning = IterativePruning(started)
         phase, best = _EliminationPhase(iterative_pruning), BestSubnetworks(iterative_pruning)
         own: list[tuple[str, Any]] = [
-            ("shadow_thinning", phase),
-            ("shadow_narrowing", iterative_pruning),
+            ("shadow_elimination", phase),
+            ("shadow_iterative_pruning", iterative_pruning),
             ("shadow_weight_decay", WeightDecay(training.weight_decay)),
-            ("shadow_teaching", Distillation()),
+            ("shadow_distillation", Distillation()),
         ]
         population = Population([subnetwork.network for subnetwork in started], training.batch_size)
         net = build_net(training, population, len(rows), LearningRate(restart=0.0), own, phase, best)

@@ -19,8 +19,6 @@ from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
 
-__all__ = ["finetune"]
-
 
 class _FormatUpdate(RunCallback):
     """Let a fixed-point network choose its formats anew while its weights still move a lot.
@@ -71,7 +69,7 @@ def finetune(
     best = BestEpoch(update)
     with own_state(training):
         selected = _SelectedColumns(network, torch.as_tensor(columns))
-        own = [("shadow_replanning", update)]
+        own = [("shadow_formats", update)]
         net = build_net(training, selected, len(data.train), LearningRate(restart=0.0), own, update, best)
         before, standing_before = _start(net, data.valid)
         net.fit(data.train, data.valid)

@@ -31,8 +31,6 @@ from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
-__all__ = ["train"]
-
 
 def train(
     pruning: PruningConfig, training: TrainingConfig, data: Split, shift: Tensor, scale: Tensor
@@ -63,10 +61,10 @@ def train(
             columns = probes.columns.cpu()
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
         own: list[tuple[str, Any]] = [
-            ("shadow_shrinking", gates),
+            ("shadow_gates", gates),
             ("shadow_weight_decay", WeightDecay(training.weight_decay)),
-            ("shadow_teaching", Distillation()),
-            *([("shadow_narrowing", iterative_pruning)] if pruning.loads else []),
+            ("shadow_distillation", Distillation()),
+            *([("shadow_iterative_pruning", iterative_pruning)] if pruning.loads else []),
         ]
         network = _first_network(pruning, shift, scale)
         net = build_net(training, network, len(rows), _learning_rate(pruning, layers), own, gates, best)
