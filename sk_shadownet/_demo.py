@@ -18,8 +18,6 @@ from sklearn.utils import Bunch
 from sk_shadownet.classifier import ShadowMLPClassifier
 from sk_shadownet.exceptions import MissingToolError
 
-__all__ = ["Result", "compare", "export", "table"]
-
 
 @dataclass(frozen=True)
 class Result:

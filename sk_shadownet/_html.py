@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "details", "panel", "section", "table"]
-
 #: Text takes the colour of the page around it, and lines, bars and marks are that colour made thinner, so
 #: that no theme needs to be known: it works in notebooks, in editors and in documentation. Notebooks set
 #: tables their own way, hence the "!important".

@@ -10,8 +10,6 @@ import numpy as np
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["ColumnMap", "fold_steps", "require_fitted", "split_pipeline"]
-
 
 @dataclass(frozen=True, eq=False)
 class ColumnMap:

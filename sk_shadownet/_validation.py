@@ -10,17 +10,6 @@ import numpy as np
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = [
-    "check_choice",
-    "check_flag",
-    "check_integer",
-    "check_real",
-    "check_seed",
-    "check_sequence",
-    "check_widths",
-    "n_selected",
-]
-
 
 def check_integer(name: str, value: Any, minimum: int) -> int:
     """`value` as an int of at least `minimum`."""

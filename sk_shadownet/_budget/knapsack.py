@@ -20,8 +20,6 @@ import numpy.typing as npt
 from sk_shadownet._budget.limits import Widths
 from sk_shadownet._defaults import GREEDY_STEP
 
-__all__ = ["allocate"]
-
 
 def allocate(
     importance: Sequence[npt.ArrayLike], lowest: Widths, highest: Widths, load: Callable[[Widths], float]

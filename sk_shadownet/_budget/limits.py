@@ -11,8 +11,6 @@ from typing import Any
 from sk_shadownet.architecture import Architecture, count_multiplications, count_parameters
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["COUNTS", "Budget", "Limit", "Widths", "count_limit", "share"]
-
 Widths = tuple[int, ...]
 
 

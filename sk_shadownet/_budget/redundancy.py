@@ -25,9 +25,6 @@ from sk_shadownet._defaults import (
 )
 from sk_shadownet._typing import FloatArray
 
-__all__ = ["InputRedundancy", "correlations", "rows_to_compare", "unexplained_variance"]
-
-
 # Added to the diagonal, so that copies leave a little to divide by.
 _JITTER = 1e-9
 

@@ -16,8 +16,6 @@ from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._typing import FloatArray
 
-__all__ = ["BudgetSchedule"]
-
 
 @dataclass(frozen=True)
 class BudgetSchedule:

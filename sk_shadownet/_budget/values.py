@@ -12,8 +12,6 @@ from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, NEW_ENOUGH, STAND_IN
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import FloatArray
 
-__all__ = ["kept_importance", "ranked_importance", "replaceable"]
-
 
 def ranked_importance(layers: Sequence[LayerGates], redundancy: InputRedundancy | None) -> list[FloatArray]:
     """Importance of each layer's units, the best first, shape (n_units,).

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAModel
     from sk_shadownet.fpga._quantization.format_search import Task
 
-__all__ = ["BaseShadowMLP"]
-
 
 class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
     """Shared façade; see `ShadowMLPClassifier` for the parameters."""

@@ -11,8 +11,6 @@ from torch import nn
 
 from sk_shadownet._defaults import CALIBRATION_ROWS
 
-__all__ = ["calibration_rows", "sample_rows"]
-
 _CHUNK = 8192
 
 

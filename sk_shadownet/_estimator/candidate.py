@@ -14,8 +14,6 @@ from sk_shadownet.architecture import Architecture
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan
 
-__all__ = ["Candidate"]
-
 
 @dataclass(frozen=True, eq=False)
 class Candidate:

@@ -7,8 +7,6 @@ import textwrap
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, TypeVar
 
-__all__ = ["SharedParameters", "with_shared_docs"]
-
 Class = TypeVar("Class", bound=type)
 
 

@@ -30,8 +30,6 @@ from sk_shadownet._training.dataset import Rows, Split, as_tensor
 from sk_shadownet._training.losses import Loss
 from sk_shadownet.architecture import Architecture
 
-__all__ = ["Fit", "plan_fit"]
-
 
 @dataclass(frozen=True, eq=False)
 class Fit:

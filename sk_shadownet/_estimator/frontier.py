@@ -16,8 +16,6 @@ from sk_shadownet._validation import check_real
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["Frontier", "FrontierPoint"]
-
 
 @dataclass(frozen=True, eq=False)
 class FrontierPoint:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan, FixedPointSequential, FPGAConfig
     from sk_shadownet.fpga._quantization.format_search import Task
 
-__all__ = ["Hardware", "export_options"]
-
 
 @dataclass(frozen=True, eq=False)
 class Hardware:

@@ -10,8 +10,6 @@ import numpy as np
 
 from sk_shadownet._html import Bar, details, panel, section, table
 
-__all__ = ["estimator_view"]
-
 #: Rows of a table of features; more are counted, not listed.
 MOST_ROWS = 30
 

@@ -26,8 +26,6 @@ from sk_shadownet.exceptions import FewRowsWarning
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan
 
-__all__ = ["Selection", "select_model", "tightened", "warn_of_few_rows"]
-
 
 @dataclass(frozen=True, eq=False)
 class Selection:

@@ -37,8 +37,6 @@ from sk_shadownet._validation import (
 )
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["plan_run", "validation_fraction"]
-
 
 def resolve_device(value: Any) -> str:
     """Torch's name of a device that is there; "auto" prefers CUDA."""

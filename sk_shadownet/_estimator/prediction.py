@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.dataset import as_tensor
 
-__all__ = ["predict_in_blocks", "probabilities"]
-
 # Rows of one block: inputs and activations stay within a core's cache.
 BLOCK_ROWS = 2048
 

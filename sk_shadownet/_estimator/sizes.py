@@ -17,16 +17,6 @@ from sk_shadownet._validation import check_choice, check_integer, check_real, ch
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = [
-    "Sizes",
-    "asks_for_auto",
-    "check_tolerance",
-    "exact_widths",
-    "hidden_widths",
-    "keep_whole",
-    "plan_sizes",
-]
-
 
 @dataclass(frozen=True)
 class Sizes:

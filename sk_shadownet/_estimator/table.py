@@ -12,16 +12,6 @@ from scipy import sparse
 from sk_shadownet._defaults import EQUAL_ROWS_MERGED_UP_TO, MIN_VALIDATION_ROWS
 from sk_shadownet.exceptions import InvalidDataError
 
-__all__ = [
-    "Table",
-    "dense_numbers",
-    "merge_equal_rows",
-    "scaled_weights",
-    "split_rows",
-    "standardisation",
-    "target_units",
-]
-
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 IndexArray = npt.NDArray[np.intp]

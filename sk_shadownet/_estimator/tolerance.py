@@ -11,8 +11,6 @@ import numpy.typing as npt
 from sk_shadownet._defaults import EQUAL_SHARE
 from sk_shadownet._pruning.results import Comparison
 
-__all__ = ["choose"]
-
 FloatArray = npt.NDArray[np.float64]
 
 

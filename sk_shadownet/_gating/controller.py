@@ -22,8 +22,6 @@ from sk_shadownet._defaults import GATE_UPDATES, OBSERVED_BEFORE
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import BoolArray, FloatArray
 
-__all__ = ["GateController", "GatedNetwork", "WidthSchedule"]
-
 
 class GatedNetwork(Protocol):
     """What the controller asks of a network with gates; layers count from 0, the inputs."""

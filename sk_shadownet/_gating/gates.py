@@ -22,9 +22,6 @@ from scipy.special import expit
 
 from sk_shadownet._typing import BoolArray, FloatArray
 
-__all__ = ["budget_gradient", "exact_budget_sigmoid", "hard_mask"]
-
-
 # exp(-40) is below float64 resolution relative to 1: beyond it a gate is closed, or open, for good.
 _SATURATION = 40.0
 _MAX_ITERATIONS = 100

@@ -8,8 +8,6 @@ import numpy.typing as npt
 from sk_shadownet._gating.gates import hard_mask
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
-__all__ = ["best_subset", "reachable_counts"]
-
 
 def reachable_counts(sizes: IntArray, always: BoolArray) -> BoolArray:
     """Which numbers of units, 0 to all, can be kept without breaking a group; shape (n_units + 1,).

@@ -22,18 +22,6 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_choice
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = [
-    "LOG_RULES",
-    "SCORE_RULES",
-    "GateGradient",
-    "LayeredScoreRule",
-    "LogFisher",
-    "ScoreRule",
-    "Taylor",
-    "resolve_rule",
-    "shares",
-]
-
 
 class ScoreRule(Protocol):
     """What a score rule must offer."""

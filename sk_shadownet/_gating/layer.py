@@ -16,8 +16,6 @@ from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["LayerGates"]
-
 
 @dataclass(eq=False)
 class LayerGates:

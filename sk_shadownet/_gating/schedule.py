@@ -13,14 +13,6 @@ from sk_shadownet._defaults import (
     INPUT_WINDOW,
 )
 
-__all__ = [
-    "BUDGET_SCHEDULE",
-    "FRONTIER_SCHEDULE",
-    "HIDDEN_SCHEDULE",
-    "INPUT_SCHEDULE",
-    "PruningSchedule",
-]
-
 
 @dataclass(frozen=True)
 class PruningSchedule:

@@ -13,8 +13,6 @@ from sk_shadownet._graph.description import Description, UnitLayer
 from sk_shadownet._graph.targets import PruningRequest, Target, listed_layers
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["ChainBudget", "free_layers"]
-
 
 class ChainBudget(BudgetSchedule):
     """A `BudgetSchedule` that leaves layers of exact width to their own schedules on the way."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from sk_shadownet._graph.description import INPUTS
 
-__all__ = ["UnionFind"]
-
 Columns = tuple[int, ...]
 
 

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from sk_shadownet._graph.description import Description, ParameterSlice
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["check_optimizer", "cut_module"]
-
 Optimizer: TypeAlias = "torch.optim.Optimizer | None"
 
 

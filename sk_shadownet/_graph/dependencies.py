@@ -24,8 +24,6 @@ from sk_shadownet._graph.trace import Trace, describe_node
 from sk_shadownet._graph.unwrapping import computed_by
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["describe"]
-
 
 @dataclass(frozen=True)
 class Units:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-__all__ = ["INPUTS", "Description", "ParameterSlice", "Role", "UnitLayer"]
-
 INPUTS = "inputs"
 
 Role: TypeAlias = Literal["reads", "makes", "batch_norm", "layer_norm", "vector"]

@@ -14,8 +14,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-__all__ = ["CASTS", "ELEMENTWISE", "ELEMENTWISE_MODULES", "NUMBERS_KEPT", "OF_TWO"]
-
 _OF_ONE = """
 abs absolute acos acosh alpha_dropout angle arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh
 bernoulli bitwise_not ceil celu clamp clamp_max clamp_min clip conj_physical cos cosh deg2rad digamma dropout

@@ -21,8 +21,6 @@ from sk_shadownet._graph.description import Description, UnitLayer
 from sk_shadownet._typing import AnyArray, BoolArray
 from sk_shadownet.exceptions import InvalidParameterError, TrainingDivergedError
 
-__all__ = ["Gates", "remove_gates"]
-
 Where: TypeAlias = "slice | Tensor"
 
 # Passes remembered from one step to the next; a loop that never steps must not fill the memory.

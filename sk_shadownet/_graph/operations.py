@@ -10,17 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-__all__ = [
-    "CONCATENATIONS",
-    "DROPOUT_FUNCTIONS",
-    "FLATTENINGS",
-    "NORMALISATIONS_OVER_UNITS",
-    "WHERE",
-    "as_module",
-    "bind_concatenation",
-    "flattening",
-]
-
 # Layers that a function of one tensor stands for, by name, less underscores and case.
 _LAYERS: dict[str, type[nn.Module]] = {
     name.lower(): getattr(nn, name)

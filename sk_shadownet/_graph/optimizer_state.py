@@ -9,8 +9,6 @@ from torch import nn
 
 from sk_shadownet._graph.unwrapping import unwrapped
 
-__all__ = ["give_parameters"]
-
 # How torch names what a weight is computed from.
 _PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original\d*$")
 _OLD_PARTS = re.compile(r"_(orig|g|v)$")

@@ -11,8 +11,6 @@ from sk_shadownet._graph import operations as ops
 from sk_shadownet._graph.elementwise import CASTS, NUMBERS_KEPT
 from sk_shadownet._graph.trace import Trace
 
-__all__ = ["ChainLink", "asks_for_kind", "chain_links", "to_sequential"]
-
 ChainLink = str | nn.Module
 
 

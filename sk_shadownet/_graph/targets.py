@@ -18,8 +18,6 @@ from sk_shadownet._typing import BoolArray, IntArray
 from sk_shadownet._validation import check_integer, n_selected
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["PruningRequest", "Target", "layer_table", "layers_with_gates", "listed_layers", "resolve_targets"]
-
 
 @dataclass(frozen=True)
 class PruningRequest:

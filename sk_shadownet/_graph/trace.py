@@ -12,8 +12,6 @@ from torch import fx, nn
 from sk_shadownet._graph.operations import DROPOUT_FUNCTIONS
 from sk_shadownet.exceptions import UnsupportedModuleError
 
-__all__ = ["Trace", "describe_node", "trace"]
-
 
 @dataclass(frozen=True, eq=False)
 class Trace:

@@ -20,8 +20,6 @@ from torch.nn.utils.weight_norm import WeightNorm, remove_weight_norm
 
 from sk_shadownet.exceptions import ShadowNetError, UnsupportedModuleError
 
-__all__ = ["Constraints", "computed_by", "plain_copy", "unwrapped"]
-
 #: What happens to parametrizations that training has to obey, such as orthogonal matrices.
 Constraints: TypeAlias = Literal["keep", "refuse", "drop"]
 

@@ -12,16 +12,6 @@ from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError
 
-__all__ = [
-    "CutTable",
-    "Efficiency",
-    "clopper_pearson",
-    "cut_table",
-    "effective_count",
-    "measure",
-    "predicted",
-]
-
 #: Sums of weights carry rounding: a weighted share within this part of a limit is on it. Counts are exact.
 SLACK = 1e-9
 #: Equally likely rates over which the binomial distribution of a coming count is averaged.

@@ -9,8 +9,6 @@ import numpy as np
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["check_total", "class_factors", "class_sums"]
-
 
 def check_total(weight: FloatArray, name: str) -> None:
     """Refuse weights that sum to nothing; single ones may be negative or zero."""

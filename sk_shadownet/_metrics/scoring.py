@@ -15,8 +15,6 @@ from sklearn.metrics import get_scorer
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["Answers", "RowScoring", "Scoring", "check_scoring", "row_scoring"]
-
 #: Share of a score that is lost, for class positions, logits and rounded logits.
 RowScoring = Callable[[IntArray, FloatArray, FloatArray], float]
 

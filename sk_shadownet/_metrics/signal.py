@@ -9,9 +9,6 @@ import numpy as np
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["check_labels", "check_weight", "labels_of", "model_scores", "plain", "signal_of", "signal_rows"]
-
-
 #: Labels that a message lists at most.
 MOST_LISTED = 20
 

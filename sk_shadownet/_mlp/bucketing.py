@@ -12,8 +12,6 @@ from sk_shadownet._defaults import STARTING_COST
 from sk_shadownet._mlp.padded import lengthened
 from sk_shadownet.architecture import count_multiplications
 
-__all__ = ["group_sizes"]
-
 Widths = tuple[int, ...]
 
 

@@ -9,8 +9,6 @@ from torch import Tensor, nn
 
 from sk_shadownet._mlp.gated import GatedMLP, single
 
-__all__ = ["cut", "member"]
-
 
 def cut(
     network: GatedMLP, masks: Sequence[Tensor | None], optimizer: torch.optim.Optimizer | None = None

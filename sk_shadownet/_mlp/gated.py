@@ -22,8 +22,6 @@ from torch.nn.functional import pad
 
 from sk_shadownet._system.random import normal
 
-__all__ = ["ACTIVATIONS", "GatedMLP", "single"]
-
 # scikit-learn's names for hidden activations -> (module, gain of He's / Glorot's initialisation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
     "identity": (nn.Identity, 1.0),

@@ -20,8 +20,6 @@ from torch import Tensor
 from sk_shadownet._mlp.gated import GatedMLP, single
 from sk_shadownet._typing import FloatArray
 
-__all__ = ["nonlinearity_importance", "without_layer"]
-
 Loss = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 
 

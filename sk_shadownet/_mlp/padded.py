@@ -16,8 +16,6 @@ from torch import Tensor, nn
 
 from sk_shadownet._mlp.gated import GatedMLP, single
 
-__all__ = ["Padded", "is_idempotent", "lengthened"]
-
 
 def is_idempotent(network: GatedMLP) -> bool:
     """Whether a second time the network's activation changes nothing any more."""

@@ -14,8 +14,6 @@ from sk_shadownet._mlp.bucketing import group_sizes
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.padded import Padded, is_idempotent
 
-__all__ = ["Population"]
-
 
 class Population(nn.Module):
     """Networks side by side, in the shape of a committee with that many members.

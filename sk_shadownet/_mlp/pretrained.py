@@ -18,8 +18,6 @@ from sk_shadownet._graph.unwrapping import plain_copy
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
 
-__all__ = ["PretrainedMLP", "pruned_layers", "read_chain", "with_last_layer"]
-
 FloatArray = npt.NDArray[np.float64]
 LayerChange = Callable[[FloatArray, FloatArray], tuple[FloatArray, FloatArray]]
 

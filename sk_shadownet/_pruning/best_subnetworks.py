@@ -14,8 +14,6 @@ from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.callbacks import Best
 from sk_shadownet._training.dataset import Rows
 
-__all__ = ["BestSubnetworks"]
-
 
 class BestSubnetworks(Best):
     """Remember every network of a population at its own best epoch, from when it has its final widths on.

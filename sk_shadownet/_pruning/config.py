@@ -11,8 +11,6 @@ from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.pretrained import PretrainedMLP
 
-__all__ = ["PruningConfig"]
-
 
 @dataclass(frozen=True, eq=False)
 class PruningConfig:

@@ -11,8 +11,6 @@ from torch import Tensor
 from sk_shadownet._defaults import TEACHER_TEMPERATURE
 from sk_shadownet._training.callbacks import RunCallback
 
-__all__ = ["Distillation", "equal_weights", "teacher_weights_of"]
-
 
 class Distillation(RunCallback):
     """Weigh the subnetworks' predictions after every epoch by their losses on the validation rows.

@@ -17,8 +17,6 @@ from sk_shadownet._mlp.cut import cut
 from sk_shadownet._training.callbacks import RunCallback, require_finite_weights
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
 
-__all__ = ["GateCallback", "NetGates"]
-
 
 class GateCallback(RunCallback):
     """Let a `GateController` move the gates of a net's perceptrons while it trains.

@@ -18,8 +18,6 @@ from sk_shadownet._training.callbacks import RunCallback
 from sk_shadownet._training.dataset import Rows, iterate, some_rows
 from sk_shadownet._training.losses import Loss
 
-__all__ = ["IterativePruning", "unit_importance"]
-
 FloatArray = npt.NDArray[np.float64]
 
 

@@ -17,8 +17,6 @@ from sk_shadownet._training.dataset import EVALUATION_ROWS, Split, iterate
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet, answers_of
 
-__all__ = ["Comparison", "RunResult", "compare"]
-
 FloatArray = npt.NDArray[np.float64]
 
 # Entries of the history that are a mean over members, and where the members' own values stand.

@@ -15,8 +15,6 @@ from sk_shadownet._mlp.cut import cut
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._training.losses import Loss
 
-__all__ = ["Subnetwork"]
-
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 

@@ -24,8 +24,6 @@ from sk_shadownet._training.dataset import Rows, some_rows
 from sk_shadownet._typing import BoolArray
 from sk_shadownet.architecture import count_multiplications
 
-__all__ = ["SubnetworkSampling"]
-
 
 @dataclass(eq=False)
 class SubnetworkSampling:

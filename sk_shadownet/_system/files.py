@@ -13,8 +13,6 @@ from typing import Any
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, ShadowNetError
 
-__all__ = ["check_path", "is_of_the_disk", "replacing_file", "writing"]
-
 #: What a disk says that takes no more, or nothing at all.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 

@@ -8,8 +8,6 @@ from pathlib import Path
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["memory_there_is", "require_memory"]
-
 # Bytes of a weight in training: itself, its gradient and Adam's two averages, all float32.
 BYTES_OF_WEIGHT = 16
 # Bytes of a unit's value for a row: itself and its gradient.

@@ -9,8 +9,6 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-__all__ = ["normal", "own_generators"]
-
 # Seed and generators, by device, of the run that goes on in this thread; None outside of all.
 _OWN: ContextVar[tuple[int, dict[torch.device, torch.Generator]] | None] = ContextVar("_OWN", default=None)
 

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-__all__ = ["thread_limit"]
-
 # Multiplications of one layer on one batch below which handing work to a second thread costs more
 # than it saves: between 256 rows x 512 x 512 (one thread faster) and 1024 x 1024 (two faster).
 WORTH_A_SECOND_THREAD = 2e8

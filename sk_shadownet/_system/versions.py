@@ -8,8 +8,6 @@ from typing import Any
 from sk_shadownet._system.warnings import warn
 from sk_shadownet.exceptions import VersionMismatchWarning
 
-__all__ = ["KnowsItsVersion", "MovedModuleFinder"]
-
 #: Where the state of a pickled object holds the version; the object itself does not have it.
 KEY = "_sk_shadownet_version"
 #: What an older pickle is called, of a time when no version was written.

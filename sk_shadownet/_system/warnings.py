@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 
-__all__ = ["warn"]
-
 # This package, and what its functions are wrapped in where they are decorated with a context.
 _INSIDE = (__name__.partition(".")[0], "contextlib")
 

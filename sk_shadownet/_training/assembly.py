@@ -16,8 +16,6 @@ from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
 from sk_shadownet._training.progress import Phased, PhaseLog, Progress
 
-__all__ = ["build_net", "own_state"]
-
 
 def build_net(
     config: TrainingConfig,

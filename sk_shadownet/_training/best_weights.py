@@ -11,8 +11,6 @@ from skorch.callbacks.scoring import ScoringBase
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["check_monitors", "forget_best", "save_checkpoints"]
-
 
 def check_monitors(net: Any) -> None:
     """Refuse a checkpoint that may go back to an epoch before the cut.

@@ -6,23 +6,11 @@ import math
 from copy import deepcopy
 from typing import Any
 
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback as Callback  # noqa: PLC0414 - for ShadowPruning, too
 from torch import Tensor
 
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet.exceptions import TrainingDivergedError
-
-__all__ = [
-    "Best",
-    "BestEpoch",
-    "Callback",
-    "DivergenceGuard",
-    "LearningRateSetter",
-    "RunCallback",
-    "WeightDecay",
-    "require_finite",
-    "require_finite_weights",
-]
 
 
 def require_finite(net: Any) -> None:

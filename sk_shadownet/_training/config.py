@@ -9,8 +9,6 @@ from typing import Any
 from sk_shadownet._metrics.scoring import Scoring
 from sk_shadownet._training.losses import Loss
 
-__all__ = ["TrainingConfig"]
-
 
 @dataclass(frozen=True, eq=False)
 class TrainingConfig:

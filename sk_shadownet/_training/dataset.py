@@ -18,8 +18,6 @@ from torch import Tensor
 
 from sk_shadownet._defaults import IMPORTANCE_ROWS
 
-__all__ = ["Batch", "Probes", "Rows", "Split", "as_tensor", "iterate", "some_rows"]
-
 Batch = tuple[Tensor, Tensor, Tensor | None]
 
 # Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory

@@ -7,8 +7,6 @@ from math import cos, pi
 
 from sk_shadownet._defaults import WARM_UP
 
-__all__ = ["LearningRate"]
-
 
 @dataclass(frozen=True)
 class LearningRate:

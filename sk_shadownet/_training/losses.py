@@ -14,8 +14,6 @@ from torch.nn.functional import cross_entropy
 
 from sk_shadownet._defaults import DISTILLATION_SHARE
 
-__all__ = ["LOSSES", "CrossEntropy", "Loss", "PointLoss"]
-
 FloatArray = npt.NDArray[np.float64]
 
 

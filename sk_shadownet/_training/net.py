@@ -17,9 +17,6 @@ from sk_shadownet._training.callbacks import RunCallback
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Probes, Rows, iterate
 from sk_shadownet._training.losses import Loss
 
-__all__ = ["CommitteeNet", "answers_of"]
-
-
 # What the net that is kept does not have.
 _OF_THE_TRAINING = ("generator", "probes", "teacher_weights")
 

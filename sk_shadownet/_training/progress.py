@@ -9,8 +9,6 @@ from tqdm.auto import tqdm
 
 from sk_shadownet._training.callbacks import Best, RunCallback
 
-__all__ = ["PhaseLog", "Progress"]
-
 #: The package's log is silent until a program asks for it, as libraries' logs should be.
 LOG = logging.getLogger("sk_shadownet")
 LOG.addHandler(logging.NullHandler())

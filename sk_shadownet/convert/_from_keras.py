@@ -16,8 +16,6 @@ from sk_shadownet.convert._optional_imports import import_keras
 from sk_shadownet.convert._sequential_builder import SequentialBuilder, reading
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
-__all__ = ["from_keras"]
-
 
 def from_keras(model: Any, *, logits: bool = False) -> nn.Sequential:
     """Turn a Keras 3 model into torch, weights and outputs kept.

@@ -14,8 +14,6 @@ from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.convert._sequential_builder import SequentialBuilder, reading
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
-__all__ = ["from_onnx"]
-
 
 def from_onnx(model: Any, *, output: str | None = None, logits: bool = False) -> nn.Sequential:
     """Turn an ONNX graph into torch, weights and outputs kept.

@@ -12,8 +12,6 @@ from sk_shadownet._validation import check_flag
 from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["from_sklearn"]
-
 _HIDDEN: dict[str, Callable[[], nn.Module] | None] = {
     "identity": None,
     "logistic": nn.Sigmoid,

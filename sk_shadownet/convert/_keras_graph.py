@@ -10,8 +10,6 @@ import numpy as np
 
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["Arithmetic", "KerasLayer", "layers_in_order"]
-
 KerasLayer: TypeAlias = Any
 
 

@@ -23,18 +23,6 @@ from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
 if TYPE_CHECKING:
     from sk_shadownet.fpga._decision import Score
 
-__all__ = [
-    "IGNORED",
-    "FixedPointNetwork",
-    "LayeredNetwork",
-    "Network",
-    "check_output",
-    "of_kind",
-    "read_fixed_point",
-    "read_network",
-    "require_plain_softplus",
-]
-
 #: Layers that change nothing when a network answers rows that are flat.
 IGNORED = (nn.AlphaDropout, nn.Dropout, nn.Identity, nn.Flatten)
 

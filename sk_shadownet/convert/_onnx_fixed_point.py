@@ -12,8 +12,6 @@ from sk_shadownet.convert._onnx_writer import GraphWriter
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedFormat
 
-__all__ = ["exact_ending", "write_plan", "write_score"]
-
 
 def exact_ending(network: FixedPointNetwork, asked: Any, ending: str) -> str:
     """What the graph ends in: "probability", "logits", "score" or "trigger".

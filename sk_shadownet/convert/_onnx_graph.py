@@ -11,8 +11,6 @@ from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedLayerError
 
-__all__ = ["ARRANGING", "Graph", "Node", "Step"]
-
 Node: TypeAlias = Any
 
 #: What an activation that an exporter wrote out in parts is made of: each works value by value.

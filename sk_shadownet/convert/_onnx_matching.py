@@ -14,8 +14,6 @@ from sk_shadownet.convert._onnx_graph import Graph, Step
 from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["read_activation", "read_arrangement"]
-
 Function = Callable[[AnyArray], FloatArray]
 
 #: Values tried: beyond 8 every activation here is a straight line to within float32, or nearly one.

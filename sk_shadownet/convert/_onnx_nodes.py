@@ -15,8 +15,6 @@ from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.convert._sequential_builder import SequentialBuilder
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["matrix_of", "read_step"]
-
 
 def read_step(chain: SequentialBuilder, graph: Graph, step: Step) -> None:
     """Add to the chain what a step of the graph does; UnsupportedLayerError where that is no layer."""

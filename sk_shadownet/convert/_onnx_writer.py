@@ -9,8 +9,6 @@ import torch
 
 from sk_shadownet._typing import AnyArray
 
-__all__ = ["OPSET_OF_GELU", "GraphWriter"]
-
 #: LayerNormalization came with 17, Gelu with 20; runtimes of 2022 and 2023 know them.
 OPSET, OPSET_OF_GELU = 17, 20
 #: The format of the file that came with each, so that these runtimes read it.

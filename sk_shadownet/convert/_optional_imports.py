@@ -13,8 +13,6 @@ from typing import Any
 
 from sk_shadownet.exceptions import MissingToolError
 
-__all__ = ["import_keras", "import_onnx"]
-
 
 def import_onnx() -> Any:
     """Module onnx with its helpers loaded; MissingToolError if it is not installed."""

@@ -16,8 +16,6 @@ from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["SequentialBuilder", "reading"]
-
 
 class SequentialBuilder:
     """Collects layers; scaling and selecting of columns become part of the Linear layer beside them.

@@ -23,8 +23,6 @@ from sk_shadownet.convert._optional_imports import import_keras
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["to_keras"]
-
 #: A Keras layer and the weights it is to have.
 Filled = tuple[Any, list[npt.NDArray[np.float32]]]
 

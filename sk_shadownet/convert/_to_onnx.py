@@ -30,8 +30,6 @@ from sk_shadownet.convert._onnx_writer import OPSET_OF_GELU, GraphWriter
 from sk_shadownet.convert._optional_imports import import_onnx
 from sk_shadownet.convert._sequential_builder import reading
 
-__all__ = ["to_onnx"]
-
 
 @thread_limit()
 def to_onnx(

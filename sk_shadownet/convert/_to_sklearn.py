@@ -15,8 +15,6 @@ from sk_shadownet.convert._network import IGNORED, LayeredNetwork, of_kind, read
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import UnsupportedLayerError
 
-__all__ = ["to_sklearn"]
-
 #: A weight of shape (n_inputs, n_outputs) and a bias, as scikit-learn keeps them.
 Layer = tuple[FloatArray, FloatArray]
 

@@ -12,17 +12,6 @@ from sklearn.utils import Bunch
 from sk_shadownet._validation import check_choice, check_flag
 from sk_shadownet.exceptions import MissingToolError
 
-__all__ = [
-    "FEATURE_NAMES",
-    "TARGET_NAMES",
-    "Subset",
-    "as_bunch",
-    "check_options",
-    "load_lhc_jets",
-    "read_text",
-    "require_pandas",
-]
-
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
 Subset: TypeAlias = Literal["all", "train", "test"]

@@ -25,8 +25,6 @@ from sk_shadownet.datasets._lhc_jets import (
 )
 from sk_shadownet.exceptions import DownloadError
 
-__all__ = ["fetch_lhc_jets"]
-
 OPENML_ID = 42468
 # The division of the hls4ml tutorial: unstratified, so it depends on the number of rows and the seed only.
 TEST_FRACTION, DIVISION_SEED = 0.2, 42

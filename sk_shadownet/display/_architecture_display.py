@@ -16,8 +16,6 @@ from sk_shadownet.display._axes import annotate, colour, ink, safe_text, single
 from sk_shadownet.display._fitted_models import feature_names as names_of
 from sk_shadownet.display._fitted_models import shadow_estimator
 
-__all__ = ["ArchitectureDisplay"]
-
 #: Width of the boldest connection, points; fainter than this share of a layer's boldest are left out.
 BOLDEST, FAINTEST = 1.6, 0.05
 

@@ -9,21 +9,6 @@ import numpy as np
 
 from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
 
-__all__ = [
-    "annotate",
-    "bars",
-    "colour",
-    "halo",
-    "ink",
-    "line_on",
-    "linestyle",
-    "marker",
-    "panels",
-    "plain_log",
-    "safe_text",
-    "single",
-]
-
 # Curves and bars differ in these, too, so that pictures can be read without colours.
 _LINESTYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 3)))
 _MARKERS = "osD^vPX"

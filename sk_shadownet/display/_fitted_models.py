@@ -14,8 +14,6 @@ from sk_shadownet._validation import check_sequence
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import FPGAModel
 
-__all__ = ["class_scores", "feature_names", "log_odds", "shadow_estimator"]
-
 
 def shadow_estimator(model: Any) -> Any:
     """The fitted ShadowMLP estimator in a search, a pipeline, or by itself."""

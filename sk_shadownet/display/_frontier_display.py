@@ -24,8 +24,6 @@ from sk_shadownet.display._fitted_models import shadow_estimator
 from sk_shadownet.display._frontier_values import Rival, judged, make_rival, scorer_name
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["FrontierDisplay"]
-
 #: Costs that differ by more than this factor get a logarithmic axis.
 LINEAR_UP_TO = 8.0
 #: Up to so many points have their widths written beside them.

@@ -13,8 +13,6 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet.display._fitted_models import shadow_estimator
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["Rival", "judged", "make_rival", "scorer_name"]
-
 
 @dataclass(frozen=True, eq=False)
 class Rival:

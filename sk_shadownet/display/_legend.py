@@ -7,8 +7,6 @@ from typing import Any
 
 from sk_shadownet.display._axes import safe_text
 
-__all__ = ["legend_above", "legend_below", "wrapped"]
-
 #: A name gets so many lines at most; what is left of it then is cut.
 MOST_LINES = 2
 #: Part of the height of axes and legend together that the legend may take.

@@ -11,8 +11,6 @@ from sk_shadownet.display._axes import bars, halo, ink, safe_text, single
 from sk_shadownet.display._legend import legend_above
 from sk_shadownet.fpga._ranges import SignalRange, plan_and_rows, signal_ranges
 
-__all__ = ["PrecisionDisplay"]
-
 #: Inches a signal's line takes, and the rest of the picture.
 LINE, FRAME = 0.3, 1.3
 

@@ -13,8 +13,6 @@ from sk_shadownet.display._legend import legend_above
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga import ResourceTable, compare_resources
 
-__all__ = ["ResourceDisplay"]
-
 #: Panels by unit: figures of one unit share an axis.
 GROUPS = (
     ("number", ("LUT", "FF", "DSP", "BRAM")),

@@ -15,8 +15,6 @@ from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError
 
-__all__ = ["RocCurve", "make_curve", "score_columns"]
-
 #: Efficiencies are sums of weights, which may miss a rate that they are by their last digits.
 ROUNDING = 1e-12
 

@@ -18,8 +18,6 @@ from sk_shadownet.display._roc_curve import RocCurve, make_curve, score_columns
 from sk_shadownet.display._roc_drawing import draw_rejection, draw_roc
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
-__all__ = ["RocDisplay"]
-
 KINDS = ("roc", "rejection", "working_point")
 #: Inches of a panel, and of a line of its legend.
 PANEL, LINE = 3.2, 0.16

@@ -11,8 +11,6 @@ from sk_shadownet.display._axes import colour, ink, linestyle, marker
 from sk_shadownet.display._legend import legend_below
 from sk_shadownet.display._roc_curve import RocCurve
 
-__all__ = ["draw_rejection", "draw_roc", "steps"]
-
 #: Up to so many cuts are seen as dots, too.
 MOST_DOTS = 20
 

@@ -16,8 +16,6 @@ from sk_shadownet.display._fitted_models import shadow_estimator
 from sk_shadownet.display._legend import legend_above
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["SelectionDisplay"]
-
 #: Fits from which on shares are shown; the class says why so many.
 FEWEST_FITS = 5
 #: Inches a feature's line takes, and the rest of the picture.

@@ -11,8 +11,6 @@ from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.display._axes import colour, ink, linestyle, panels, plain_log, safe_text
 from sk_shadownet.display._fitted_models import shadow_estimator
 
-__all__ = ["ShrinkageDisplay"]
-
 
 @dataclass(eq=False)
 class ShrinkageDisplay:

@@ -13,8 +13,6 @@ from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._quantization.precision import parse_precision
 
-__all__ = ["BACKENDS", "HLS_BACKENDS", "RTL_BACKENDS", "SCORE_OUTPUTS", "FPGAConfig"]
-
 #: Strategies of all of hls4ml's backends: multiplications side by side, or sharing multipliers.
 SHARING = ("latency", "resource")
 VU13P = "xcvu13p-flga2577-2-e"

@@ -21,8 +21,6 @@ from sk_shadownet.fpga._export import make_plan
 from sk_shadownet.fpga._frontend import ExportedModel, export_model
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["costs_of_random_network", "hardware_costs"]
-
 N_RANDOM_ROWS = 512
 
 

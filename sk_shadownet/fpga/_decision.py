@@ -17,8 +17,6 @@ from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwo
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 
-__all__ = ["Score", "combined_network", "combined_plan", "labels_of_scores", "score_model", "signal_label"]
-
 
 @dataclass(frozen=True)
 class Score:

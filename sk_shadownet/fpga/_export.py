@@ -31,8 +31,6 @@ from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
 from sk_shadownet.fpga._reports.readme import readme_text
 
-__all__ = ["make_plan", "to_fpga"]
-
 
 @thread_limit()
 def to_fpga(

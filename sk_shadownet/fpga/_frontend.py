@@ -16,9 +16,6 @@ from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, Invali
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["ExportedModel", "export_model"]
-
-
 #: Calibration rows below which the range of a value is a guess: the largest of 100 rows is passed by one new
 #: row in 101.
 FEW_ROWS = 100

@@ -20,8 +20,6 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan, chain_layers
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
 
-__all__ = ["Drift", "drift_lines", "frozen_plan", "warn_of_drift"]
-
 #: Share of rows beyond the range of an input, or of an output, from which on an export warns.
 WORTH_A_WARNING = 0.01
 

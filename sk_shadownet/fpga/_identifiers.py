@@ -8,8 +8,6 @@ from typing import Any
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["require_top_name"]
-
 #: Characters of a name: files are named after it, with endings of their own.
 LONGEST = 100
 

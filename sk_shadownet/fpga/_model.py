@@ -19,8 +19,6 @@ from sk_shadownet.fpga._reports.html import project_view
 from sk_shadownet.fpga._trigger.score_rule import ScoreRule, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut
 
-__all__ = ["FPGAModel"]
-
 
 class FPGAModel(ProjectTools, KnowsItsVersion):
     """A written hardware project; made by :func:`sk_shadownet.fpga.to_fpga`.

@@ -23,8 +23,6 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["MARKER", "replacing_folder", "require_replaceable"]
-
 #: The file that says that a folder was written by this package and may be replaced by it.
 MARKER = "shadownet_export.json"
 #: Characters of the folder's name that folders in the making repeat: names have an end.

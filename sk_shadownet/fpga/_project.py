@@ -22,8 +22,6 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
-__all__ = ["Project", "ProjectTools"]
-
 #: Share of rows with an input outside the planned range from which on a prediction warns: rare outliers are
 #: cut off on purpose, where that makes the others finer.
 OUTSIDE_SHARE = 0.01

@@ -15,8 +15,6 @@ from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["SignalRange", "plan_and_rows", "signal_ranges"]
-
 
 @dataclass(frozen=True)
 class SignalRange:

@@ -10,8 +10,6 @@ from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._model import FPGAModel
 
-__all__ = ["ResourceTable", "compare_resources"]
-
 #: Columns of the table, and the attribute of an estimate or report that fills each.
 FIGURES = {
     "LUT": "lut",

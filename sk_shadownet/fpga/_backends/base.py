@@ -13,8 +13,6 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
-__all__ = ["Backend", "Port"]
-
 
 class Port(NamedTuple):
     """Where one signal is found: the port's name, its bits there, and its format."""

@@ -9,8 +9,9 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_integer
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, family_of, write_rtl
+from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._codegen.timing import family_of
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
@@ -18,8 +19,6 @@ from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation, simulate
 from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report, synthesize
 from sk_shadownet.fpga._tools.vendor_flows import read_vendor_report, run_vendor_flow
-
-__all__ = ["HDLBackend"]
 
 #: The part that the vendors' scripts are written for where none was asked for.
 DEFAULT_PART = "xcvu13p-flga2577-2-e"

@@ -22,8 +22,6 @@ from sk_shadownet.fpga._tools.parse_vendor import parse_vitis_hls
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
-__all__ = ["HLSBackend"]
-
 #: Fraction bits of what hls4ml puts out behind the logits: of a class bit, and of a probability by tables.
 FRACTIONS = {"class": 0, "probability": 16}
 

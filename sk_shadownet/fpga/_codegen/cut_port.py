@@ -10,8 +10,6 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["cut_column", "cut_levels", "resolve_cut", "score_ends", "whole_cut"]
-
 
 def whole_cut(cut: Any, fraction: int) -> int:
     """The integer of a cut, or of its ``value``; if it has a ``fraction``, that must be the score's."""

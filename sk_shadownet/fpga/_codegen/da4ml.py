@@ -19,14 +19,12 @@ from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, da4ml_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.scaling import scales_of, shifted
 from sk_shadownet.fpga._codegen.testbench import write_testbench
-from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
+from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._codegen.top_module import top_module
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-
-__all__ = ["RtlDesign", "da4ml_name", "design_rtl", "family_of", "proof_rows", "write_rtl"]
 
 Language = Literal["verilog", "vhdl"]
 

@@ -11,8 +11,6 @@ from typing import Any
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 
-__all__ = ["DESIGN_FILE", "DesignRecord", "netlist_hash", "read_design", "source_files"]
-
 #: Name of the record in the folder.
 DESIGN_FILE = "design.json"
 #: Files that describe hardware, of RTL and of HLS projects.

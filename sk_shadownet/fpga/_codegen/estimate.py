@@ -13,9 +13,6 @@ from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._quantization.formats import bits_below
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["ResourceEstimate", "count_signed_digits", "estimate_hls", "estimate_widths"]
-
-
 #: From this width on, of both operands, AMD's compilers put a multiplication into a DSP block; below, into
 #: LUTs.
 DSP_OPERAND_BITS = 10

@@ -19,19 +19,6 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingT
 from sk_shadownet.fpga._codegen.lowering import LoweredPlan, exact_name
 from sk_shadownet.fpga._config import FPGAConfig
 
-__all__ = [
-    "COMPILE_LOG",
-    "VENDORS",
-    "build_graph",
-    "compile_graph",
-    "default_hls_config",
-    "dense_layers",
-    "emulate",
-    "move_graph",
-    "run_vendor_build",
-    "write_graph",
-]
-
 #: Where the compiler's words go, inside the project folder.
 COMPILE_LOG = "compile.log"
 #: Name that hls4ml gives the inputs of a torch module.

@@ -10,9 +10,6 @@ import numpy as np
 
 from sk_shadownet._typing import FloatArray
 
-__all__ = ["INTERPRETER_BITS", "run_stage", "widest_signal"]
-
-
 #: Bits up to which da4ml's compiled interpreter is exact: it counts in 32-bit integers.
 INTERPRETER_BITS = 31
 

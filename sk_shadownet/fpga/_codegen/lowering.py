@@ -11,8 +11,6 @@ from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, exact_accumulator
 
-__all__ = ["LoweredLayer", "LoweredPlan", "exact_name", "lower"]
-
 
 @dataclass(frozen=True, eq=False)
 class LoweredLayer:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-__all__ = ["argmax", "passes", "score_of"]
-
 
 def argmax(values: Sequence[Any]) -> Any:
     """Index of the largest of the symbols, the first of equals, by a knock-out tournament."""

@@ -10,8 +10,6 @@ import numpy.typing as npt
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["PortField", "PortMap", "pack_rows", "unpack_rows"]
-
 WordArray = npt.NDArray[np.uint32]
 
 

@@ -21,8 +21,6 @@ from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["Output", "RtlDesign", "da4ml_name", "proof_cuts", "proof_rows"]
-
 Output = Literal["logits", "class", "decision", "trigger"]
 
 #: Rows on which a new design is compared with the reference before it is handed out.

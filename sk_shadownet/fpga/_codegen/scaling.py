@@ -11,9 +11,6 @@ from sk_shadownet.fpga._codegen.ports import PortField
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["Scales", "scales_of", "shifted", "shifted_fields"]
-
-
 #: Bits from the binary point up to which da4ml 0.6 is exact; it reads constants down to 32 bits below it.
 SAFE_FRACTION = 30
 

@@ -8,9 +8,6 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._codegen.design_record import DesignRecord
 from sk_shadownet.fpga._codegen.ports import PortField, pack_rows
 
-__all__ = ["write_testbench"]
-
-
 _VERILOG = """`timescale 1ns / 1ps
 // Feeds one row per clock and compares each result, {latency} edges later, with the reference.
 // Run it in this folder; it prints PASS, or each row that differs and FAIL.

@@ -6,8 +6,6 @@ import re
 
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["STAGE_NS", "adder_levels_for", "family_of"]
-
 #: Time between two registers: of registers and wires, and of each adder in series, ns. 5 adders in 5 ns are
 #: da4ml's own choice for a VU13P-2; for UltraScale and 7 series, slower silicon, we guess 30 % and 70 % more,
 #: and no tool has checked it. ECP5 alone was measured: of six designs of 8-16-8-8-5 with 6 bits and 1 to 5

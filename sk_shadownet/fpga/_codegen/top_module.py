@@ -12,8 +12,6 @@ from sk_shadownet.fpga._codegen.rtl_design import RtlDesign
 from sk_shadownet.fpga._codegen.scaling import scales_of, shifted_fields
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["top_module"]
-
 _VERILOG = Template("""`timescale 1 ns / 1 ps
 
 module $name (

@@ -13,19 +13,6 @@ from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan
 
-__all__ = [
-    "EmulatorFolder",
-    "Ending",
-    "IntegerLayer",
-    "IntegerNetwork",
-    "Limits",
-    "ScoreStep",
-    "constants_of",
-    "integer_network",
-    "score_step",
-]
-
-
 #: What comes after the last layer: nothing but the outputs' own steps, the index of the first largest, one
 #: score, or whether that score reaches a cut.
 Ending = Literal["logits", "class", "decision", "trigger"]

@@ -9,8 +9,6 @@ from typing import Any
 from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
 from sk_shadownet.fpga._emulator.output_stage import CPP, EndingText, ending_of
 
-__all__ = ["cpp_check", "cpp_emulator", "cpp_example"]
-
 _HEAD = """// {title}: the bits of the hardware in this folder, for one event's raw features.
 //
 {about}

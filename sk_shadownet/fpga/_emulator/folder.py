@@ -25,8 +25,6 @@ from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["EMULATOR_FOLDER", "write_emulators"]
-
 #: Where the files lie in the folder of an export.
 EMULATOR_FOLDER = "emulator"
 #: Test vectors of each kind: calibration rows, and random rows that reach beyond every range.

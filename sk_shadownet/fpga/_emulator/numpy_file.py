@@ -8,8 +8,6 @@ from typing import Any
 from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
 from sk_shadownet.fpga._emulator.output_stage import PYTHON, EndingText, ending_of
 
-__all__ = ["numpy_emulator"]
-
 _HEAD = '''"""{title}: the bits of the hardware in this folder, for rows of raw features.
 
 {about}

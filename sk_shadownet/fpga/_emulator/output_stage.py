@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from sk_shadownet.fpga._emulator.content import EmulatorFolder, ScoreStep
 
-__all__ = ["CPP", "PYTHON", "EndingText", "ending_of"]
-
 
 @dataclass(frozen=True)
 class EndingText:

@@ -13,8 +13,6 @@ from sk_shadownet._defaults import CONFIDENCE, INFORMATION_SHARE
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet._typing import FloatArray, IntArray
 
-__all__ = ["ClassFidelity", "Fidelity", "against_rest", "as_logits", "decisions"]
-
 Number = TypeVar("Number", np.float64, np.int64)
 
 #: Steps of the iteration that finds the priors; each brings them closer by more than half.

@@ -12,8 +12,6 @@ import numpy.typing as npt
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidDataError, UnsupportedLayerError
 
-__all__ = ["FloatLayer", "FloatNetwork", "check_calibration"]
-
 
 @dataclass(frozen=True, eq=False)
 class FloatLayer:

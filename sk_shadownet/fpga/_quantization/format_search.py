@@ -24,8 +24,6 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, Slot
 
-__all__ = ["RegressionFidelity", "SearchResult", "Task", "judge_of", "search_precision"]
-
 #: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
 Task = Literal["classification", "regression"]
 Cost = Callable[[FixedPointPlan], float]

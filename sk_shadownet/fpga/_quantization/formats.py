@@ -13,9 +13,6 @@ import numpy.typing as npt
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
-__all__ = ["FixedFormat", "bits_below", "integer_bits", "parse_format"]
-
-
 #: Rounding of every format: to nearest, halves towards plus infinity (``AP_RND``).
 ROUNDING = "RND"
 #: Overflow of every format: the nearest number that can be held (``AP_SAT``).

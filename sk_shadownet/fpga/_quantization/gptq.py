@@ -8,8 +8,6 @@ from sk_shadownet._defaults import GPTQ_DAMPING
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["compensated_rounding"]
-
 
 def compensated_rounding(
     a: FloatArray, target: FloatArray, weight: FloatArray, bias: FloatArray, fmt: FixedFormat

@@ -13,9 +13,6 @@ from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 
-__all__ = ["MAX_WIDTH", "FixedLayer", "FixedPointPlan", "OverflowCounts", "exact_accumulator"]
-
-
 #: Bits of a float64 mantissa: sums of at most this width are exact in every order of summation.
 MAX_WIDTH = 53
 

@@ -19,8 +19,6 @@ from sk_shadownet.fpga._quantization.gptq import compensated_rounding
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._quantization.precision import Precision, Spec
 
-__all__ = ["Planner", "Rounding", "choose_format", "plan_weight_format", "with_room"]
-
 #: Whether each weight is rounded to its nearest number, or all of a unit together.
 Rounding = Literal["nearest", "compensated"]
 

@@ -11,8 +11,6 @@ from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, parse_format
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
-__all__ = ["Precision", "Slot", "Spec", "parse_precision"]
-
 #: A width in bits (the range comes from the calibration rows), a whole format, or a width to be searched.
 Spec = int | FixedFormat | Literal["auto"]
 #: A place in a :class:`Precision`: the field's name and the layer's position.

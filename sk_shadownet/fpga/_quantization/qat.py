@@ -30,9 +30,6 @@ from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
 from sk_shadownet.fpga._quantization.straight_through import Grid, rounded
 
-__all__ = ["FixedPointSequential", "parse_quantization", "quantized_module"]
-
-
 #: Bits of a float32 mantissa: narrower sums are exact in float32 in every order.
 FLOAT32_BITS = 24
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 
-__all__ = ["Grid", "rounded"]
-
 
 class Grid(NamedTuple):
     """Steps per 1, the step, and the ends of a format counted in steps, as tensors."""

@@ -18,8 +18,6 @@ from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.plan import OverflowCounts
 from sk_shadownet.fpga._reports.signal_comparison import SignalComparison, compare_signals, signal_lines
 
-__all__ = ["HardwareComparison", "answers", "compare_with_float"]
-
 
 @dataclass(frozen=True, eq=False)
 class HardwareComparison:

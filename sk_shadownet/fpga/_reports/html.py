@@ -10,8 +10,6 @@ from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._reports.signals import Signal, input_signals, output_signals
 from sk_shadownet.fpga._tools.report import titled
 
-__all__ = ["project_view"]
-
 #: Signals of a table that are seen at once; more open on a click.
 MOST_ROWS = 32
 SIGNAL_HEAD = ("port", "bits", "signal", "W", "F", "signed", "range")

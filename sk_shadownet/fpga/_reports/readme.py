@@ -14,8 +14,6 @@ from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._reports.signals import input_signals, output_signals
 
-__all__ = ["readme_text"]
-
 
 def readme_text(project: Project, emulator_lines: Sequence[str]) -> str:
     """The text of README.md, with what is to be said of the folder of emulators."""

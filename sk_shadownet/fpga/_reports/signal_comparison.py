@@ -24,8 +24,6 @@ from sk_shadownet.fpga._trigger.score_rule import (
     signal_scores,
 )
 
-__all__ = ["AtRate", "SignalComparison", "compare_signals", "signal_lines"]
-
 #: Background rates of a comparison that was asked for none.
 DEFAULT_RATES = (1e-2, 1e-3)
 #: Background rate below which scores count as the tail that a trigger cuts in.

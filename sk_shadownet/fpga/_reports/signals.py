@@ -7,9 +7,6 @@ from collections.abc import Iterable
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._project import Project
 
-__all__ = ["Signal", "input_signals", "output_signals"]
-
-
 #: Port and bits there, name, width and fraction bits, whether it is signed, and the range of its numbers.
 Signal = tuple[str, str, str, int, int, str, str]
 

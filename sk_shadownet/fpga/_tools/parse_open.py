@@ -8,8 +8,6 @@ import re
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
-__all__ = ["parse_nextpnr_report", "parse_yosys_stat"]
-
 #: What one cell counts for, by its name. A CCU2C of ECP5 fills both look-up tables of its slice, where
 #: Xilinx's carry cells stand beside look-up tables that are counted themselves.
 _CELLS: tuple[tuple[str, dict[str, float]], ...] = (

@@ -8,8 +8,6 @@ from xml.etree import ElementTree as ET
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 
-__all__ = ["parse_quartus", "parse_vitis_hls", "parse_vivado"]
-
 #: Rows of Vivado's utilisation tables: UltraScale's names, then those of 7 series.
 _VIVADO_ROWS = {
     "lut": r"(?:CLB|Slice) LUTs\*?",

@@ -14,8 +14,6 @@ from pathlib import Path
 
 from sk_shadownet.exceptions import ExportError, MissingToolError
 
-__all__ = ["KNOWN_TOOLS", "Tool", "ToolRecipe", "find_tool", "has_tool", "run_tool"]
-
 #: Characters of a failing tool's output that its error message repeats.
 MESSAGE_LENGTH = 400
 

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass
 
 from sk_shadownet.exceptions import ExportError
 
-__all__ = ["FIGURES", "Figure", "Source", "SynthesisReport", "combine", "titled"]
-
 #: Every figure a report may hold: its label and its unit.
 FIGURES: dict[str, tuple[str, str]] = {
     "lut": ("look-up tables", ""),

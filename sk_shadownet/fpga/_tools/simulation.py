@@ -21,9 +21,6 @@ from sk_shadownet.fpga._codegen.ports import pack_rows, unpack_rows
 from sk_shadownet.fpga._codegen.rtl_design import RtlDesign
 from sk_shadownet.fpga._tools.programs import Tool, find_tool, has_tool, run_tool
 
-__all__ = ["Simulation", "simulate", "verilog_sources"]
-
-
 #: Where simulators are kept in a project folder, each in a folder named by its netlist's hash.
 SIMULATION_FOLDER = "simulation"
 

@@ -14,8 +14,6 @@ from sk_shadownet.fpga._tools.programs import Tool, find_tool, run_tool
 from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport, combine
 from sk_shadownet.fpga._tools.simulation import verilog_sources
 
-__all__ = ["TARGETS", "read_report", "synthesize"]
-
 #: Where results are kept in a project folder, one folder for each target.
 REPORT_FOLDER = "synthesis"
 

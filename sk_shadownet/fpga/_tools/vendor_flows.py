@@ -11,8 +11,6 @@ from sk_shadownet.fpga._tools.parse_vendor import parse_quartus, parse_vivado
 from sk_shadownet.fpga._tools.programs import Tool, run_tool
 from sk_shadownet.fpga._tools.report import SynthesisReport
 
-__all__ = ["build_command", "read_vendor_report", "run_vendor_flow"]
-
 #: Beginnings of Intel's part numbers; every other part is taken for one of AMD's.
 INTEL_PARTS = ("10", "1s", "ag", "5c", "ep")
 #: What the flows say goes here, inside the project folder.

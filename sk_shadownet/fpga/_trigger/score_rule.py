@@ -14,9 +14,6 @@ from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import Number, against_rest
 
-__all__ = ["ScoreRule", "named_signal", "score_labels", "score_rule", "signal_scores"]
-
-
 #: Outputs that scores can be made of.
 WITH_SCORES = ("logits", "decision")
 #: Bits up to which differences of two integers are exact in int64.

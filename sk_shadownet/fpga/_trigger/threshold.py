@@ -16,9 +16,6 @@ from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._codegen.cut_port import whole_cut
 from sk_shadownet.fpga._trigger.score_rule import ScoreRule
 
-__all__ = ["Cut", "CutRates", "choose_cut", "rates_of_cut"]
-
-
 Share = TypeVar("Share")
 Interval = TypeVar("Interval")
 
