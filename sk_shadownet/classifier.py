@@ -82,7 +82,7 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP, SharedParameters):  # 
     where the open units B and the temperature tau fall on a schedule. With the default rule the scores
     are logarithms of averaged squares of ``g_i dL/dg_i``, the diagonal of the Fisher information of the
     gates [3]_. Those averages are on one scale for all layers: with a `budget`, the units i of layer l
-    stay whose worth F is high for what one more unit of the layer costs,
+    stay whose importance F is high for what one more unit of the layer costs,
 
     .. math:: F_i / c_l > \nu.
 

@@ -114,8 +114,8 @@ class ShadowNetwork(nn.Module):
     on_unsupported : {"raise", "skip"}, default="raise"
         What to do where a layer is to be pruned but cannot be: refuse, or leave it as it is.
     score_rule : {"fisher", "gradient", "taylor"} or callable, default="taylor"
-        What a unit is worth, as in `ShadowMLPClassifier`. The default differs: where weights are trained
-        already, the squares that "fisher" averages are those of a few rows that the network gets wrong.
+        Measure of a unit's importance, as in `ShadowMLPClassifier`. The default differs: with trained weights
+        the squares that "fisher" averages are those of a few rows that the network gets wrong.
     n_features : int or None, default=None
         Number of inputs, needed only where no layer tells it.
 

@@ -1,4 +1,4 @@
-"""What units are worth to a budget: their importance, less where others can take their place."""
+"""Importance of units within a budget: less where other units can take their place."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def ranked_importance(layers: Sequence[LayerGates], redundancy: InputRedundancy 
 def replaceable(ranked: Sequence[FloatArray], free: Sequence[int] | None) -> list[FloatArray]:
     """Ranked importance where hidden units beyond the first of each layer have stand-ins, and count for less.
 
-    The first units of the `free` layers count as in the layer where they are worth most, as all that is known
-    goes through each of them; what is worth nothing stays worth nothing. None levels no layer.
+    The first units of the `free` layers get the importance of the layer where it is largest, since all
+    information passes through each of these layers; 0 stays 0. None levels no layer.
     """
     levelled = [np.array(of_layer) for of_layer in ranked]
     for k in range(IRREPLACEABLE if free is not None else 0):

@@ -302,7 +302,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
 
     @property
     def feature_importances_(self) -> npt.NDArray[np.float64]:
-        """Worth of every input as its share of all, the removed ones included; larger is more relevant.
+        """Importance of every input as its share of all, the removed ones included; larger is more relevant.
 
         With the rules "fisher" and "taylor" shares of what `feature_scores_` are logarithms of; with other
         rules of the scores counted from the least one, which has 0.

@@ -64,9 +64,8 @@ history_ : dict of list
     and each hidden layer), "temperature" of the gates (0 after the cut), "train_loss", "learning_rate",
     "dur" (seconds); with validation rows "valid_loss" and "valid_score" (of `scoring`; without it the
     accuracy, or R² averaged over outputs), means over the members, and both member by member; and what
-    callbacks record. Losses of a regressor are those of standardised targets. Networks of a frontier have
-    their "train_loss" against what they teach each other. Epochs with fewer inputs, after the run, come
-    last.
+    callbacks record. Losses of a regressor are those of standardised targets. The "train_loss" of
+    a frontier's networks is that of mutual distillation. Epochs with fewer inputs, after the run, come last.
 calibration_rows_ : ndarray of float32 of shape (n_calibration, n_selected)
     Selected features of training rows, for `to_fpga`: a sample, of a classifier with as many rows of each
     class as there are, and every row with an extreme of an input or of a unit.
@@ -86,7 +85,7 @@ budget : dict or None, default=None
     "parameters"; on the hardware that `fpga` describes of "bit_operations", "lut", "ff", "dsp", "bram",
     "latency_cycles" and "latency_ns"; or, with a callable ``cost(architecture)`` as the key, of what it
     gives for an `Architecture`, a number of at least 0 that does not fall when a layer grows. Units of
-    all layers compete for the budget by their worth for what they cost. Hardware is kept by the estimate
+    all layers compete for the budget by importance per cost. Hardware is kept by the estimate
     that ``to_fpga(...).estimate()`` gives. None sets no limit.
 tolerance : {"auto", "1-se", "1-se-paired"} or float, default="auto"
     What "auto" sizes may give up for a smaller network, of the loss or of `scoring`: the cheapest network
@@ -108,9 +107,9 @@ activation : {"identity", "logistic", "relu", "tanh"}, default="relu"
     Activation of the hidden layers. `to_fpga` takes "relu" and "identity" only; with "identity" all
     layers become one there, which computes the same.
 score_rule : {"fisher", "gradient", "taylor"} or callable, default="fisher"
-    What a unit is worth. A callable ``rule(n_members, n_units)`` returns an object with the methods
-    ``update(saliency, gates, temperature)`` and ``scores()``; where a budget or "auto" leaves widths to
-    the data also ``importance()``, which "gradient" does not know.
+    Measure of a unit's importance. A callable ``rule(n_members, n_units)`` returns an object with the
+    methods ``update(saliency, gates, temperature)`` and ``scores()``; where a budget or "auto" leaves
+    widths to the data also ``importance()``, which "gradient" does not know.
 n_shadows : int, default=1
     Networks trained side by side, at least 1, that pool their evidence for the inputs; the one with the
     least validation loss, or the best `scoring`, becomes the model. Time and memory of training grow with

@@ -84,7 +84,7 @@ class Hardware:
 
 
 def export_options(fpga: FPGAConfig | None, plan: FixedPointPlan | None) -> dict[str, Any]:
-    """Keywords of `to_fpga` that say the same as the estimator's configuration."""
+    """Keywords of `to_fpga` for the hardware that the estimator is configured for."""
     if fpga is None:
         return {}
     config = _configuration(fpga, plan)

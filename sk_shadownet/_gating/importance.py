@@ -1,7 +1,7 @@
-"""Score rules: what a unit is worth, learnt from the gradients that training makes anyway.
+"""Score rules: the importance of units, learnt from the gradients that training makes anyway.
 
 A rule sees, for one layer and batch by batch, the saliency ``g_i dL/dg_i`` of every gate and
-answers with scores, larger for what is worth keeping. `SCORE_RULES` names the rules; a rule of
+answers with scores, larger for units that should stay. `SCORE_RULES` names the rules; a rule of
 your own is any callable ``rule(n_members, n_units)`` that returns an object with the two
 methods of `ScoreRule`.
 """

@@ -52,7 +52,7 @@ class BestSubnetworks(Best):
         last = (0.0, 0.0), len(net.history), net.module_, deepcopy(net.module_.state_dict())
         found = []
         for n, subnetwork in enumerate(self.iterative_pruning.subnetworks):
-            # While others got narrower the population was another one.
+            # The population was another one while other subnetworks were still being pruned.
             _, epoch, population, state = self.best.get(n, last)
             population.load_state_dict(state)
             found.append(replace(subnetwork, network=population.extract(n), best_epoch=epoch))

@@ -31,7 +31,7 @@ class PruningConfig:
     budget_schedule : BudgetSchedule or None
         Decides the widths within a budget; a layer that it is free to choose has the target 1.
     loads : tuple of float
-        Shares of the budget, falling, for each of which there shall be a network. Empty for one alone.
+        Shares of the budget, falling, for each of which there shall be a network. Empty for a single network.
     """
 
     widths: tuple[int, ...]

@@ -30,7 +30,7 @@ class Distillation(RunCallback):
 
 
 def equal_weights(n_networks: int, device: torch.device) -> Tensor | None:
-    """The same weight for all; None for one network alone."""
+    """The same weight for all; None for a single network."""
     return torch.full((n_networks,), 1.0 / n_networks, device=device) if n_networks > 1 else None
 
 

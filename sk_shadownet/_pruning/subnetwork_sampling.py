@@ -52,7 +52,7 @@ class SubnetworkSampling:
         return widths
 
     def conclude(self, layers: Sequence[LayerGates]) -> bool:
-        """Go on with all subnetworks, or with a network of fewer layers where that is worth more."""
+        """Go on with all subnetworks, or with a network of fewer layers where it keeps more importance."""
         if self.loads:
             self._split(layers)
             return True

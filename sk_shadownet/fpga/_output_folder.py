@@ -44,8 +44,8 @@ def replacing_folder(output_dir: str | PathLike[str], record: Mapping[str, Any])
     target = require_replaceable(output_dir)
     with writing(f"the folder {target}", "output_dir"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.parent) as alone:
-            if alone:
+        with _locked(target.parent) as nobody_else:
+            if nobody_else:
                 _clear_strays(target)
             building = Path(tempfile.mkdtemp(prefix=_prefix(target), dir=target.parent))
             lock = _lock(building)

@@ -156,10 +156,10 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
     with _quoting("hls4ml could not convert the network"):
         graph = convert()
         # hls4ml writes C++ that does not compile for an unrolled layer too small to share multipliers.
-        alone = [name for name, (reuse, how) in dense_layers(graph).items() if (reuse, how) == (1, UNROLLED)]
-        for name in alone:
+        single = [name for name, (reuse, how) in dense_layers(graph).items() if (reuse, how) == (1, UNROLLED)]
+        for name in single:
             hls_config["LayerName"][name]["Strategy"] = "resource"
-        return convert() if alone else graph
+        return convert() if single else graph
 
 
 def dense_layers(graph: Any) -> dict[str, tuple[int, str]]:

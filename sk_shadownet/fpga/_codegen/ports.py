@@ -101,9 +101,9 @@ def unpack_rows(words: WordArray, fields: tuple[PortField, ...]) -> FloatArray:
     for column, field in enumerate(fields):
         if field.width:
             bits = flat[:, field.low : field.high + 1].astype(np.int64)
-            worth = np.int64(1) << np.arange(field.width, dtype=np.int64)
-            worth[-1] *= -1 if field.signed else 1
-            rows[:, column] = np.ldexp((bits @ worth).astype(np.float64), -field.fraction)
+            place = np.int64(1) << np.arange(field.width, dtype=np.int64)
+            place[-1] *= -1 if field.signed else 1
+            rows[:, column] = np.ldexp((bits @ place).astype(np.float64), -field.fraction)
     return rows
 
 

@@ -43,7 +43,7 @@ class FloatNetwork:
         return self.signals(X)[-1]
 
     def signals(self, X: npt.ArrayLike) -> list[FloatArray]:
-        """The rows themselves, then what each layer hands on."""
+        """The rows themselves, then the outputs of each layer."""
         signals = [np.asarray(X, dtype=np.float64)]
         for layer in self.layers:
             signals.append(layer.forward(signals[-1]))

@@ -169,7 +169,7 @@ class _Search:
     def cost_of(self, precision: Precision) -> float:
         return self.rank(precision)[0]
 
-    def worth(self, current: Precision, smaller: Precision) -> float:
+    def saving(self, current: Precision, smaller: Precision) -> float:
         """Cost saved for each unit of divergence added."""
         (cost, divergence), (less_cost, more_divergence) = self.rank(current), self.rank(smaller)
         return (cost - less_cost) / max(more_divergence - divergence, SMALLEST_STEP * divergence, 1e-15)
@@ -180,7 +180,7 @@ class _Search:
     def descend(self, current: Precision) -> Precision:
         left = self.free
         while steps := self.smaller(current, left):
-            slot, lower = max(steps, key=lambda step: self.worth(current, step[1]))
+            slot, lower = max(steps, key=lambda step: self.saving(current, step[1]))
             if self.allows(lower):
                 current = lower
             else:

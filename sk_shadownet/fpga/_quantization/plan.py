@@ -60,7 +60,7 @@ class FixedLayer:
 
     @property
     def output_format(self) -> FixedFormat:
-        """Formats of what the layer hands on, shape (n_outputs,)."""
+        """Formats of the layer's outputs, shape (n_outputs,)."""
         return self.accumulator if self.activation is None else self.activation
 
     def sums(self, a: FloatArray) -> FloatArray:
@@ -73,7 +73,7 @@ class FixedLayer:
         return np.maximum(z, 0.0) if self.relu else z
 
     def forward(self, a: FloatArray) -> FloatArray:
-        """What the layer hands on for rows ``a`` of shape (n_rows, n_inputs)."""
+        """The layer's outputs for rows ``a`` of shape (n_rows, n_inputs)."""
         result = self.rectified(self.sums(a))
         return result if self.activation is None else self.activation.quantize(result)
 

@@ -132,14 +132,14 @@ def plan_weight_format(
 ) -> FixedFormat:
     """Formats of ``width`` bits for weights of shape (n_outputs, n_inputs).
 
-    Input j reaches up to ``2**e_j``, ``e_j`` its integer bits, so the weight's worth is ``W_ij 2**e_j``. One
+    Input j reaches up to ``2**e_j``, ``e_j`` its integer bits, so its product reaches ``W_ij 2**e_j``. One
     binary point for the layer's products is chosen by the least squared error; then weight ij has ``e_j``
     integer bits fewer. Inputs of unlike units thus share one scale at no cost in hardware. With
     ``separate_outputs`` the binary point is that of each unit's products.
     """
     exponent = np.where(coming_in.width > 0, coming_in.integer, 0)
-    worth = np.ldexp(weight, exponent)
-    columns = worth.T if separate_outputs else worth.reshape(-1, 1)
+    products = np.ldexp(weight, exponent)
+    columns = products.T if separate_outputs else products.reshape(-1, 1)
     integer = choose_format(columns, width, signed=True).integer[:, None]
     own = np.broadcast_to(integer - exponent, weight.shape)
     return FixedFormat(1, own, width - 1 - own)

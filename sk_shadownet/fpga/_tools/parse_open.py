@@ -42,9 +42,9 @@ def parse_yosys_stat(text: str, *, version: str, target: str, netlist: str) -> S
         )
     counts = dict.fromkeys(("lut", "ff", "carry", "dsp", "bram"), 0.0)
     for name_first, count_second, count_first, name_second in cells:
-        for pattern, worth in _CELLS:
+        for pattern, figures in _CELLS:
             if re.fullmatch(pattern, name_first or name_second):
-                for figure, share in worth.items():
+                for figure, share in figures.items():
                     counts[figure] = counts.get(figure, 0.0) + share * int(count_second or count_first)
     source = Source("yosys", version, target, "synthesis", netlist)
     return SynthesisReport({name: Figure(count, source) for name, count in counts.items()})

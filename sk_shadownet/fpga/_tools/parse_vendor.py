@@ -150,8 +150,8 @@ def _vivado_top_instance(text: str) -> dict[str, float]:
     used: dict[str, float] = {}
     for column, value in zip(names.split("|"), values.split("|"), strict=False):
         if column.strip() in _VIVADO_COLUMNS:
-            figure, worth = _VIVADO_COLUMNS[column.strip()]
-            used[figure] = used.get(figure, 0.0) + worth * float(value)
+            figure, share = _VIVADO_COLUMNS[column.strip()]
+            used[figure] = used.get(figure, 0.0) + share * float(value)
     return used
 
 

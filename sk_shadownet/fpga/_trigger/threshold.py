@@ -59,7 +59,7 @@ class Cut(_Shares[float, tuple[float, float]]):
         In the units of the output port, two's complement: the score times ``2**fraction``. It is the least
         score of an event that passed; where none did, one above the highest.
     fraction : int
-        The least bit of the score is worth ``2**-fraction``; of output ports with unlike steps, the finest.
+        The least bit of the score stands for ``2**-fraction``; of output ports with unlike steps, the finest.
     score : str
         What is compared, such as "output 1 - output 0".
     signal : label
