@@ -26,16 +26,9 @@ def allocate(
 ) -> Widths:
     """Widths that fit the budget and keep the most importance for it, equation (4).
 
-    None of them can grow by a unit of any importance.
-
-    Parameters
-    ----------
-    importance : sequence of array-like of shape (n_units,)
-        Of each layer's units, at least 0, in any order, on one scale.
-    lowest, highest : tuple of int
-        Bounds of each layer's width. Where even the lowest do not fit, they are the answer.
-    load : callable ``(widths) -> float``
-        Share of the budget used; up to 1 the widths fit.
+    None of them can grow by a unit of any importance. `importance` is that of each layer's units, at least 0,
+    in any order, on one scale. `lowest` and `highest` bound the widths; where even the lowest do not fit,
+    they are the answer. `load` is the share of the budget that widths use; up to 1 they fit.
 
     Examples
     --------

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
 from sk_shadownet._defaults import CALIBRATION_ROWS
+from sk_shadownet._typing import AnyArray, Float32Array, FloatArray, IndexArray
 
 _CHUNK = 8192
 
 
 def sample_rows(
-    y: npt.NDArray[Any],
+    y: AnyArray,
     rng: np.random.RandomState,
     *,
     stratify: bool,
-    weight: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.intp]:
+    weight: FloatArray | None = None,
+) -> IndexArray:
     """Positions of up to `CALIBRATION_ROWS` rows at random, by the magnitude of their weights; sorted.
 
     With `stratify` the classes in `y` count the same: as many rows of each are taken, and of a rare class all
@@ -49,30 +47,21 @@ def sample_rows(
 @torch.no_grad()
 def calibration_rows(
     module: nn.Sequential,
-    X: npt.NDArray[np.float32],
-    rows: npt.NDArray[np.intp] | None,
-    columns: npt.NDArray[np.intp],
-    sample: npt.NDArray[np.intp],
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    X: Float32Array,
+    rows: IndexArray | None,
+    columns: IndexArray,
+    sample: IndexArray,
+) -> tuple[Float32Array, IndexArray]:
     """Few rows with the same ranges, of inputs and of every layer's results, as all rows.
 
-    Parameters
-    ----------
-    module : nn.Sequential
-        Network that reads `columns` of the rows.
-    X : ndarray of float32 of shape (n_table, n_features)
-    rows : ndarray of int or None
-        Training rows of X; None for all.
-    sample : ndarray of int
-        Positions among those rows that are taken in any case, such as `sample_rows` draws.
-
-    Returns
-    -------
-    The sample and the row of each minimum and maximum, shape (n_calibration, n_inputs); their positions in X.
+    The module reads `columns` of X, which has shape (n_table, n_features); `rows` are its training rows, None
+    for all. `sample` holds positions among those rows that are taken in any case, such as `sample_rows`
+    draws. Returned are the sample and the row of each minimum and maximum, of shape (n_calibration,
+    n_inputs), and their positions in X.
     """
-    low: list[npt.NDArray[np.float32]] = []
-    high: list[npt.NDArray[np.float32]] = []
-    where: list[npt.NDArray[np.intp]] = []
+    low: list[Float32Array] = []
+    high: list[Float32Array] = []
+    where: list[IndexArray] = []
     n_rows = len(X) if rows is None else len(rows)
     for start in range(0, n_rows, _CHUNK):
         part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
@@ -88,7 +77,7 @@ def calibration_rows(
     return np.ascontiguousarray(X[where_in_table][:, columns]), where_in_table
 
 
-def _results(module: nn.Sequential, x: torch.Tensor) -> npt.NDArray[np.float32]:
+def _results(module: nn.Sequential, x: torch.Tensor) -> Float32Array:
     """Inputs and every linear layer's results side by side."""
     columns = [x]
     for layer in module:
@@ -96,5 +85,5 @@ def _results(module: nn.Sequential, x: torch.Tensor) -> npt.NDArray[np.float32]:
             x = layer(x)
         if isinstance(layer, nn.Linear):
             columns.append(x)
-    result: npt.NDArray[np.float32] = torch.cat(columns, dim=1).numpy()
+    result: Float32Array = torch.cat(columns, dim=1).numpy()
     return result

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import nn
 
+from sk_shadownet._typing import Float32Array, IndexArray, IntArray
 from sk_shadownet.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -27,15 +27,15 @@ class Candidate:
     architecture: Architecture
     module: nn.Sequential
     network: nn.Module
-    calibration_rows: npt.NDArray[np.float32]
-    calibration_targets: npt.NDArray[np.int64] | None
+    calibration_rows: Float32Array
+    calibration_targets: IntArray | None
     best_epoch: int
     history: dict[str, list[Any]]
     plan: FixedPointPlan | None = None
     quantization_history: dict[str, list[Any]] | None = None
 
     @property
-    def columns(self) -> npt.NDArray[np.intp]:
+    def columns(self) -> IndexArray:
         """Positions of the selected features."""
         return np.flatnonzero(self.architecture.masks[0])
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -28,6 +27,7 @@ from sk_shadownet._training.assembly import own_state
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split, as_tensor
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._typing import IndexArray
 from sk_shadownet.architecture import Architecture
 
 
@@ -35,28 +35,18 @@ from sk_shadownet.architecture import Architecture
 class Fit:
     """Everything that decides which network an estimator becomes.
 
-    Parameters
-    ----------
-    rows : ndarray of int or None
-        Rows of the table that are trained on; None for all.
-    sample : ndarray of int
-        Positions among those that are calibration rows in any case.
-    data : Split
-        Training and validation rows on the device.
-    tolerance : str, float or None
-        What a smaller network may be worse by; None where sizes are not left to the data.
-    auto_inputs : bool
-        Whether the number of inputs is left to the data.
-    continued : Architecture or None
-        Of the network that training goes on with.
+    `rows` of the table are trained on, None for all; `sample` holds positions among those that are
+    calibration rows in any case; `data` has training and validation rows on the device. `tolerance` is what a
+    smaller network may be worse by, None where sizes are not left to the data; `auto_inputs` says whether the
+    number of inputs is. `continued` describes the network that training goes on with, None for a new one.
     """
 
     pruning: PruningConfig
     training: TrainingConfig
     hardware: Hardware
     table: Table
-    rows: npt.NDArray[np.intp] | None
-    sample: npt.NDArray[np.intp]
+    rows: IndexArray | None
+    sample: IndexArray
     data: Split
     tolerance: str | float | None
     auto_inputs: bool
@@ -185,5 +175,5 @@ def _rows(table: Table, device: str) -> Rows:
     return Rows(as_tensor(table.X).to(device), as_tensor(table.y).to(device), weight)
 
 
-def _part(rows: Rows, index: npt.NDArray[np.intp]) -> Rows:
+def _part(rows: Rows, index: IndexArray) -> Rows:
     return replace(rows, index=as_tensor(index).to(rows.features.device))

@@ -20,6 +20,7 @@ from sk_shadownet._estimator.hardware_budget import hardware_names, scaled
 from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._pruning.results import Comparison, RunResult
 from sk_shadownet._system.warnings import warn
+from sk_shadownet._typing import IndexArray
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import FewRowsWarning
 
@@ -84,7 +85,7 @@ def tightened(budget: Budget, frontier: Frontier) -> Budget:
     )
 
 
-def warn_of_few_rows(classes: npt.NDArray[np.generic], held_out: npt.NDArray[np.intp]) -> None:
+def warn_of_few_rows(classes: npt.NDArray[np.generic], held_out: IndexArray) -> None:
     """Say so where sizes were chosen by few held-out rows, counted by class, of a rare class."""
     rare = (held_out < ENOUGH_ROWS) & (held_out < RARE_SHARE * held_out.sum() / len(classes))
     if not rare.any():
@@ -153,7 +154,7 @@ def _with_fewer_inputs(fit: Fit, frontier: Frontier, networks: list[nn.Module]) 
 class _Rounded(nn.Module):
     """A network as the hardware has it, on rows of all features."""
 
-    def __init__(self, plan: FixedPointPlan, columns: npt.NDArray[np.intp]) -> None:
+    def __init__(self, plan: FixedPointPlan, columns: IndexArray) -> None:
         super().__init__()
         self.plan, self.columns = plan, columns
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.dataset import as_tensor
+from sk_shadownet._typing import Float32Array, FloatArray, IndexArray
 
 # Rows of one block: inputs and activations stay within a core's cache.
 BLOCK_ROWS = 2048
@@ -18,10 +18,10 @@ BLOCK_ROWS = 2048
 
 def predict_in_blocks(
     module: nn.Sequential,
-    X: npt.NDArray[np.float32],
-    columns: npt.NDArray[np.intp],
+    X: Float32Array,
+    columns: IndexArray,
     link: Callable[[Tensor], Tensor] | None = None,
-) -> npt.NDArray[np.float64]:
+) -> FloatArray:
     """Outputs of `module`, or `link` of them.
 
     All blocks have the same shape, the last one being filled up: a product of matrices rounds a row

@@ -6,15 +6,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from sk_shadownet._defaults import EQUAL_ROWS_MERGED_UP_TO, MIN_VALIDATION_ROWS
+from sk_shadownet._typing import AnyArray, Float32Array, FloatArray, IndexArray
 from sk_shadownet.exceptions import InvalidDataError
-
-Float32Array = npt.NDArray[np.float32]
-Float64Array = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
 
 # Rows of one step of a statistic: large enough for numpy, small beside any table.
 _CHUNK = 65536
@@ -62,19 +58,14 @@ def _is_time(kind: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Training data.
+    """Training data: X (n_rows, n_features), y (n_rows,) or (n_rows, n_outputs), weight (n_rows,).
 
-    Parameters
-    ----------
-    X : ndarray of float32 of shape (n_rows, n_features)
-    y : ndarray of shape (n_rows,) or (n_rows, n_outputs)
-    weight : ndarray of float64 of shape (n_rows,) or None
-        Weight of each row, negative ones included; None where all are 1.
+    Weights may be negative; None where all are 1.
     """
 
     X: Float32Array
-    y: npt.NDArray[Any]
-    weight: npt.NDArray[np.float64] | None = None
+    y: AnyArray
+    weight: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -99,7 +90,7 @@ def merge_equal_rows(table: Table) -> Table:
     return merge_equal_rows(merged) if (sums == 0).any() else merged
 
 
-def scaled_weights(table: Table, factor: npt.NDArray[np.float64] | None = None) -> Table:
+def scaled_weights(table: Table, factor: FloatArray | None = None) -> Table:
     """Table whose weights, times `factor` of each row, have mean 1; None where all are equal."""
     if table.weight is None and factor is None:
         return table
@@ -109,7 +100,7 @@ def scaled_weights(table: Table, factor: npt.NDArray[np.float64] | None = None) 
 
 
 def split_rows(
-    y: npt.NDArray[Any], fraction: float, rng: np.random.RandomState, stratify: bool
+    y: AnyArray, fraction: float, rng: np.random.RandomState, stratify: bool
 ) -> tuple[IndexArray | None, IndexArray | None]:
     """Training rows, and a `fraction` of the rows for validation; `stratify` keeps the shares of classes.
 
@@ -146,7 +137,7 @@ def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def target_units(table: Table) -> tuple[Float64Array, Float64Array]:
+def target_units(table: Table) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each target, shape (n_outputs,), by the magnitude of weights.
 
     The standard deviation of a constant target is 0.
@@ -157,8 +148,8 @@ def target_units(table: Table) -> tuple[Float64Array, Float64Array]:
 
 
 def _moments(
-    values: npt.NDArray[Any], weight: npt.NDArray[np.float64] | None, rows: IndexArray | None
-) -> tuple[Float64Array, Float64Array]:
+    values: AnyArray, weight: FloatArray | None, rows: IndexArray | None
+) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of every column over some rows, in blocks."""
     n = len(values) if rows is None else len(rows)
     total, mean, square = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from sk_shadownet._defaults import EQUAL_SHARE
 from sk_shadownet._pruning.results import Comparison
-
-FloatArray = npt.NDArray[np.float64]
+from sk_shadownet._typing import FloatArray
 
 
 def choose(
@@ -23,36 +21,21 @@ def choose(
     share: float = 1.0,
     what: str = "cheapest",
 ) -> tuple[int, str]:
-    """Choose among points that are sorted by cost, cheapest first.
+    """Choose among networks that `order` sorts, the cheapest first: a place in that order, and why.
 
-    Parameters
-    ----------
-    comparison : Comparison
-        Unsorted.
-    order : sequence of int
-        Which of those is the cheapest, the next one, and so on.
-    allowed : sequence of int
-        Places in that order that may be chosen, at least one.
-    tolerance : "auto", "1-se", "1-se-paired", float or None
-        What the cheapest may be behind the best by, in the loss or in the score that networks are chosen by:
+    Only the places in `allowed`, at least one, may be chosen. `what` says in words what comes first in the
+    order. The `tolerance`, of which a `share` may be used, is what the cheapest may be behind the best by, in
+    the loss or in the score that networks are chosen by:
 
-        - "1-se": the standard error of the best one (Breiman et al. 1984, section 3.4.3);
-        - "1-se-paired": the standard error of the difference of the two. Networks err on the same rows, so
-          their difference is known much better than either, and this asks for more;
-        - "auto": that, or a hundredth where that is more: of the loss of a constant answer, or of the best
-          score. Where a score was named, both are asked: of those within it by the score the cheapest that is
-          within it by the loss;
-        - a float: that much of a score; of a loss, that share of the loss of a constant answer, which is a
-          difference of D² (of R², where the loss is a squared error);
-        - None: nothing, whatever it costs.
-    share : float, default=1.0
-        Share of the tolerance that may be used.
-    what : str, default="cheapest"
-        What comes first in the order, in words.
-
-    Returns
-    -------
-    Place in the order, and why.
+    - "1-se": the standard error of the best one (Breiman et al. 1984, section 3.4.3);
+    - "1-se-paired": the standard error of the difference of the two. Networks err on the same rows, so their
+      difference is known much better than either, and this asks for more;
+    - "auto": that, or a hundredth where that is more: of the loss of a constant answer, or of the best score.
+      Where a score was named, both are asked: of those within it by the score the cheapest that is within it
+      by the loss;
+    - a float: that much of a score; of a loss, that share of the loss of a constant answer, which is a
+      difference of D² (of R², where the loss is a squared error);
+    - None: nothing, whatever it costs.
 
     Examples
     --------

@@ -15,16 +15,10 @@ _OLD_PARTS = re.compile(r"_(orig|g|v)$")
 
 
 def give_parameters(optimizer: Any, module: nn.Module, copied: nn.Module) -> None:
-    """Let an optimizer train the parameters of a copy in place of those of a module.
+    """Let an optimizer train the parameters of `copied` in place of those of `module`.
 
-    Parameters
-    ----------
-    optimizer : torch.optim.Optimizer
-        Keeps its groups; its state goes along where a parameter has its counterpart.
-    module : nn.Module
-        Whose parameters it holds.
-    copied : nn.Module
-        A `plain_copy` of the module, alone in an ``nn.Sequential`` perhaps.
+    It keeps its groups, and its state where a parameter has its counterpart. The copy is a `plain_copy` of
+    the module, which may be the only layer of an ``nn.Sequential``.
     """
     old, new = dict(unwrapped(module).named_parameters()), dict(copied.named_parameters())
     if old.keys() and all(f"0.{name}" in new for name in old) and not set(old) & set(new):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -16,8 +15,7 @@ from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Split, iterate
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet, answers_of
-
-FloatArray = npt.NDArray[np.float64]
+from sk_shadownet._typing import FloatArray
 
 # Entries of the history that are a mean over members, and where the members' own values stand.
 OF_MEMBERS = {

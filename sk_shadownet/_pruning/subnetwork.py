@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import nn
 
@@ -14,9 +13,7 @@ from sk_shadownet._gating.gates import hard_mask
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._training.losses import Loss
-
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
+from sk_shadownet._typing import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,19 +26,10 @@ def build_net(
     phased: Phased,
     best: Best,
 ) -> CommitteeNet:
-    """skorch net that trains `network` on `n_rows` rows.
+    """skorch net that trains `network` on `n_rows` rows, with the callbacks of this training in `own`.
 
-    Parameters
-    ----------
-    own : sequence of (str, Callback)
-        What this training does besides.
-    phased : Phased
-        What log and bar call the phase that it is in.
-    best : Best
-        Chooses the epoch.
+    Log and bar ask `phased` for the name of the phase; `best` chooses the epoch.
 
-    Notes
-    -----
     Callbacks are called in the order in which they stand here, and this is all that depends on it. The rate
     of a step is set before its network is cut: an optimizer made anew at that moment begins with the full
     rate. Of what is own, gates come first: they read the weights before weight decay changes them. All of it

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._typing import AnyArray, IntArray
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._backends import make_backend
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
@@ -31,35 +32,19 @@ def hardware_costs(
     config: FPGAConfig,
     *,
     plan: FixedPointPlan | None = None,
-    class_labels: npt.NDArray[Any] | None = None,
-    targets: npt.NDArray[np.int64] | None = None,
+    class_labels: AnyArray | None = None,
+    targets: IntArray | None = None,
     scoring: Any = None,
 ) -> tuple[dict[str, float], FixedPointPlan]:
     """Figures of ``to_fpga(...).estimate()`` of a network, and the bit operations of its plan.
 
-    Parameters
-    ----------
-    module : torch.nn.Sequential
-        Takes the selected features.
-    rows : array-like of shape (n_calibration, n_selected)
-        Calibration rows.
-    config : FPGAConfig
-    plan : FixedPointPlan or None
-        Formats that the network was trained in; None of a float network.
-    class_labels : ndarray or None
-        None where the outputs are numbers.
-    targets : ndarray of int of shape (n_calibration,) or None
-        Classes of the calibration rows.
-    scoring : str, callable or None
-        What the network is judged by.
+    `rows`, of shape (n_calibration, n_selected), are calibration rows of the features that the module takes,
+    and `targets`, of shape (n_calibration,), their classes. `plan` has the formats that the network was
+    trained in, None for a float network; `class_labels` is None where the outputs are numbers.
 
-    Returns
-    -------
-    costs : dict
-        "bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", and "latency_ns" at the clock
-        period that the configuration asks for.
-    plan : FixedPointPlan
-        The rounded network that they are of.
+    The costs are "bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", and "latency_ns" at the
+    clock period that the configuration asks for. They come with the plan of the rounded network that they
+    belong to.
     """
     exported = replace(
         export_model(module, rows), class_labels=class_labels, plan=plan, targets=targets, scoring=scoring
