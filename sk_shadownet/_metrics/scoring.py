@@ -76,7 +76,7 @@ class _Regressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What several networks say of the same rows."""
+    """What several networks predict for the same rows."""
 
     #: Logits of shape (n_networks, n_rows, n_outputs).
     outputs: FloatArray
@@ -102,7 +102,7 @@ class Scoring:
     scorer: Callable[..., float]
     #: Labels of the outputs; None where they are numbers.
     classes: AnyArray | None
-    #: Whether the numbers are of one output, and handed on in one dimension.
+    #: Whether the numbers are of one output, and passed in one dimension.
     flat: bool = False
 
     @property
@@ -116,12 +116,14 @@ class Scoring:
             return False
         return any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in parameters)
 
-    def of(self, said: Answers) -> FloatArray:
+    def of(self, answers: Answers) -> FloatArray:
         """Score of each network, shape (n_networks,); InvalidParameterError unless all are finite numbers."""
-        scores = [self._of_one(z, p, said) for z, p in zip(said.outputs, said.probabilities, strict=True)]
+        scores = [
+            self._of_one(z, p, answers) for z, p in zip(answers.outputs, answers.probabilities, strict=True)
+        ]
         return np.array(scores, dtype=np.float64)
 
-    def covariance(self, said: Answers) -> FloatArray:
+    def covariance(self, answers: Answers) -> FloatArray:
         """Covariance of the networks' scores, shape (n_networks, n_networks).
 
         The jackknife that leaves out a group of rows at a time: with many rows in each group it also serves
@@ -129,12 +131,12 @@ class Scoring:
         class are dealt to the groups in turn, so that no group has what the others lack.
         InvalidParameterError if the score cannot be had of fewer rows, as where a class has a single one.
         """
-        n = len(said.y)
+        n = len(answers.y)
         group = np.empty(n, dtype=np.intp)
-        order = np.arange(n) if self.classes is None else np.argsort(said.y, kind="stable")
+        order = np.arange(n) if self.classes is None else np.argsort(answers.y, kind="stable")
         group[order] = np.arange(n) % N_GROUPS
         try:
-            scores = np.stack([self.of(said.some(group != g)) for g in range(min(N_GROUPS, n))])
+            scores = np.stack([self.of(answers.some(group != g)) for g in range(min(N_GROUPS, n))])
         except InvalidParameterError as error:
             raise InvalidParameterError(
                 f"the standard error of a score needs it without each twentieth of the rows in turn, but "
@@ -144,17 +146,17 @@ class Scoring:
         away = scores - scores.mean(axis=0)
         return np.asarray((1 - 1 / len(scores)) * away.T @ away)
 
-    def _of_one(self, outputs: FloatArray, probabilities: FloatArray, said: Answers) -> float:
+    def _of_one(self, outputs: FloatArray, probabilities: FloatArray, answers: Answers) -> float:
         model: Any
         if self.classes is None:
-            truth = said.y[:, 0] if self.flat else said.y
+            truth = answers.y[:, 0] if self.flat else answers.y
             model = _Regressor(probabilities[:, 0] if self.flat else probabilities)
         else:
-            truth = self.classes[said.y]
+            truth = self.classes[answers.y]
             model = _Classifier(outputs, probabilities, self.classes)
-        more = {"sample_weight": said.weight} if said.weight is not None and self.takes_weights else {}
+        more = {"sample_weight": answers.weight} if answers.weight is not None and self.takes_weights else {}
         try:
-            score = float(self.scorer(model, said.X, truth, **more))
+            score = float(self.scorer(model, answers.X, truth, **more))
         except Exception as error:
             raise InvalidParameterError(
                 f"scoring={self.name!r} could not score {len(truth):,} rows "
@@ -181,11 +183,11 @@ def row_scoring(value: Any, classes: AnyArray | None) -> RowScoring | None:
 
     def lost(targets: IntArray, logits: FloatArray, rounded: FloatArray) -> float:
         both = np.stack([logits, rounded])
-        said = Answers(both, softmax(both, axis=2), logits, targets, None)
-        before, after = scoring.of(said)
+        answers = Answers(both, softmax(both, axis=2), logits, targets, None)
+        before, after = scoring.of(answers)
         if after >= before:
             return 0.0
-        covariance = scoring.covariance(said)
+        covariance = scoring.covariance(answers)
         error = max(covariance[0, 0] + covariance[1, 1] - 2 * covariance[0, 1], 0.0) ** 0.5
         return max(float((before - after - error) / max(abs(before), np.finfo(float).tiny)), 0.0)
 

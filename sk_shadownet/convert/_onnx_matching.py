@@ -95,7 +95,7 @@ def _candidates(function: Function, width: int, values: FloatArray) -> Iterator[
 
 
 def _start_of_kept(function: Function, width: int, last: float) -> float:
-    """The largest number, from `last` on, that is not handed on as it is; to within float32."""
+    """The largest number, from `last` on, that is not passed on as it is; to within float32."""
     step = float(GRID[1] - GRID[0])
     for _ in range(4):
         fine = np.linspace(last, last + step, 129).astype(np.float32)

@@ -97,7 +97,7 @@ def log_odds(decision: Any) -> FloatArray:
     if logits.ndim == 1:
         return np.stack([-logits, logits], axis=1)
     columns = range(logits.shape[1])
-    # Sorted, so that rows that say the same in another order get the same sum, to the last digit.
+    # Sorted, so that equal rows in another order get the same sum, to the last digit.
     others = [np.sort(np.delete(logits, k, axis=1), axis=1) for k in columns]
     return np.stack([logits[:, k] - logsumexp(others[k], axis=1) for k in columns], axis=1)
 

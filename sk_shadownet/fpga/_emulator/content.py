@@ -38,7 +38,7 @@ class IntegerLayer:
 
     The weights, shape (n_outputs, n_inputs), count steps of the sum over steps of the input, so that sums
     need no shifts. ``shift``, shape (n_outputs,), are the bits that rounding drops, negative where the
-    result's steps are finer than the sum's; None where sums are handed on as they are, whose ends in
+    result's steps are finer than the sum's; None where sums are passed on as they are, whose ends in
     ``results`` are never reached.
     """
 

@@ -23,7 +23,7 @@ class FixedLayer:
 
     For inputs ``a`` the layer computes, without any rounding, the sums ``z = W a + b``; then
     ``activation.quantize(max(z, 0))``, where each of the two steps may be absent: ``activation``, shape
-    (n_outputs,), is None where sums are handed on as they are.
+    (n_outputs,), is None where sums are passed on as they are.
 
     Each weight, shape (n_outputs, n_inputs), and bias, shape (n_outputs,), is a number of its format; a
     format of 0 bits is an absent connection, weight 0. The ``accumulator``, shape (n_outputs,), holds every
