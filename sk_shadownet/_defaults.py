@@ -217,7 +217,10 @@ BIAS_HEADROOM = 2
 #: What the formats of inputs and activations may lose before the finishing training: see `Fidelity`, or
 #: squared error over variance.
 FORMAT_TOLERANCE: dict[str, float] = {"classification": 0.01, "regression": 0.005}
-#: Of decisions twice as many may change: the training makes up for that, but not for scores that tie.
+#: Of decisions twice as many may change, and twice as much of the order be lost: the training makes up for
+#: that. On balanced jets this saves 2 % of the look-up tables at equal accuracy (seeds 200 to 209: 2,860 for
+#: 2,909 with 4 bits, 4,371 for 4,486 with 6), and with one signal in a hundred the efficiencies at 1 % and
+#: .1 % stay within their errors (.562 .263 for .566 .258 with 4 bits).
 FINETUNED_TOLERANCE = 2.0
 #: Bits of weights that are left to the planner: with these, finishing lost nothing measurable.
 QAT_WEIGHT_BITS = 8

@@ -262,11 +262,13 @@ def test_information_may_lose_half_the_tolerance_and_order_all_of_it():
     assert not losing(order=0.0101).within(0.01)
 
 
-def test_decisions_may_have_a_tolerance_of_their_own():
+def test_decisions_and_order_may_have_a_tolerance_of_their_own():
     loss = losing(changed=0.012, changed_by_class=np.array([0.012, 0.012]))
     assert not loss.within(0.01)
     assert loss.within(0.01, changed=0.02)
-    assert not replace(loss, order=0.011).within(0.01, changed=0.02)
+    assert replace(loss, order=0.019).within(0.01, changed=0.02)
+    assert not replace(loss, order=0.021).within(0.01, changed=0.02)
+    assert not replace(loss, score=0.011).within(0.01, changed=0.02)
 
 
 @given(situations(), st.sampled_from([0.125, 0.5, 2.0]), TOLERANCES, TOLERANCES)

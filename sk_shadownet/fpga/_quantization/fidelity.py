@@ -44,7 +44,8 @@ class Fidelity:
     def within(self, tolerance: float, changed: float | None = None) -> bool:
         """Whether no figure is beyond the tolerance, information not beyond half of it.
 
-        ``changed`` is the tolerance of the shares of rows with another class, where it is another one.
+        ``changed`` is the tolerance of the shares of rows with another class and of the order, where it is
+        another one, as before a fine-tuning, which makes up for these.
         Information falls with the squares of the errors, decisions change with the errors themselves: where
         classes are equally frequent a tolerance of 0.01 is reached by decisions long before the others. Of a
         rare class few decisions change whatever is done, and the others take over.
@@ -61,7 +62,8 @@ class Fidelity:
             self.changed <= max(share - spread / np.sqrt(n.sum()), 0.0)
             and (self.changed_by_class <= highest).all()
             and self.information <= INFORMATION_SHARE * tolerance
-            and max(self.order, self.score) <= tolerance
+            and self.order <= share
+            and self.score <= tolerance
         )
 
     def __str__(self) -> str:
