@@ -22,7 +22,7 @@ HOT, COLD = 2.0, 0.05
 # Share of each part of a training in which the learning rate rises from near 0.
 WARM_UP = 0.05
 
-# _gating/importance.py
+# _gating/score_rules.py
 # Weight of the past in the running average of a unit's saliencies: a hundred batches.
 AVERAGE_DECAY = 0.99
 
@@ -95,7 +95,7 @@ QUANTIZED_RATE = 0.1
 # Of deep networks not every set of layers can be tried: there are as many as subsets.
 MOST_LAYERS_GONE = 3
 
-# _budget/values.py
+# _budget/replaceable_units.py
 # The first five of a layer have nothing to stand in for them, whatever they are. Where every layer stays the
 # first of each layer count alike, the second too, to the fifth: all that is known goes through each layer.
 # In a loop of one's own, points of test accuracy on digits with 100 and 300 multiplications: +19, +.3; where
@@ -123,7 +123,7 @@ DEEPER = 0.6
 # a sixth there save CPU time, but on digits at 1,200 multiplications cost 2.7 points.
 GREEDY_STEP = 1 / 16
 
-# _budget/redundancy.py
+# _budget/input_redundancy.py
 # Moves of the gates from one to the next at which inputs are compared: of 500, each comparison takes 5 ms.
 REDUNDANCY_INTERVAL = 10
 # Correlations are those of so many rows, or of so many for each input. Those of 2,000 inputs fill 32 MB.

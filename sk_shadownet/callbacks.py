@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import nn
 
-from sk_shadownet._gating.importance import ScoreRule
+from sk_shadownet._gating.score_rules import ScoreRule
 from sk_shadownet._graph.cut import check_optimizer
 from sk_shadownet._graph.optimizer_state import give_parameters
-from sk_shadownet._training.best_weights import check_monitors, forget_best, save_checkpoints
 from sk_shadownet._training.callbacks import Callback
+from sk_shadownet._training.skorch_checkpoints import check_monitors, forget_best, save_checkpoints
 from sk_shadownet._typing import IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.shadow import ShadowNetwork

@@ -8,7 +8,8 @@ from typing import Any, TypeVar, overload
 import numpy as np
 
 from sk_shadownet._metrics.efficiency import CutTable, Efficiency, clopper_pearson, cut_table
-from sk_shadownet._metrics.signal import check_labels, check_weight, model_scores, signal_of, signal_rows
+from sk_shadownet._metrics.sample_weight import check_weight
+from sk_shadownet._metrics.signal import check_labels, model_scores, signal_of, signal_rows
 from sk_shadownet._typing import AnyArray, BoolArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from sk_shadownet._gating.controller import GateController
-from sk_shadownet._gating.importance import ScoreRule, resolve_rule
+from sk_shadownet._gating.score_rules import ScoreRule, resolve_rule
 from sk_shadownet._graph.budget import free_layers
 from sk_shadownet._graph.cut import check_optimizer, cut_module
 from sk_shadownet._graph.dependencies import describe

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sk_shadownet._budget.input_redundancy import InputRedundancy
 from sk_shadownet._budget.limits import Budget, Limit
-from sk_shadownet._budget.redundancy import InputRedundancy
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule

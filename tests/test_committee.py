@@ -9,8 +9,8 @@ from skorch.callbacks import Callback
 from torch.nn.functional import cross_entropy
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._gating.importance import LogFisher
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._gating.score_rules import LogFisher
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 from sk_shadownet._pruning.config import PruningConfig
 from sk_shadownet._pruning.run import train

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet._gating.controller import GateController
-from sk_shadownet._gating.importance import LogFisher
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._gating.score_rules import LogFisher
 from sk_shadownet.exceptions import TrainingDivergedError
 
 SCHEDULE = PruningSchedule(0.1, 0.5)

@@ -11,7 +11,7 @@ from sklearn.feature_selection import RFE, RFECV, SelectFromModel
 from sklearn.inspection import permutation_importance
 
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._gating.importance import LogFisher, shares
+from sk_shadownet._gating.score_rules import LogFisher, shares
 
 X, Y = load_breast_cancer(return_X_y=True)
 FAST = {"hidden_layer_sizes": (8,), "max_epochs": 8, "random_state": 0}

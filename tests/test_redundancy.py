@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet import ShadowMLPClassifier
-from sk_shadownet._budget import redundancy
-from sk_shadownet._budget.redundancy import (
+from sk_shadownet._budget import input_redundancy as redundancy
+from sk_shadownet._budget.input_redundancy import (
     InputRedundancy,
     correlations,
     rows_to_compare,

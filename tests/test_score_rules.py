@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sk_shadownet._gating.gates import exact_budget_sigmoid
-from sk_shadownet._gating.importance import SCORE_RULES, GateGradient, LogFisher, Taylor
+from sk_shadownet._gating.score_rules import SCORE_RULES, GateGradient, LogFisher, Taylor
 
 rules = st.sampled_from(sorted(SCORE_RULES))
 averages = pytest.mark.parametrize("rule", [LogFisher, Taylor])

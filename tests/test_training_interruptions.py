@@ -160,6 +160,31 @@ def test_ctrl_c_before_the_first_epoch_ends_goes_through():
     assert not hasattr(clf, "module_")
 
 
+@pytest.mark.parametrize("step", [2, 10])
+@pytest.mark.parametrize("validation_fraction", [0.2, None])
+def test_ctrl_c_while_fine_tuning_keeps_a_network_in_fixed_point(monkeypatch, step, validation_fraction):
+    from sk_shadownet._training.net import CommitteeNet
+
+    whole, seen = CommitteeNet.train_step, []
+
+    def stopped(net, batch, **options):
+        if net.max_epochs < EPOCHS:  # fine-tuning is shorter
+            seen.append(batch)
+            if len(seen) == step:
+                raise KeyboardInterrupt
+        return whole(net, batch, **options)
+
+    monkeypatch.setattr(CommitteeNet, "train_step", stopped)
+    clf = small(quantization=5, validation_fraction=validation_fraction)
+    n_batches = 3 if validation_fraction else 4
+    n_done = (step - 1) // n_batches
+    with pytest.warns(TrainingInterruptedWarning, match=f"fixed point was interrupted after {n_done} of 10"):
+        clf.fit(X, Y)
+    assert {len(column) for column in clf.quantization_history_.values()} == {n_done}
+    assert clf.architecture_.widths == WIDTHS
+    np.testing.assert_array_equal(clf.predict(X), clf.classes_[clf.decision_function(X).argmax(axis=1)])
+
+
 def test_an_interrupted_fit_without_validation_rows_is_usable():
     clf = small(callbacks=[Stop(8, "on_batch_end")], validation_fraction=None, n_shadows=2)
     with pytest.warns(TrainingInterruptedWarning):

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import chain, combinations
 from typing import Any
 
+from sk_shadownet._budget.input_redundancy import InputRedundancy
 from sk_shadownet._budget.knapsack import allocate
 from sk_shadownet._budget.limits import Budget, Widths, share
-from sk_shadownet._budget.redundancy import InputRedundancy
-from sk_shadownet._budget.values import kept_importance, ranked_importance, replaceable
+from sk_shadownet._budget.replaceable_units import kept_importance, ranked_importance, replaceable
 from sk_shadownet._defaults import MOST_LAYERS_GONE
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule

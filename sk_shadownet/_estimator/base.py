@@ -25,7 +25,7 @@ from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._estimator.model_selection import select_model, tightened, warn_of_few_rows
 from sk_shadownet._estimator.prediction import predict_in_blocks
 from sk_shadownet._estimator.table import Table, dense_numbers, merge_equal_rows, scaled_weights
-from sk_shadownet._gating.importance import LOG_RULES, shares
+from sk_shadownet._gating.score_rules import LOG_RULES, shares
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion

@@ -20,8 +20,8 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._gating.importance import resolve_rule
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
+from sk_shadownet._gating.score_rules import resolve_rule
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 from sk_shadownet._mlp.pretrained import PretrainedMLP, pruned_layers, read_chain, with_last_layer

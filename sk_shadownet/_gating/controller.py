@@ -2,7 +2,7 @@
 
 1. Open. Every unit has a gate of 1; the network is the user's.
 2. Observe. Each backward pass tells what every gate does to the loss, its saliency ``g_i dL/dg_i``, which a
-   score rule averages into scores (`importance`: Molchanov et al. 2019, Theis et al. 2018).
+   score rule averages into scores (`score_rules`: Molchanov et al. 2019, Theis et al. 2018).
 3. Close. As training goes on, fewer and fewer units may be open: a number that falls by a cubic schedule
    (`schedule`: Zhu and Gupta 2017), or the widths that a falling cost budget buys (`WidthSchedule`). Gates
    are sigmoids of the scores that sum to exactly that number, at a falling temperature (`gates`).

@@ -11,8 +11,8 @@ from torch import Tensor
 from sk_shadownet._defaults import MOST_OF_A_PROBE, RANKING_INTERVAL
 from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
-from sk_shadownet._gating.importance import LayeredScoreRule, ScoreRule
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._gating.score_rules import LayeredScoreRule, ScoreRule
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from sk_shadownet._gating.grouped_selection import reachable_counts
-from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE, PruningSchedule
+from sk_shadownet._gating.score_rules import ScoreRule
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._typing import BoolArray, IntArray
 from sk_shadownet._validation import check_integer, n_selected

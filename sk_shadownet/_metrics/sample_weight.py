@@ -1,4 +1,4 @@
-"""Class weights and the sums that weights must have."""
+"""Weights of rows and of classes: numbers, and the sums that they must have."""
 
 from __future__ import annotations
 
@@ -8,6 +8,23 @@ import numpy as np
 
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+
+
+def check_weight(weight: Any, n_rows: int) -> FloatArray | None:
+    """Weights as finite numbers of shape (n_rows,); single ones may be negative or 0."""
+    if weight is None:
+        return None
+    try:
+        checked = np.asarray(weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidDataError(f"sample_weight must hold numbers: {error}") from error
+    if checked.shape != (n_rows,):
+        raise InvalidDataError(
+            f"sample_weight has shape {checked.shape}, but there are {n_rows} rows; pass one weight for each."
+        )
+    if not np.isfinite(checked).all():
+        raise InvalidDataError("sample_weight holds NaN or infinity; weights must be finite.")
+    return checked
 
 
 def check_total(weight: FloatArray, name: str) -> None:

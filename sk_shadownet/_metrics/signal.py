@@ -31,23 +31,6 @@ def check_labels(y: Any, n_rows: int | None = None, name: str = "y_true") -> Any
     return labels
 
 
-def check_weight(weight: Any, n_rows: int) -> FloatArray | None:
-    """Weights as finite numbers of shape (n_rows,); single ones may be negative or 0."""
-    if weight is None:
-        return None
-    try:
-        checked = np.asarray(weight, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InvalidDataError(f"sample_weight must hold numbers: {error}") from error
-    if checked.shape != (n_rows,):
-        raise InvalidDataError(
-            f"sample_weight has shape {checked.shape}, but there are {n_rows} rows; pass one weight for each."
-        )
-    if not np.isfinite(checked).all():
-        raise InvalidDataError("sample_weight holds NaN or infinity; weights must be finite.")
-    return checked
-
-
 def plain(label: Any) -> Any:
     """A label as Python's own number or text, for messages and keys."""
     return label.item() if hasattr(label, "item") else label

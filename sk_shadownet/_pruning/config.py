@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._gating.importance import ScoreRule
 from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._gating.score_rules import ScoreRule
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.pretrained import PretrainedMLP
 

@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._defaults import FORMAT_UPDATE_EPOCHS, QUANTIZED_EPOCHS, QUANTIZED_RATE
+from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
 from sk_shadownet._training.callbacks import BestEpoch, RunCallback
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
+from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 
 class _FormatUpdate(RunCallback):
@@ -62,7 +64,7 @@ def finetune(
 
     The network gives (n_rows, n_outputs) in the user's units, in which the loss of `training` takes them; its
     method ``replan()`` chooses formats. It comes back on the CPU, with a history of "train_loss" and, with
-    validation rows, "valid_loss" and "valid_score".
+    validation rows, "valid_loss" and "valid_score", of the epochs that were finished.
     """
     training = training.shortened(QUANTIZED_EPOCHS, QUANTIZED_RATE)
     update = _FormatUpdate(training.max_epochs)
@@ -75,8 +77,14 @@ def finetune(
         net.fit(data.train, data.valid)
         trained = best.restore(net) and best.standing < standing_before
     network = network if trained or data.valid is None else before
-    history = net.history.to_list()
-    kept = [key for key in ("train_loss", "valid_loss", "valid_score") if key in history[0]]
+    kept = ("train_loss", *(("valid_loss", "valid_score") if data.valid is not None else ()))
+    history = [row for row in net.history.to_list() if all(key in row for key in kept)]
+    if net.interrupted_:
+        warn(
+            f"Training in fixed point was interrupted after {len(history)} of {net.max_epochs} epochs; the "
+            "best network so far was kept.",
+            TrainingInterruptedWarning,
+        )
     return network.cpu(), {key: [row[key] for row in history] for key in kept}
 
 

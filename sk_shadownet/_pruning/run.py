@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sk_shadownet._budget.redundancy import InputRedundancy, rows_to_compare
+from sk_shadownet._budget.input_redundancy import InputRedundancy, rows_to_compare
 from sk_shadownet._defaults import DISTILLATION_RATE, N_PROBES, NEW_WEIGHTS_SHARE
 from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.layer import LayerGates

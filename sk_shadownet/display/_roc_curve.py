@@ -9,8 +9,7 @@ import numpy as np
 from sklearn.metrics import roc_curve
 
 from sk_shadownet._metrics.efficiency import clopper_pearson, effective_count
-from sk_shadownet._metrics.sample_weight import check_total
-from sk_shadownet._metrics.signal import check_weight
+from sk_shadownet._metrics.sample_weight import check_total, check_weight
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError

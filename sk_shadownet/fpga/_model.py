@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._metrics.signal import check_labels, check_weight, signal_rows
+from sk_shadownet._metrics.sample_weight import check_weight
+from sk_shadownet._metrics.signal import check_labels, signal_rows
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet._validation import check_real
@@ -16,7 +17,7 @@ from sk_shadownet.fpga._project import Project, ProjectTools
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._reports.comparison import HardwareComparison, answers, compare_with_float
 from sk_shadownet.fpga._reports.html import project_view
-from sk_shadownet.fpga._trigger.score_rule import ScoreRule, score_rule
+from sk_shadownet.fpga._trigger.signal_score import SignalScore, score_rule
 from sk_shadownet.fpga._trigger.threshold import Cut, CutRates, choose_cut, rates_of_cut
 
 
@@ -242,7 +243,7 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
         return rates_of_cut(scores, truth, weight, cut=cut, rule=rule)
 
     def _scores(
-        self, rule: ScoreRule, X: Any, y: Any, sample_weight: Any
+        self, rule: SignalScore, X: Any, y: Any, sample_weight: Any
     ) -> tuple[IntArray, AnyArray, FloatArray | None]:
         """Integer scores, labels and weights of the rows, each of shape (n_rows,)."""
         scores = rule.of(self._project.emulate(X))

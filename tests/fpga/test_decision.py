@@ -224,7 +224,9 @@ def test_a_budget_counts_the_hardware_of_one_score(output):
         backend="verilog", precision=6, output=output, signal="b", cut=3 if output == "trigger" else None
     )
     logits = FPGAConfig(backend="verilog", precision=6)
-    assert hardware_costs(fitted_estimator(), config)[0]["lut"] > 0
+    clf = fitted_estimator()
+    rows, labels = clf.calibration_rows_, clf.classes_
+    assert hardware_costs(clf.module_, rows, config, class_labels=labels)[0]["lut"] > 0
     two = costs_of_random_network((4, 6, 2), config)
     assert two["lut"] < costs_of_random_network((4, 6, 2), logits)["lut"]
     assert costs_of_random_network((4, 6, 5), config)["lut"] > 0

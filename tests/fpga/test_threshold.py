@@ -13,13 +13,13 @@ from scipy.stats import norm
 
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._trigger.score_rule import ScoreRule, score_rule, signal_scores
+from sk_shadownet.fpga._trigger.signal_score import SignalScore, score_rule, signal_scores
 from sk_shadownet.fpga._trigger.threshold import choose_cut, rates_of_cut
 from sk_shadownet.metrics import signal_efficiency
 
 from .plans import fitted_estimator, random_rows
 
-RULE = ScoreRule(np.array(["b", "s"]), "s", fraction=4, text="output 0")
+RULE = SignalScore(np.array(["b", "s"]), "s", fraction=4, text="output 0")
 
 
 def chosen(scores, signal, weight=None, *, rate):
@@ -155,10 +155,10 @@ def test_background_alone_has_a_rate_and_signal_alone_an_efficiency():
 
 def test_a_cut_of_another_format_or_signal_is_refused():
     cut = chosen([0, 1, 2], [0, 0, 1], rate=0.5)
-    other = ScoreRule(RULE.labels, "s", fraction=5, text="output 0")
+    other = SignalScore(RULE.labels, "s", fraction=5, text="output 0")
     with pytest.raises(InvalidParameterError, match=r"in units of 2\*\*-4, but the score's port in"):
         rates_of_cut(np.array([1, 2]), np.array(["b", "s"]), cut=cut, rule=other)
-    turned = ScoreRule(RULE.labels, "b", fraction=4, text="-output 0")
+    turned = SignalScore(RULE.labels, "b", fraction=4, text="-output 0")
     with pytest.raises(InvalidParameterError, match="for the signal 's', but pos_label='b'"):
         rates_of_cut(np.array([1, 2]), np.array(["b", "s"]), cut=cut, rule=turned)
     with pytest.raises(InvalidParameterError, match=r"an integer of the score's port.*got 2\.5"):
@@ -209,7 +209,7 @@ def test_a_score_output_speaks_for_the_signal_that_it_was_made_for():
 
 
 def test_output_ports_too_unlike_for_one_integer_are_refused():
-    rule = ScoreRule(np.array([0, 1]), 1, fraction=60, text="output 1 - output 0")
+    rule = SignalScore(np.array([0, 1]), 1, fraction=60, text="output 1 - output 0")
     with pytest.raises(ExportError, match="binary points so far apart"):
         rule.of(np.array([[8.0, 2.0**-60]]))
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._metrics.sample_weight import check_total
-from sk_shadownet._metrics.signal import check_labels, check_weight, plain
+from sk_shadownet._metrics.sample_weight import check_total, check_weight
+from sk_shadownet._metrics.signal import check_labels, plain
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError
 from sk_shadownet.fpga._backends import HDLBackend

@@ -15,9 +15,9 @@ from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._project import Project
-from sk_shadownet.fpga._trigger.score_rule import (
+from sk_shadownet.fpga._trigger.signal_score import (
     WITH_SCORES,
-    ScoreRule,
+    SignalScore,
     named_signal,
     score_labels,
     score_rule,
@@ -151,7 +151,7 @@ def _check_rates(rates: Any, scoring: Any) -> tuple[float, ...]:
 
 
 def _compare(
-    rule: ScoreRule,
+    rule: SignalScore,
     float_scores: FloatArray,
     outputs: FloatArray,
     y: AnyArray,

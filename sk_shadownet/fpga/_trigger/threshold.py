@@ -14,7 +14,7 @@ from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._codegen.cut_port import whole_cut
-from sk_shadownet.fpga._trigger.score_rule import ScoreRule
+from sk_shadownet.fpga._trigger.signal_score import SignalScore
 
 Share = TypeVar("Share")
 Interval = TypeVar("Interval")
@@ -197,7 +197,7 @@ def _counted(one: Efficiency) -> str:
 
 
 def choose_cut(
-    scores: IntArray, signal: BoolArray, weight: FloatArray | None = None, *, rate: float, rule: ScoreRule
+    scores: IntArray, signal: BoolArray, weight: FloatArray | None = None, *, rate: float, rule: SignalScore
 ) -> Cut:
     """The loosest cut on integer scores of shape (n_rows,) that keeps the background rate.
 
@@ -224,7 +224,7 @@ def choose_cut(
 
 
 def rates_of_cut(
-    scores: IntArray, y: AnyArray, weight: FloatArray | None = None, *, cut: Any, rule: ScoreRule
+    scores: IntArray, y: AnyArray, weight: FloatArray | None = None, *, cut: Any, rule: SignalScore
 ) -> CutRates:
     """What a cut passes of events with integer scores and labels of shape (n_rows,)."""
     if isinstance(cut, Cut) and cut.signal != rule.signal:
@@ -256,7 +256,7 @@ def rates_of_cut(
     )
 
 
-def _signal_or_background(y: AnyArray, rule: ScoreRule) -> BoolArray:
+def _signal_or_background(y: AnyArray, rule: SignalScore) -> BoolArray:
     """True for the rows of the signal; of known classes there may be signal or background alone."""
     if set(y.tolist()) <= set(rule.labels.tolist()):
         return np.asarray(y == rule.signal)

@@ -48,7 +48,7 @@ def signal_scores(
 
 
 @dataclass(frozen=True, eq=False)
-class ScoreRule:
+class SignalScore:
     """How an exported design's outputs make the integer score of one signal.
 
     The labels are the classes in the order of the outputs; of a single output, the class that it speaks for
@@ -94,7 +94,7 @@ def named_signal(project: Project) -> Any:
     return getattr(project.model.scoring, "pos_label", None) if own is None else own
 
 
-def score_rule(project: Project, pos_label: Any = None) -> ScoreRule:
+def score_rule(project: Project, pos_label: Any = None) -> SignalScore:
     """The rule for one signal; None takes the named one, or the second of two."""
     labels, fractions = score_labels(project), project.backend.output_fractions
     pos_label = named_signal(project) if pos_label is None else pos_label
@@ -105,4 +105,4 @@ def score_rule(project: Project, pos_label: Any = None) -> ScoreRule:
         text = f"output {position} - output {1 - position}"
     else:
         text = f"output {position} - the largest other output"
-    return ScoreRule(labels, plain(labels[position]), max(fractions), text)
+    return SignalScore(labels, plain(labels[position]), max(fractions), text)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sk_shadownet._budget.input_redundancy import InputRedundancy
 from sk_shadownet._budget.limits import Widths
-from sk_shadownet._budget.redundancy import InputRedundancy
 from sk_shadownet._defaults import DEEPER, IRREPLACEABLE, NEW_ENOUGH, STAND_IN
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import FloatArray
