@@ -66,14 +66,14 @@ PRUNING_STAGES = (0.1, 0.2, 0.3)
 ROWS_PER_GRADIENT = 128
 
 # _pruning/distillation.py
-# A network whose loss is above the least by this share of it has 1/e of the best one's say.
+# A network whose loss is above the least by this share of it has 1/e of the best one's weight as a teacher.
 TEACHER_TEMPERATURE = 0.1
 # Targets of a population are less noisy than labels, so that it bears larger steps. Of .6, 1, 1.5 and 2 times
 # the usual rate 1.5 was the best for small networks on mc100, and no worse on jets, digits and madelon.
 DISTILLATION_RATE = 1.5
 
 # _training/losses.py
-# Share of what the networks of a population say in what each of them learns. With .35, .5, .65 and .8 the
+# Share of the mean prediction of all subnetworks in the target of each. With .35, .5, .65 and .8 the
 # twelve sizes of madelon gained 2, 3, 4 and 6 points, of mc100 1, 1, 2 and 2; jets lost at .8, digits a
 # little.
 DISTILLATION_SHARE = 0.5
@@ -178,7 +178,7 @@ EQUAL_ROWS_MERGED_UP_TO = 1000
 MIN_VALIDATION_ROWS = 20
 
 # _training/dataset.py
-# Rows from which is judged what units, nonlinearities and affine functions are worth.
+# Rows from which the importance of units and nonlinearities is computed, and affine functions are fitted.
 IMPORTANCE_ROWS = 2048
 
 # fpga/_quantization/gptq.py

@@ -34,7 +34,7 @@ class BudgetSchedule:
     of the wide network and the final load b.
 
     Inputs go no faster than that law lets them go: of many inputs that carry the same, each alone
-    looks worthless until some of the others have gone.
+    has little importance until some of the others have gone.
     """
 
     budget: Budget

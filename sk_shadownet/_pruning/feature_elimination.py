@@ -96,8 +96,8 @@ def eliminate_features(
 def _with_fewer_inputs_each(subnetwork: Subnetwork, loss: Loss, rows: Rows) -> list[Subnetwork]:
     """The subnetwork with fewer and fewer inputs, fewest first, and then as it is.
 
-    What an input is worth is asked for anew after every cut, as recursive feature elimination does, though
-    nothing is trained in between: of many that say the same each is worth little until others have gone.
+    The importance of inputs is computed anew after every cut, as recursive feature elimination does, though
+    nothing is trained in between: each of many redundant inputs has little until others have gone.
     """
     subnetworks = [replace(subnetwork, network=member(subnetwork.network, 0))]
     for count in reversed(_counts(subnetwork.widths[0])):

@@ -1,4 +1,4 @@
-"""Networks of a population, each cut down in stages to its final widths by what its own units are worth."""
+"""Iterative pruning: subnetworks are cut to their final widths in stages, by importance of their own."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ FloatArray = npt.NDArray[np.float64]
 class IterativePruning(RunCallback):
     """Train networks that are wider than they shall be, and cut them at the start of some epochs.
 
-    The wide network that a subnetwork is cut from knows what its units are worth to itself. To a small
-    network, which reads few inputs and trains on alone, others may be worth more: it decides for itself.
+    In the wide network that a subnetwork is cut from, units have the importance that they have there. In a
+    small one, which reads few inputs and trains on, it may be another: it is computed from its own gradients.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def _next_widths(subnetwork: Subnetwork, n_left: int) -> list[int]:
 
 
 def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> list[list[FloatArray]]:
-    """What the units of each layer are worth: squares of what their gates do to the loss, summed over rows.
+    """Importance of the units of each layer: squared derivatives of the loss by gates, summed over rows.
 
     For each network, of one member, an array of shape (n_units,) for its inputs and each hidden layer, each
     on a scale of its own: inputs are looked at row by row, hidden units at `ROWS_PER_GRADIENT` rows at once.
@@ -105,7 +105,7 @@ def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> lis
     population = Population(networks, ROWS_PER_GRADIENT)
     for committee in population.committees:
         committee.watch_inputs = True
-    # Padded units are worth 0: their gates or their weights are.
+    # Padded units have importance 0: their gates or their weights are 0.
     importance = [
         [torch.zeros(committee.n_members, width, dtype=torch.float64) for width in committee.widths[:-1]]
         for committee in population.committees

@@ -148,10 +148,10 @@ def compare(loss: Loss, scoring: Scoring | None, networks: Sequence[nn.Module], 
     )
     if scoring is None:
         return found
-    said = answers_of(loss, torch.cat(answers, dim=1), rows)
+    answered = answers_of(loss, torch.cat(answers, dim=1), rows)
     return replace(
         found,
-        score=scoring.of(said),
-        score_covariance=scoring.covariance(said),
+        score=scoring.of(answered),
+        score_covariance=scoring.covariance(answered),
         chosen_by=scoring.name,
     )

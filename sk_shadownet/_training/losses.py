@@ -34,8 +34,8 @@ class Loss(nn.Module):
     def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
         """Loss to minimise where half of each target is the mean prediction, by `teacher_weights`, of all."""
         target = self.as_numbers(y, outputs.shape[2])
-        said = (teacher_weights[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
-        return self.forward(outputs, target + DISTILLATION_SHARE * (said - target), weight)
+        predicted = (teacher_weights[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
+        return self.forward(outputs, target + DISTILLATION_SHARE * (predicted - target), weight)
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of each member, shape (n_members,)."""
@@ -104,8 +104,10 @@ class CrossEntropy(Loss):
     def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
         """The same by a single softmax."""
         logs = _log_softmax(outputs)
-        said = (logs.detach().exp() * teacher_weights[:, None]).sum(dim=1)
-        target = self.as_numbers(y, outputs.shape[2]).T.to(said.dtype).lerp(said, DISTILLATION_SHARE)
+        predicted = (logs.detach().exp() * teacher_weights[:, None]).sum(dim=1)
+        target = (
+            self.as_numbers(y, outputs.shape[2]).T.to(predicted.dtype).lerp(predicted, DISTILLATION_SHARE)
+        )
         return _weighted_mean(_soft(logs, target), weight).sum()
 
     def probabilities(self, outputs: Tensor) -> Tensor:

@@ -171,12 +171,12 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
         means = sums / len(rows)
         if self.scoring is not None:
-            said = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
-            means[1] = torch.from_numpy(self.scoring.of(said))
+            answered = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
+            means[1] = torch.from_numpy(self.scoring.of(answered))
         return means[0], means[1]
 
     def standing(self) -> list[tuple[float, float]]:
-        """What each member was worth in the last epoch, on the validation rows; less is better.
+        """Standing of each member after the last epoch, on the validation rows; less is better.
 
         A score of few rows is often the same in several epochs: then the loss decides.
         """
@@ -221,7 +221,7 @@ def _is_of_the_training(callback: Any) -> bool:
 
 
 def answers_of(loss: Loss, outputs: Tensor, rows: Rows) -> Answers:
-    """What several networks, `outputs` of shape (n_networks, n_rows, n_outputs), say of `rows`."""
+    """Answers of several networks to `rows`, from outputs of shape (n_networks, n_rows, n_outputs)."""
     return Answers(
         outputs=outputs.cpu().double().numpy(),
         probabilities=loss.probabilities(outputs).cpu().double().numpy(),
