@@ -155,7 +155,9 @@ def choices(jets: Jets, seeds: range) -> None:
         means = "".join(f"{mean_and_error(v[:, k]):>14s}" for k in range(4))
         (low, tight), (of_low, of_tight) = kept.mean(0), of_dense.mean(0)
         shares = f"{low:10.3f}{tight:7.3f}{of_low:13.3f}{of_tight:7.3f}"
-        rest = f"  {v[:, 8].mean():.1f}, {spread(v[:, 6].tolist(), 0)}, from {v[:, 7].min():.0f}"
+        rest = f"  {v[:, 8].mean():.1f}"
+        if not np.isnan(v[:, 6]).any():  # of what was exported
+            rest += f", {spread(v[:, 6].tolist(), 0)}, from {v[:, 7].min():.0f}"
         print(f"{label:32s}{means}{shares}{rest}", flush=True)
 
 
