@@ -16,7 +16,7 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FPGAConfig
 
-#: Costs that the weights decide too: what `estimate` says of the finished network has to keep them.
+#: Costs that the weights decide too: what `fpga/_costs.py` counts of the finished network has to keep them.
 HARDWARE = ("bit_operations", "lut", "ff", "dsp", "bram", "latency_cycles", "latency_ns")
 #: Of those, the ones that grow with the network; a latency goes in steps, by layers and roots of widths.
 PROPORTIONAL = ("bit_operations", "lut", "ff", "dsp", "bram")

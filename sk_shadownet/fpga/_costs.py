@@ -1,4 +1,8 @@
-"""What hardware a model would need, without writing any: the figures that a budget limits."""
+"""What hardware a model would need, without writing any: the figures that a budget limits.
+
+A new figure has three places: its arithmetic in `fpga/_codegen/estimate.py`, its count of a finished network
+here, and its name among `HARDWARE` in `_estimator/hardware_budget.py`, without which a budget refuses it.
+"""
 
 from __future__ import annotations
 
