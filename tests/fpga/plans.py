@@ -6,8 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import nn
 
+from sk_shadownet.fpga import quantized_module
 from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
@@ -95,3 +98,16 @@ def fitted_estimator(
         to_fpga=None,
         fit=None,
     )
+
+
+def pipeline_scaled_outside():
+    """A pipeline whose network answers in fixed point, so that its scaler stays outside of the hardware.
+
+    Comes with its scaler, with the network in fixed point, and with raw rows.
+    """
+    raw = random_rows(0, 500, 6) * 7 + 3
+    scaler = StandardScaler().fit(raw)
+    estimator = fitted_estimator(rows=scaler.transform(raw))
+    fixed = quantized_module(estimator.module_, estimator.calibration_rows_, 5)
+    estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), fixed.plan()
+    return Pipeline([("scale", scaler), ("net", estimator)]), scaler, fixed, raw

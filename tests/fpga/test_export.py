@@ -24,7 +24,7 @@ from sk_shadownet.exceptions import (
 from sk_shadownet.fpga import FPGAConfig, FPGAModel, quantized_module, to_fpga
 from sk_shadownet.fpga._output_folder import MARKER
 
-from .plans import fitted_estimator, random_rows, small_module
+from .plans import fitted_estimator, pipeline_scaled_outside, random_rows, small_module
 
 pytest.importorskip("da4ml")
 
@@ -262,12 +262,7 @@ def test_a_network_trained_in_fixed_point_is_exported_as_it_was_trained(rows, tm
 
 
 def test_scaling_that_stays_outside_is_warned_of_and_done_by_predict(tmp_path):
-    raw = random_rows(0, 500, 6) * 7 + 3
-    scaler = StandardScaler().fit(raw)
-    estimator = fitted_estimator(rows=scaler.transform(raw))
-    fixed = quantized_module(estimator.module_, estimator.calibration_rows_, 5)
-    estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), fixed.plan()
-    pipe = Pipeline([("scale", scaler), ("net", estimator)])
+    pipe, scaler, fixed, raw = pipeline_scaled_outside()
     with pytest.warns(HardwareWarning, match="scaling stays outside the hardware"):
         fpga = to_fpga(pipe, tmp_path / "fw", backend="verilog")
     scaled = (
