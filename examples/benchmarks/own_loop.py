@@ -1,4 +1,4 @@
-"""A budget in a loop of one's own: ShadowNetwork against uniform narrowing, scratch, and the estimator.
+"""A budget in a loop of one's own: ShadowNetwork against uniform scaling, scratch, and the estimator.
 
     python examples/benchmarks/own_loop.py                     # three tables, 10 seeds
     python examples/benchmarks/own_loop.py digits --seeds 20

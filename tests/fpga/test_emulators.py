@@ -11,18 +11,16 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
 
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
+from sk_shadownet.fpga import FixedFormat, FixedPointPlan, to_fpga
 from sk_shadownet.fpga._codegen.design_record import netlist_hash
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, integer_network
+from sk_shadownet.fpga._emulator.content import EmulatorContent, integer_network
 from sk_shadownet.fpga._emulator.cpp import cpp_emulator
 from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
 from sk_shadownet.fpga._quantization.plan import make_layer
 
-from .plans import fitted_estimator, random_plan, random_rows, small_module
+from .plans import fitted_estimator, pipeline_scaled_outside, random_plan, random_rows, small_module
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
 needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
@@ -61,7 +59,7 @@ def content_of(plan, name="net", ending="logits"):
     network = integer_network(plan)
     names = tuple(f"x{j}" for j in range(plan.widths[0]))
     fraction = (0,) if ending == "class" else tuple(network.output_fraction.tolist())
-    return EmulatorFolder(name, "a plan", network, ending, fraction, names, tuple(range(len(names))))
+    return EmulatorContent(name, "a plan", network, ending, fraction, names, tuple(range(len(names))))
 
 
 def loaded(text, folder):
@@ -322,12 +320,7 @@ def test_probabilities_are_handed_over_as_logits_and_said_so(tmp_path):
 @needs_da4ml
 @pytest.mark.hardware
 def test_scaling_that_stays_outside_is_done_by_the_emulators(tmp_path):
-    raw = random_rows(0, 500, 6) * 7 + 3
-    scaler = StandardScaler().fit(raw)
-    estimator = fitted_estimator(rows=scaler.transform(raw))
-    fixed = quantized_module(estimator.module_, estimator.calibration_rows_, 5)
-    estimator.module_, estimator.fixed_point_plan_ = fixed.to_sequential(), fixed.plan()
-    pipe = Pipeline([("scale", scaler), ("net", estimator)])
+    pipe, _, _, raw = pipeline_scaled_outside()
     with pytest.warns(Warning, match="scaling stays outside the hardware"):
         fpga = to_fpga(pipe, tmp_path / "fw", backend="verilog")
     assert passes(fpga.output_dir)[1:] == ["PASS: 0 of 112 rows differ"] * 2

@@ -17,7 +17,7 @@ from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FixedFormat, FixedPointPlan, quantized_module, to_fpga
 from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, integer_network, score_step
+from sk_shadownet.fpga._emulator.content import EmulatorContent, integer_network, score_step
 from sk_shadownet.fpga._emulator.cpp import cpp_check, cpp_emulator
 from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
 from sk_shadownet.fpga._quantization.plan import make_layer
@@ -35,7 +35,7 @@ def content_of(plan, signal, ending, cut=None):
     fmt = score.format(plan.outputs)
     fraction = int(fmt.fraction[0])
     names = tuple(f"x{j}" for j in range(plan.widths[0]))
-    return EmulatorFolder(
+    return EmulatorContent(
         "net",
         "a plan",
         network,

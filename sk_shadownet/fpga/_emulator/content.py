@@ -80,7 +80,7 @@ class ScoreStep:
 
 
 @dataclass(frozen=True, eq=False)
-class EmulatorFolder:
+class EmulatorContent:
     """All that the files of one export say.
 
     ``title`` is what is computed, in one line. Output i counts steps of ``2**-output_fraction[i]``, 1 for a
@@ -115,7 +115,7 @@ class EmulatorFolder:
         return "scaled(raw)" if self.scale else "raw"
 
 
-def constants_of(content: EmulatorFolder) -> list[Constant]:
+def constants_of(content: EmulatorContent) -> list[Constant]:
     """Kind, name in lower case, and value of each constant of an emulator's file, in order.
 
     Kinds are "remark"; "text", one or several; "int" and "number" (of 64 bits); and of several numbers

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.content import EmulatorContent, IntegerLayer, constants_of
 from sk_shadownet.fpga._emulator.output_stage import CPP, EndingText, ending_of
 
 _HEAD = """// {title}: the bits of the hardware in this folder, for one event's raw features.
@@ -167,7 +167,7 @@ int main(int argc, char** argv) {{
 """
 
 
-def cpp_emulator(content: EmulatorFolder) -> str:
+def cpp_emulator(content: EmulatorContent) -> str:
     """The text of ``<name>.hpp``."""
     ending = ending_of(content, CPP)
     head = _HEAD.format(
@@ -188,7 +188,7 @@ def cpp_emulator(content: EmulatorFolder) -> str:
     return head + "\n".join(_declared(*one) for one in constants_of(content)) + "\n" + functions
 
 
-def cpp_example(content: EmulatorFolder, raw: Iterable[float], cut: int | None = None) -> str:
+def cpp_example(content: EmulatorContent, raw: Iterable[float], cut: int | None = None) -> str:
     """The text of ``example.cpp``, which asks for one row, with its cut where that is an input."""
     space, cut_text = content.namespace, "" if cut is None else f", {cut}"
     what, show = (
@@ -207,7 +207,7 @@ def cpp_example(content: EmulatorFolder, raw: Iterable[float], cut: int | None =
     )
 
 
-def cpp_check(content: EmulatorFolder) -> str:
+def cpp_check(content: EmulatorContent) -> str:
     """The text of ``check.cpp``."""
     cut = ending_of(content, CPP).cut_argument
     return _CHECK.format(
@@ -220,7 +220,7 @@ def cpp_check(content: EmulatorFolder) -> str:
     )
 
 
-def _about(content: EmulatorFolder, ending: EndingText) -> str:
+def _about(content: EmulatorContent, ending: EndingText) -> str:
     """What the entry points take and give, as a comment."""
     text = (
         "Written by sk_shadownet; needs C++17 alone. emulate(raw) takes raw features in the order of "

@@ -12,7 +12,7 @@ from sk_shadownet.fpga._codegen.rtl_design import proof_cuts
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._emulator.content import (
     MAX_BITS,
-    EmulatorFolder,
+    EmulatorContent,
     Ending,
     IntegerNetwork,
     ScoreStep,
@@ -64,7 +64,7 @@ def write_emulators(project: Project, folder: Path) -> list[str]:
     return _readme_lines(content, example)
 
 
-def _readme_lines(content: EmulatorFolder, example: str) -> list[str]:
+def _readme_lines(content: EmulatorContent, example: str) -> list[str]:
     name, last = content.name, "integers at the outputs"
     if content.ending == "trigger":
         last = "the bit" if content.score is None or content.score.cut is not None else "the cut, the bit"
@@ -108,12 +108,12 @@ def _score_words(ending: Ending, step: ScoreStep) -> str:
     )
 
 
-def _content(project: Project) -> EmulatorFolder:
+def _content(project: Project) -> EmulatorContent:
     model, config, score = project.model, project.config, project.score
     remarks = {"probability": SOFTMAX, "class": "" if config.is_rtl else ONE_HOT}
     scaling, network = model.scaling, integer_network(project.plan)
     fractions = _output_fraction(network, project)
-    return EmulatorFolder(
+    return EmulatorContent(
         name=config.project_name,
         title=f"{config.project_name}, {model.title}",
         network=network,
@@ -153,7 +153,7 @@ def _output_fraction(network: IntegerNetwork, project: Project) -> tuple[int, ..
     return tuple(int(f.fraction) if f.width else mine for f, mine in zip(formats, own, strict=True))
 
 
-def _vectors(project: Project, content: EmulatorFolder) -> FloatArray:
+def _vectors(project: Project, content: EmulatorContent) -> FloatArray:
     """Raw rows: some known ones, random ones, the ends, ties of rounding and their lower neighbours.
 
     Of a cut that is built in, half of the known rows are those with scores nearest to it.
@@ -180,7 +180,7 @@ def _around_cut(plan: FixedPointPlan, rows: FloatArray, step: ScoreStep) -> Floa
     return np.concatenate([first, others[np.argsort(distance, kind="stable")[: N_VECTORS // 2]]])
 
 
-def _vector_file(project: Project, content: EmulatorFolder, raw: FloatArray, cuts: IntArray | None) -> str:
+def _vector_file(project: Project, content: EmulatorContent, raw: FloatArray, cuts: IntArray | None) -> str:
     """The vectors with what the plan, not the emulators, says of them."""
     plan, inputs = project.plan, project.model.select(raw)
     held = plan.inputs.width <= MAX_BITS
@@ -197,7 +197,7 @@ def _vector_file(project: Project, content: EmulatorFolder, raw: FloatArray, cut
 
 
 def _answers(
-    content: EmulatorFolder, outputs: FloatArray, cuts: IntArray | None, score: Score | None
+    content: EmulatorContent, outputs: FloatArray, cuts: IntArray | None, score: Score | None
 ) -> IntArray:
     """Integers at the outputs of shape (n_rows, n_outputs) for outputs of the plan's."""
     step = content.score

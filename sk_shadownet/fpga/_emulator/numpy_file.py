@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.content import EmulatorContent, IntegerLayer, constants_of
 from sk_shadownet.fpga._emulator.output_stage import PYTHON, EndingText, ending_of
 
 _HEAD = '''"""{title}: the bits of the hardware in this folder, for rows of raw features.
@@ -86,7 +86,7 @@ def scaled(raw):
 '''
 
 
-def numpy_emulator(content: EmulatorFolder) -> str:
+def numpy_emulator(content: EmulatorContent) -> str:
     """The text of ``<name>.py``."""
     scales = bool(content.scale)
     ending = ending_of(content, PYTHON)
@@ -105,7 +105,7 @@ def numpy_emulator(content: EmulatorFolder) -> str:
     return head + tables + (scales * _SCALED) + functions
 
 
-def _about(content: EmulatorFolder, ending: EndingText) -> str:
+def _about(content: EmulatorContent, ending: EndingText) -> str:
     """What the entry points take and give."""
     text = (
         "Written by sk_shadownet; needs numpy alone. emulate(raw) takes raw features in the order of "
@@ -116,7 +116,7 @@ def _about(content: EmulatorFolder, ending: EndingText) -> str:
     return "\n\n".join(textwrap.fill(part, 105, break_on_hyphens=False) for part in parts)
 
 
-def _reading(content: EmulatorFolder, ending: EndingText) -> dict[str, str]:
+def _reading(content: EmulatorContent, ending: EndingText) -> dict[str, str]:
     """How ``self_check`` reads the last columns of a row, and compares them."""
     indent, cut = "    ", ending.cut_argument
     lines = [f"{indent}cut = np.array([int(row[2 * n]) for row in table])"] if cut else []

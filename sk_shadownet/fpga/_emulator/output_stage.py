@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sk_shadownet.fpga._emulator.content import EmulatorFolder, ScoreStep
+from sk_shadownet.fpga._emulator.content import EmulatorContent, ScoreStep
 
 
 @dataclass(frozen=True)
@@ -211,7 +211,7 @@ def emulate(raw, cut):
 )
 
 
-def ending_of(content: EmulatorFolder, language: Language) -> EndingText:
+def ending_of(content: EmulatorContent, language: Language) -> EndingText:
     """What an emulator's file ends in."""
     step, convert = content.score, language.convert
     raw, n_outputs = content.ports_of_raw, len(content.output_fraction)
