@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._mlp.gated import GatedMLP, single
 
 
@@ -39,6 +40,9 @@ def cut(
             network.columns = stay if network.columns is None else network.columns[stay]
             if network.shift is not None and network.scale is not None:
                 network.shift, network.scale = network.shift[stay], network.scale[stay]
+    network.version += 1
+    if isinstance(optimizer, FlatAdam):
+        optimizer.pack()
 
 
 def member(network: GatedMLP, index: int) -> GatedMLP:

@@ -14,13 +14,16 @@ derivative of the loss with respect to every gate without a node in the graph::
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from sk_shadownet._system.random import normal
+
+if TYPE_CHECKING:
+    from sk_shadownet._mlp.backpropagation import Backpropagation
 
 # scikit-learn's names for hidden activations -> (module, gain of He's / Glorot's initialisation).
 ACTIVATIONS: dict[str, tuple[type[nn.Module], float]] = {
@@ -44,11 +47,14 @@ class GatedMLP(nn.Module):
     shift, scale : Tensor of shape (n_inputs,) or None
         Inputs are standardised as ``(x - shift) * scale`` on entry; None leaves them.
 
-    Notes ----- ``weights[l]`` has shape (n_members, widths[l], widths[l + 1]), ``biases[l]`` (n_members, 1,
+    Notes
+    -----
+    ``weights[l]`` has shape (n_members, widths[l], widths[l + 1]), ``biases[l]`` (n_members, 1,
     widths[l + 1]). ``gates[l]``, of shape (n_members, widths[l], 1), multiplies what layer l reads; None
-    where all are open. Of the rows `columns` are read, or all where it is None. `watch_inputs` lets a
-    backward pass also compute what `row_saliency` needs; `input_noise`, of shape (n_inputs,) or one number,
-    is the standard deviation of the noise on standardised inputs in training mode.
+    where all are open. Of the rows `columns` are read, or all where it is None. With `watch_inputs` a
+    backward pass leaves ``input_gradients``, which `row_saliency` needs. `input_noise`, of shape (n_inputs,)
+    or one number, is the standard deviation of the noise on standardised inputs in training. `version` rises
+    when units leave.
 
     One member alone is computed without the leading axis (weights of shape (n_in, n_out), biases of shape (1,
     n_out), gates of shape (n_in, 1)): on small networks the views that the axis would need cost a fifth of a
@@ -87,7 +93,8 @@ class GatedMLP(nn.Module):
         self.gates: list[Tensor | None] = [None] * len(self.weights)
         self.watch_inputs = False
         self.input_noise: Tensor | float | None = None
-        self._watched: Tensor | None = None
+        self.version = 0
+        self.input_gradients: tuple[Tensor, Tensor] | None = None
 
     # Plain lists beside the registered parameters: iterating an nn.ParameterList costs as much as a
     # small layer's product. Cutting changes the parameters' data, never the objects.
@@ -130,10 +137,6 @@ class GatedMLP(nn.Module):
         linear = torch.addmm if self.n_members == 1 else torch.baddbmm
         if self.n_members > 1 and x.dim() == 2:
             x = x.expand(self.n_members, *x.shape)
-        if self.training and self.input_noise is not None:
-            x = x + self.input_noise * normal(*x.shape, device=x.device)
-        if self.training and self.watch_inputs:
-            self._watched = x = x.requires_grad_()
         last = len(self.weights) - 1
         for n in range(last + 1):
             w, b = self.effective(n)
@@ -146,6 +149,28 @@ class GatedMLP(nn.Module):
         """Weight and bias of a layer as its gates leave them."""
         w, g = self.weights[layer], self.gates[layer]
         return w if g is None else w * g, self.biases[layer]
+
+    def passes(self) -> Backpropagation:
+        """Its forward and backward passes, for training."""
+        from sk_shadownet._mlp.backpropagation import Backpropagation
+
+        return Backpropagation(self)
+
+    def is_altered(self, layer: int) -> bool:
+        """Whether what is effective is not the weight itself."""
+        return self.gates[layer] is not None
+
+    def effective_into(self, layer: int, buffer: Tensor) -> Tensor:
+        """Weight of a layer as its gates leave it, in the buffer where that is another one."""
+        w, g = self.weights[layer], self.gates[layer]
+        return w.detach() if g is None else torch.mul(w.detach(), g, out=buffer)
+
+    def chain_into(self, layer: int) -> None:
+        """Make the gradient of what is effective, in ``grad``, that of the parameters."""
+        gate, gradient = self.gates[layer], self.weights[layer].grad
+        if gate is not None:
+            assert gradient is not None
+            gradient.mul_(gate)
 
     def activate(self, x: Tensor) -> Tensor:
         """The hidden activation."""
@@ -162,10 +187,9 @@ class GatedMLP(nn.Module):
 
         That is ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss.
         """
-        x = self._watched
-        assert x is not None
-        assert x.grad is not None
-        return (x.detach() * x.grad).mul_(x.shape[-2]).reshape(self.n_members, *x.shape[-2:])
+        assert self.input_gradients is not None
+        x, gradient = self.input_gradients
+        return (x * gradient).mul_(x.shape[-1]).reshape(self.n_members, *x.shape[-2:]).mT
 
     def to_sequential(self, member: int = 0) -> nn.Sequential:
         """Plain float32 network of one member; gates and standardisation become part of the weights.

@@ -64,6 +64,27 @@ class Padded(GatedMLP):
         learns, ones = through
         return weight * learns + ones, bias * learns
 
+    def is_altered(self, layer: int) -> bool:
+        """Whether gates or fixed members make other weights effective."""
+        return self._through[layer] is not None or super().is_altered(layer)
+
+    def effective_into(self, layer: int, buffer: Tensor) -> Tensor:
+        """Weight of a layer, fixed where it is none of a network's own."""
+        through = self._through[layer]
+        if through is None:
+            return super().effective_into(layer, buffer)
+        learns, ones = through
+        return torch.addcmul(ones, super().effective_into(layer, buffer), learns, out=buffer)
+
+    def chain_into(self, layer: int) -> None:
+        """Make the gradient of what is effective, in ``grad``, that of the parameters."""
+        super().chain_into(layer)
+        through = self._through[layer]
+        if through is not None:
+            for parameter in (self.weights[layer], self.biases[layer]):
+                assert parameter.grad is not None
+                parameter.grad.mul_(through[0])
+
     def extract(self, index: int) -> GatedMLP:
         """A copy of one network as it came."""
         units, layers = self._places[index], self._layers[index]

@@ -6,6 +6,7 @@ Networks of similar size share one batched product for each layer, padded to the
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 from sk_shadownet._mlp.bucketing import group_sizes
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.padded import Padded, is_idempotent
+
+if TYPE_CHECKING:
+    from sk_shadownet._mlp.backpropagation import Backpropagation
 
 
 class Population(nn.Module):
@@ -36,6 +40,22 @@ class Population(nn.Module):
         order = torch.as_tensor([n for group in self._groups for n in group], device=self.weights[0].device)
         back = None if bool((order.diff() > 0).all()) else order.argsort()
         self.register_buffer("_back", back, persistent=False)
+
+    def passes(self) -> Backpropagation:
+        """Its forward and backward passes, for training."""
+        from sk_shadownet._mlp.backpropagation import Backpropagation
+
+        return Backpropagation(self)
+
+    @property
+    def order(self) -> Tensor | None:
+        """Which network each member of the committees is, one committee after the other; None if in order."""
+        return None if self._back is None else self._back.argsort()
+
+    @property
+    def biases(self) -> list[nn.Parameter]:
+        """Biases of all committees."""
+        return [bias for committee in self.committees for bias in committee.biases]
 
     @property
     def weights(self) -> list[nn.Parameter]:

@@ -21,7 +21,7 @@ from sk_shadownet._pruning.results import RunResult, compare
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
-from sk_shadownet._training.callbacks import RunCallback, WeightDecay, require_finite
+from sk_shadownet._training.callbacks import RunCallback, require_finite
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.learning_rate import LearningRate
@@ -73,7 +73,6 @@ def eliminate_features(
         own: list[tuple[str, Any]] = [
             ("shadow_elimination", phase),
             ("shadow_iterative_pruning", iterative_pruning),
-            ("shadow_weight_decay", WeightDecay(training.weight_decay)),
             ("shadow_distillation", Distillation()),
         ]
         population = Population([subnetwork.network for subnetwork in started], training.batch_size)

@@ -15,7 +15,7 @@ from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.callbacks import RunCallback
-from sk_shadownet._training.dataset import Rows, iterate, some_rows
+from sk_shadownet._training.dataset import Rows, some_rows
 from sk_shadownet._training.losses import Loss
 
 FloatArray = npt.NDArray[np.float64]
@@ -110,11 +110,14 @@ def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> lis
         [torch.zeros(committee.n_members, width, dtype=torch.float64) for width in committee.widths[:-1]]
         for committee in population.committees
     ]
-    chosen = some_rows(len(rows))
-    for look in iterate(len(chosen), ROWS_PER_GRADIENT, None):
-        population.zero_grad()
-        x, y, weight = rows.take(chosen[look])
-        loss(population(x), y, weight).backward()
+    passes = population.passes()
+    x, y, weight = rows.take(some_rows(len(rows)))
+    passes.prepare(x)
+    target, stop = loss.columns(y, passes.like, passes.n_outputs), 0
+    for part in torch.arange(len(x)).tensor_split(-(-len(x) // ROWS_PER_GRADIENT)):
+        start, stop = stop, stop + len(part)
+        own = None if weight is None else weight[start:stop]
+        passes.backward(loss.gradient(passes.forward(start, stop), target[:, start:stop], own)[1])
         for committee, total in zip(population.committees, importance, strict=True):
             total[0] += committee.row_saliency().double().square().sum(dim=1).cpu()
             for n in range(1, len(total)):

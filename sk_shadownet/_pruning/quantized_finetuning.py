@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
 from sk_shadownet.exceptions import TrainingInterruptedWarning
+from sk_shadownet._training.passes import Passes
 
 
 class _FormatUpdate(RunCallback):
@@ -52,6 +54,24 @@ class _SelectedColumns(nn.Module):
         self.network = network
         self.register_buffer("columns", columns)
 
+    @property
+    def weights(self) -> list[nn.Parameter]:
+        """Weights of all layers."""
+        layers: Any = self.network.layers
+        return [layer.weight for layer in layers]
+
+    @property
+    def biases(self) -> list[nn.Parameter]:
+        """Biases of all layers."""
+        layers: Any = self.network.layers
+        return [layer.bias for layer in layers]
+
+    def passes(self) -> Passes:
+        """The network's own forward and backward passes."""
+        network: Any = self.network
+        passes: Passes = network.passes(self, self.columns)
+        return passes
+
     def forward(self, x: Tensor) -> Tensor:
         outputs: Tensor = self.network(x.index_select(1, self.columns))
         return outputs.unsqueeze(0)
@@ -66,7 +86,7 @@ def finetune(
     method ``replan()`` chooses formats. It comes back on the CPU, with a history of "train_loss" and, with
     validation rows, "valid_loss" and "valid_score", of the epochs that were finished.
     """
-    training = training.shortened(QUANTIZED_EPOCHS, QUANTIZED_RATE)
+    training = replace(training.shortened(QUANTIZED_EPOCHS, QUANTIZED_RATE), weight_decay=0.0)
     update = _FormatUpdate(training.max_epochs)
     best = BestEpoch(update)
     with own_state(training):

@@ -24,7 +24,7 @@ from sk_shadownet._pruning.subnetwork_sampling import SubnetworkSampling
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
-from sk_shadownet._training.callbacks import BestEpoch, WeightDecay, require_finite
+from sk_shadownet._training.callbacks import BestEpoch, require_finite
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Probes, Rows, Split, some_rows
 from sk_shadownet._training.learning_rate import LearningRate
@@ -62,7 +62,6 @@ def train(
             shift, scale = torch.cat([shift, shift[columns]]), torch.cat([scale, scale[columns]])
         own: list[tuple[str, Any]] = [
             ("shadow_gates", gates),
-            ("shadow_weight_decay", WeightDecay(training.weight_decay)),
             ("shadow_distillation", Distillation()),
             *([("shadow_iterative_pruning", iterative_pruning)] if pruning.loads else []),
         ]

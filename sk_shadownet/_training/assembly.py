@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._system.random import own_generators
 from sk_shadownet._training.callbacks import Best, DivergenceGuard, LearningRateSetter
 from sk_shadownet._training.config import TrainingConfig
@@ -32,7 +33,7 @@ def build_net(
 
     Callbacks are called in the order in which they stand here, and this is all that depends on it. The rate
     of a step is set before its network is cut: an optimizer made anew at that moment begins with the full
-    rate. Of what is own, gates come first: they read the weights before weight decay changes them. All of it
+    rate. All of what is own
     knows an epoch's phase and widths before the log, the bar and the user's callbacks ask. The choice of the
     best epoch comes last: it may end the training.
     """
@@ -48,8 +49,7 @@ def build_net(
     net = CommitteeNet(
         network,
         criterion=config.loss,
-        optimizer=torch.optim.Adam,
-        optimizer__fused=True,
+        optimizer=FlatAdam,
         lr=config.learning_rate_init,
         max_epochs=config.max_epochs,
         batch_size=config.batch_size,
@@ -65,6 +65,7 @@ def build_net(
     net.generator = torch.Generator().manual_seed(config.seed)
     net.n_steps = config.n_steps(n_rows)
     net.scoring = config.scoring
+    net.weight_decay = config.weight_decay
     return net
 
 

@@ -1,4 +1,4 @@
-"""The callbacks of any training: learning rate, weight decay, divergence, best epoch, early stop."""
+"""The callbacks of any training: learning rate, divergence, best epoch, early stop."""
 
 from __future__ import annotations
 
@@ -55,23 +55,6 @@ class LearningRateSetter(RunCallback):
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("learning_rate", net.optimizer_.param_groups[0]["lr"])
-
-
-class WeightDecay(RunCallback):
-    """Decoupled weight decay (Loshchilov and Hutter 2019) of the weights, not of the biases.
-
-    Biases decay in torch's AdamW unless they have a parameter group of their own; decaying them
-    cost Madelon two points. A second group gives the same weights bit for bit, but its optimiser step
-    takes a few percent of a small network's training.
-    """
-
-    def __init__(self, decay: float) -> None:
-        self.decay = decay
-
-    def on_grad_computed(self, net: Any, **_: Any) -> None:
-        keep = 1.0 - net.optimizer_.param_groups[0]["lr"] * self.decay
-        for weight in net.module_.weights:
-            weight.data.mul_(keep)
 
 
 class DivergenceGuard(RunCallback):

@@ -7,8 +7,8 @@ from a memory map, and standardised there.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,8 @@ Batch = tuple[Tensor, Tensor, Tensor | None]
 # Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory
 # that is there already.
 EVALUATION_ROWS = 1024
+# Numbers gathered from the table at once.
+GATHERED_VALUES = 2**17
 
 
 def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
@@ -116,6 +118,50 @@ class Split:
     def judges(self) -> Rows:
         """Rows that choose."""
         return self.train if self.valid is None else self.valid
+
+
+@dataclass(eq=False)
+class Loader:
+    """Batches of some rows, in a new order at every pass where a generator is given.
+
+    Rows of several batches are gathered at once.
+
+    Parameters
+    ----------
+    rows : Rows
+    batch_size : int
+    generator : torch.Generator or None
+    probes : callable
+        Gives the `Probes` that the batches have besides: they go in the middle of a pass.
+
+    Attributes
+    ----------
+    gathered : Tensor of shape (n_gathered, n_columns)
+        Rows of the last batch and of some before and after it.
+    start, stop : int
+        Where the last batch is among them.
+    """
+
+    rows: Rows
+    batch_size: int
+    generator: torch.Generator | None = None
+    probes: Callable[[], Probes | None] = lambda: None
+
+    def __iter__(self) -> Iterator[Batch]:
+        batches = list(iterate(len(self.rows), self.batch_size, self.generator))
+        n_columns = self.rows.features.shape[1]
+        at_once = max(1, GATHERED_VALUES // (n_columns * len(batches[0])))
+        for first in range(0, len(batches), at_once):
+            some = batches[first : first + at_once]
+            rows, probes = self.rows, self.probes()
+            if probes is not None:
+                rows = replace(rows, probes=probes)
+            x, y, weight = rows.take(torch.cat(some))
+            self.gathered, self.targets, self.stop = x, y, 0
+            for positions in some:
+                self.start, self.stop = self.stop, self.stop + len(positions)
+                part = slice(self.start, self.stop)
+                yield x[part], y[part], None if weight is None else weight[part]
 
 
 def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:

@@ -31,11 +31,32 @@ class Loss(nn.Module):
         """Loss to minimise."""
         return _weighted_mean(self.of_rows(outputs, y), weight).sum()
 
-    def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
-        """Loss to minimise where half of each target is the mean prediction, by `teacher_weights`, of all."""
-        target = self.as_numbers(y, outputs.shape[2])
-        predicted = (teacher_weights[:, None, None] * self.probabilities(outputs.detach())).sum(dim=0)
-        return self.forward(outputs, target + DISTILLATION_SHARE * (predicted - target), weight)
+    @abstractmethod
+    def columns(self, y: Tensor, like: Tensor, n_outputs: int) -> Tensor:
+        """Targets as `gradient` takes them, of the type of `like`: shape (n_outputs, n_rows)."""
+
+    @abstractmethod
+    def gradient(
+        self, outputs: Tensor, target: Tensor, weight: Tensor | None, teacher_weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss to minimise and its derivative by the outputs, in closed form.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_members, n_outputs, n_rows)
+            Features x rows.
+        target : Tensor of shape (n_outputs, n_rows)
+            What `columns` makes of the targets.
+        weight : Tensor of shape (n_rows,) or None
+        teacher_weights : Tensor of shape (n_members,) or None
+            Mutual distillation: half of each target is the mean of what all members predict, with these
+            weights (Zhang et al. 2018, "Deep mutual learning"). None where each learns from the rows alone.
+
+        Returns
+        -------
+        loss : Tensor of shape ()
+        error : Tensor of the shape of `outputs`
+        """
 
     def per_member(self, outputs: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Loss of each member, shape (n_members,)."""
@@ -101,14 +122,20 @@ class CrossEntropy(Loss):
             return cross_entropy(outputs[0], y)
         return super().forward(outputs, y, weight)
 
-    def distilled(self, outputs: Tensor, y: Tensor, weight: Tensor | None, teacher_weights: Tensor) -> Tensor:
-        """The same by a single softmax."""
-        logs = _log_softmax(outputs)
-        predicted = (logs.detach().exp() * teacher_weights[:, None]).sum(dim=1)
-        target = (
-            self.as_numbers(y, outputs.shape[2]).T.to(predicted.dtype).lerp(predicted, DISTILLATION_SHARE)
-        )
-        return _weighted_mean(_soft(logs, target), weight).sum()
+    def columns(self, y: Tensor, like: Tensor, n_outputs: int) -> Tensor:
+        """Class probabilities: 1 for the true class."""
+        return self.as_numbers(y, n_outputs).T.to(like.dtype).contiguous()
+
+    def gradient(
+        self, outputs: Tensor, target: Tensor, weight: Tensor | None, teacher_weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss to minimise; the derivative by a logit is the probability less its target."""
+        logs = outputs.log_softmax(dim=1)
+        error = logs.exp()
+        if teacher_weights is not None:
+            predicted = (error * teacher_weights[:, None, None]).sum(dim=0)
+            target = target.lerp(predicted, DISTILLATION_SHARE)
+        return _mean_and_slope(logs.mul_(target).neg_(), error.sub_(target), weight, 1)
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities."""
@@ -211,6 +238,21 @@ class PointLoss(Loss):
         inverse = self.inverse.cpu().numpy()
         return weight * inverse, (bias - self.mean.cpu().numpy()) * inverse
 
+    def columns(self, y: Tensor, like: Tensor, n_outputs: int) -> Tensor:
+        """Standardised targets."""
+        return self._standardise(y).T.to(like.dtype).contiguous()
+
+    def gradient(
+        self, outputs: Tensor, target: Tensor, weight: Tensor | None, teacher_weights: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Loss to minimise and its derivative by the outputs, averaged over outputs."""
+        if teacher_weights is not None:
+            predicted = (outputs * teacher_weights[:, None, None]).sum(dim=0)
+            # An output whose target is constant has nothing to say.
+            target = target.lerp(torch.where((self.scale == 0)[:, None], target, predicted), DISTILLATION_SHARE)
+        errors = outputs - target
+        return _mean_and_slope(self._of_errors(errors), self._slope(errors), weight, len(target))
+
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Numbers in the user's units."""
         return outputs * self.scale + self.mean if self.standardised else outputs
@@ -227,6 +269,11 @@ class PointLoss(Loss):
     @abstractmethod
     def _of_errors(errors: Tensor) -> Tensor:
         """Loss of each error."""
+
+    @staticmethod
+    @abstractmethod
+    def _slope(errors: Tensor) -> Tensor:
+        """Derivative of the loss of each error, in memory of its own."""
 
     @staticmethod
     @abstractmethod
@@ -260,6 +307,10 @@ class SquaredError(PointLoss):
         return errors.square()
 
     @staticmethod
+    def _slope(errors: Tensor) -> Tensor:
+        return 2.0 * errors
+
+    @staticmethod
     def _centre(z: Tensor, weight: Tensor) -> Tensor:
         return weight @ z / weight.sum()
 
@@ -272,6 +323,10 @@ class AbsoluteError(PointLoss):
         return errors.abs()
 
     @staticmethod
+    def _slope(errors: Tensor) -> Tensor:
+        return errors.sign()
+
+    @staticmethod
     def _centre(z: Tensor, weight: Tensor) -> Tensor:
         ranked, order = z.sort(dim=0)
         half = (weight[order].cumsum(dim=0) < weight.sum() / 2).sum(dim=0)
@@ -280,6 +335,16 @@ class AbsoluteError(PointLoss):
 
 # scikit-learn's names.
 LOSSES: dict[str, type[PointLoss]] = {"absolute_error": AbsoluteError, "squared_error": SquaredError}
+
+
+def _mean_and_slope(
+    losses: Tensor, slopes: Tensor, weight: Tensor | None, n_parts: int
+) -> tuple[Tensor, Tensor]:
+    """Mean over rows, and over parts of each, of losses, summed over members; and its slopes, in place."""
+    n = losses.shape[2] * n_parts
+    if weight is not None:
+        losses, slopes = losses * weight, slopes.mul_(weight)
+    return losses.sum().div_(n), slopes.div_(n)
 
 
 def _weighted_mean(rows: Tensor, weight: Tensor | None) -> Tensor:

@@ -2,49 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 from torch import Tensor, nn
 
 from sk_shadownet._metrics.scoring import Answers, Scoring
+from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._training.callbacks import RunCallback
-from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Probes, Rows, iterate
+from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Loader, Probes, Rows
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.passes import Passes
 
+# Events of every batch.
+_OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 # What the net that is kept does not have.
-_OF_THE_TRAINING = ("generator", "probes", "teacher_weights")
-
-
-@dataclass(frozen=True, eq=False)
-class _Loader:
-    """Batches of some rows, in a new order at every pass where a generator is given.
-
-    Each has the probes that `probes` then gives: they go in the middle of a pass.
-    """
-
-    rows: Rows
-    batch_size: int
-    generator: torch.Generator | None
-    probes: Callable[[], Probes | None] = lambda: None
-
-    def __iter__(self) -> Iterator[Batch]:
-        for positions in iterate(len(self.rows), self.batch_size, self.generator):
-            probes = self.probes()
-            rows = self.rows if probes is None else replace(self.rows, probes=probes)
-            yield rows.take(positions)
+_OF_THE_TRAINING = ("generator", "probes", "teacher_weights", "_hooks")
 
 
 class CommitteeNet(NeuralNet):  # type: ignore[misc]
     """skorch's net, its inner loop shortened for networks that take microseconds a layer.
 
     ``fit(training_rows, validation_rows)`` takes `Rows`; losses are recorded once an epoch, not
-    once a batch. All of skorch's hooks are called as usual, so its callbacks work.
+    once a batch. All of skorch's hooks are called as usual, so its callbacks work. The module brings its own
+    forward and backward pass: its method ``passes()`` gives a `Passes`.
 
     Attributes
     ----------
@@ -58,6 +44,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         Columns that training batches have besides the features.
     teacher_weights : Tensor of shape (n_members,) or None
         Share of each member in what all of them learn besides the targets; None where each learns alone.
+    weight_decay : float
+        Decoupled, of the weights.
     scoring : Scoring or None
         What members and epochs are chosen by; None for the loss.
     """
@@ -68,6 +56,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     probes: Probes | None = None
     teacher_weights: Tensor | None = None
     scoring: Scoring | None = None
+    weight_decay = 0.0
+    _loader: Any = None
+    _passes: Passes | None = None
+    _prepared: Tensor | None = None
+    _targets: Any = None
 
     @property
     def progress(self) -> float:
@@ -83,8 +76,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if not isinstance(dataset, Rows):
             return super().get_iterator(dataset, training=training)
         if training:
-            return _Loader(dataset, self.batch_size, self.generator, lambda: self.probes)
-        return _Loader(dataset, EVALUATION_ROWS, None)
+            return Loader(dataset, self.batch_size, self.generator, lambda: self.probes)
+        return Loader(dataset, EVALUATION_ROWS)
 
     def infer(self, x: Any, **_: Any) -> Tensor:
         """Outputs of every member: shape (n_members, n_rows, n_outputs)."""
@@ -100,13 +93,36 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self.interrupted_ = not getattr(stop, "asked_by_callback", False)
             raise
 
+    def initialize_optimizer(self, *_: Any, **__: Any) -> CommitteeNet:
+        """Adam for the module as it is now; its weights decay, its biases do not."""
+        weights, biases = self.module_.weights, self.module_.biases
+        self.optimizer_ = FlatAdam(
+            [*weights, *biases], lr=self.lr, weight_decay=self.weight_decay, n_decayed=len(weights)
+        )
+        return self
+
     def notify(self, method_name: str, **cb_kwargs: Any) -> None:
         """Call all callbacks; tell Ctrl-C from a callback that stops training at an epoch's end."""
+        if method_name == "on_train_begin":
+            self._hooks: dict[str, list[Callable[..., Any]]] = {}
         try:
-            super().notify(method_name, **cb_kwargs)
+            for hook in self._hooks_of(method_name):
+                hook(self, **cb_kwargs)
         except KeyboardInterrupt as stop:
             stop.asked_by_callback = method_name == "on_epoch_end"  # type: ignore[attr-defined]
             raise
+
+    def _hooks_of(self, name: str) -> list[Callable[..., Any]]:
+        """Methods that are called at an event; at those of batches, only such as do something."""
+        if name not in self._hooks:
+            owners: list[Any] = [callback for _, callback in self.callbacks_]
+            if name in _OF_BATCHES:
+                owners = [one for one in owners if getattr(type(one), name) is not getattr(Callback, name)]
+            # skorch's own record of batches is for the user's callbacks alone.
+            if name not in _OF_BATCHES or not all(isinstance(one, RunCallback) for one in owners):
+                owners = [self, *owners]
+            self._hooks[name] = [getattr(one, name) for one in owners]
+        return self._hooks[name]
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Callable[..., Any], **_: Any
@@ -118,32 +134,39 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if not training:
             self._evaluate(iterator.rows)
             return
+        self._loader, self._passes = iterator, None
         losses, sizes = [], []
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
             losses.append(step["loss"])
-            sizes.append(len(batch[0]))
+            sizes.append(iterator.stop - iterator.start)
             self.notify("on_batch_end", batch=batch, training=True, **step)
+        self._loader = self._passes = self._prepared = self._targets = None
         total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
         self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
 
     def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
-        """One gradient step."""
-        x, y, weight = batch
-        for group in self.optimizer_.param_groups:
-            for parameter in group["params"]:
-                parameter.grad = None
-        outputs = self.module_(x)
-        if self.teacher_weights is None:
-            loss = self.criterion_(outputs, y, weight)
-        else:
-            loss = self.criterion_.distilled(outputs, y, weight, self.teacher_weights)
-        loss.backward()
+        """One gradient step, by the module's own backward pass."""
+        loader, passes = self._loader, self._passes
+        if passes is None or passes.module is not self.module_:
+            passes, self._prepared = self.module_.passes(), None
+            self._passes = passes
+        if self._prepared is not loader.gathered:
+            self._prepared = loader.gathered
+            passes.prepare(loader.gathered)
+            self._targets = self.criterion_.columns(loader.targets, passes.like, passes.n_outputs)
+        start, stop = loader.start, loader.stop
+        outputs = passes.forward(start, stop)
+        weights = self.teacher_weights
+        if weights is not None and passes.order is not None:
+            weights = weights[passes.order]
+        loss, error = self.criterion_.gradient(outputs, self._targets[:, start:stop], batch[2], weights)
+        passes.backward(error)
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
         self.step += 1
-        return {"loss": loss.detach(), "y_pred": outputs.detach()}
+        return {"loss": loss, "y_pred": outputs.mT}
 
     def _evaluate(self, rows: Rows) -> None:
         loss, score = self.evaluate(rows)
@@ -161,7 +184,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
         spread = self.criterion_.spread(rows.y, rows.w)
         answers = []
-        for x, y, weight in _Loader(rows, EVALUATION_ROWS, None):
+        for x, y, weight in Loader(rows, EVALUATION_ROWS):
             outputs = self.module_(x)
             sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
             if self.scoring is None:

@@ -25,6 +25,7 @@ from sk_shadownet._validation import check_choice, check_real
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._quantization.format_search import Task, search_precision
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
+from sk_shadownet.fpga._quantization.passes import FixedPointPasses
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, chain_layers, widest_sum
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
@@ -101,6 +102,7 @@ class FixedPointSequential(nn.Module):
         self.precision = precision
         self._rows = calibration_rows
         self._grids: list[Grid] = []
+        self.version = 0
         reach = np.ldexp(1.0, integer_bits(np.maximum(np.abs(calibration_rows).max(axis=0), 2.0**-64)))
         self._unit = torch.from_numpy(1 / reach)
         self.separate_outputs = separate_outputs
@@ -126,7 +128,34 @@ class FixedPointSequential(nn.Module):
         planned = planner.plan(self.precision)
         self._formats = planned.map_layers(_with_bias_headroom)
         self._exact_in_float32 = widest_sum(self._formats) <= FLOAT32_BITS
+        self.version += 1
         self._place_grids()
+
+    @property
+    def formats(self) -> FixedPointPlan:
+        """The plan whose formats are in use; its weights are those of when they were chosen."""
+        return self._formats
+
+    @property
+    def arithmetic(self) -> torch.dtype:
+        """The narrowest type in which all sums are exact."""
+        return torch.float32 if self._exact_in_float32 else torch.float64
+
+    def units(self) -> list[Tensor]:
+        """What each weight and bias is multiplied with before it is rounded, layer by layer."""
+        found: list[Tensor] = []
+        for own in self.layers:
+            found += [torch.ones_like(p, dtype=torch.float64, requires_grad=False) for p in own.parameters()]
+        found[0] *= self._unit.to(found[0])
+        if self.separate_outputs:
+            unit = self._output_unit.to(found[-1])
+            found[-2] *= unit[:, None]
+            found[-1] *= unit
+        return found
+
+    def passes(self, module: nn.Module, columns: Tensor) -> FixedPointPasses:
+        """Forward and backward passes for training as `module`, which reads these columns of its rows."""
+        return FixedPointPasses(module, self, columns)
 
     def forward(self, x: Tensor) -> Tensor:
         """Outputs for rows of shape (n_rows, n_inputs), equal to ``plan().forward(x)`` bit for bit."""
