@@ -137,10 +137,10 @@ class ShadowNetwork(nn.Module):
     Notes
     -----
     A gate acts where a Linear layer reads a unit, so removing a unit whose gate is 0 changes no
-    output, whatever normalisation or activation lies between. Until a tenth of the run all gates are
-    open and the outputs are those of your module, bit for bit; inputs close from there to half of the
-    run, hidden units from .3 to .5; then the best stay, and the small network is trained on. A unit
-    that several layers read, or a group of inputs, has one gate, and its score is that of the whole.
+    output, whatever normalisation or activation lies between. Until a fifth of the run all gates are
+    open and the outputs are those of your module, bit for bit; from there to half of the run they close;
+    then the best units stay, and the small network is trained on. A unit that several layers read, or a
+    group of inputs, has one gate, and its score is that of the whole.
 
     Where the optimizer is passed to `step`, tensors are cut down at half of the run, so that the second
     half costs what the small network costs; else gates of 0 stand in for the cut until `prune`.
@@ -292,7 +292,7 @@ class ShadowNetwork(nn.Module):
         torch.clear_autocast_cache()  # where the loop is within autocast: of the weights before this step
         self.progress = self._next_progress(progress)
         if self._gates is not None:
-            self._controller.observe(self._gates, self.progress)
+            self._controller.observe(self._gates)
             self._gates.forget()
             self._controller.advance(self._gates, self.progress)
         if optimizer is not None and self.finished and self._gates is not None:

@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sk_shadownet._defaults import EQUAL_ROWS_MERGED_UP_TO
 from sk_shadownet._estimator import table as _table
 from sk_shadownet._estimator.table import Table, merge_equal_rows, scaled_weights, split_rows, standardisation
 
@@ -54,7 +53,7 @@ def test_merging_twice_is_merging_once(n, seed):
 
 
 def test_large_tables_are_left_as_they_are_but_for_rows_of_weight_zero():
-    X, y = rows(EQUAL_ROWS_MERGED_UP_TO + 10)
+    X, y = rows(_table.EQUAL_ROWS_MERGED_UP_TO + 10)
     assert merge_equal_rows(Table(X, y)).X is X
     weight = np.ones(len(X))
     weight[:5] = 0

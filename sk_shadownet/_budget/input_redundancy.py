@@ -16,15 +16,16 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._defaults import (
-    MOST_CORRELATED,
-    NEW_ENOUGH,
-    REDUNDANCY_INTERVAL,
-    ROWS_CORRELATED,
-    ROWS_PER_INPUT,
-)
+from sk_shadownet._defaults import IMPORTANCE_ROWS
 from sk_shadownet._typing import FloatArray
 
+# A bound on memory: correlations of 2,000 inputs fill 32 MB.
+MOST_CORRELATED = 2000
+# So many rows that a sixteenth of an input, at most, is explained by chance.
+ROWS_PER_INPUT = 16
+# A bound on time: updates from one comparison of the inputs to the next. Of 500 it takes 5 ms, of 2,000 up to
+# a second.
+REDUNDANCY_INTERVAL = 10
 # Added to the diagonal, so that copies leave a little to divide by.
 _JITTER = 1e-9
 
@@ -52,15 +53,12 @@ class InputRedundancy:
         self._n_calls += 1
 
 
-def rows_to_compare(n_rows: int, n_inputs: int, noise: float) -> int:
-    """Of how many rows to take correlations; 0 where inputs are too many, or noise leaves all new enough.
+def rows_to_compare(n_rows: int, n_inputs: int) -> int:
+    """Of how many rows to take correlations; 0 where inputs are too many.
 
     Few rows make inputs look alike: of each, n inputs explain n / n_rows by chance. That counts as noise.
     """
-    n = min(n_rows, max(ROWS_CORRELATED, ROWS_PER_INPUT * n_inputs))
-    variance = noise**2 + n_inputs / n
-    # What is new is never less than the noise, whose share of the variance this is.
-    return 0 if n_inputs > MOST_CORRELATED or variance / (1 + variance) >= NEW_ENOUGH else n
+    return 0 if n_inputs > MOST_CORRELATED else min(n_rows, max(IMPORTANCE_ROWS, ROWS_PER_INPUT * n_inputs))
 
 
 def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:

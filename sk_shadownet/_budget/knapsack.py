@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._budget.limits import Widths
-from sk_shadownet._defaults import GREEDY_STEP
 
 
 def allocate(
@@ -57,11 +56,11 @@ def _cheapest_loss(
 
     Where no layer saves anything (a latency, say, falls in steps), larger bites are tried.
     """
-    bite = GREEDY_STEP
+    bite = 1
     while True:
         least, best = math.inf, None
         for layer, width in enumerate(widths):
-            smaller = max(lowest[layer], width - max(1, int(width * bite)))
+            smaller = max(lowest[layer], width - bite)
             if smaller == width:
                 continue
             fewer = (*widths[:layer], smaller, *widths[layer + 1 :])
@@ -70,7 +69,7 @@ def _cheapest_loss(
                 least, best = price, fewer
         if best is not None:
             return best
-        if bite >= 1:
+        if bite >= max(widths):
             # Only together do the layers save anything: the one with the most room gives.
             layer = int(np.argmax(np.asarray(widths) / np.asarray(lowest)))
             return (*widths[:layer], max(lowest[layer], widths[layer] // 2), *widths[layer + 1 :])

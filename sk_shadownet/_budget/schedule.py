@@ -11,10 +11,12 @@ from sk_shadownet._budget.input_redundancy import InputRedundancy
 from sk_shadownet._budget.knapsack import allocate
 from sk_shadownet._budget.limits import Budget, Widths, share
 from sk_shadownet._budget.replaceable_units import kept_importance, ranked_importance, replaceable
-from sk_shadownet._defaults import MOST_LAYERS_GONE
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._typing import FloatArray
+
+# A bound on time: of deep networks not every set of layers can be tried, there are as many as subsets.
+MOST_LAYERS_GONE = 3
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 from torch import Tensor, nn
 
-from sk_shadownet._defaults import BUDGET_ATTEMPTS
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit, plan_fit
 from sk_shadownet._estimator.frontier import Frontier
@@ -40,6 +39,9 @@ if TYPE_CHECKING:
 
     from sk_shadownet.fpga import FPGAModel
     from sk_shadownet.fpga._quantization.format_search import Task
+
+# Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
+BUDGET_ATTEMPTS = 3
 
 
 class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]

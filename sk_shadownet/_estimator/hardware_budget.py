@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sk_shadownet._budget.limits import COUNTS, Budget, Limit, Widths, count_limit
-from sk_shadownet._defaults import TYPICAL_BITS
+from sk_shadownet._defaults import WEIGHT_BITS
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 
@@ -120,4 +120,4 @@ def _bits(config: FPGAConfig, n_layers: int) -> int:
         for spec in parse_precision(config.precision, n_layers).weights
         if not isinstance(spec, str)
     ]
-    return max(widths, default=TYPICAL_BITS)
+    return max(widths, default=WEIGHT_BITS)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._budget.limits import Budget
-from sk_shadownet._defaults import ENOUGH_ROWS, RARE_SHARE, WIDTHS_SHARE
+from sk_shadownet._defaults import WIDTHS_SHARE
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit
 from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
@@ -26,6 +26,10 @@ from sk_shadownet.exceptions import FewRowsWarning
 
 if TYPE_CHECKING:
     from sk_shadownet.fpga import FixedPointPlan
+
+# What a warning is given of: held-out rows of a class with which its losses are known to a tenth, and the
+# share of an equal part below which a class is rare.
+ENOUGH_ROWS, RARE_SHARE = 100, 0.5
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
 from sk_shadownet._gating.score_rules import resolve_rule
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
@@ -89,13 +89,12 @@ def plan_run(
         sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
-    closings = (INPUT_SCHEDULE, HIDDEN_SCHEDULE)
-    if sizes.budget_schedule is not None:
-        closings = (sizes.budget_schedule.schedule, sizes.budget_schedule.schedule)
     typical = max(32, min(256, 2 ** round(log2(n_rows / 128))))
     batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical))
     n_batches = -(-n_rows // batch_size)
-    noise = (NOISE_PER_FEATURE[e._task] * n_features / n_rows) ** 0.5
+    # Numbers may hang on small differences of inputs, which noise hides; classes do so less.
+    per_feature = NOISE_PER_FEATURE if e._task == "classification" else 0.0
+    noise = (per_feature * n_features / n_rows) ** 0.5
     noise = _real_or_auto("input_noise", e.input_noise, noise)
     patience = check_integer("n_iter_no_change", e.n_iter_no_change, 1)
     _check_quantization(e.quantization, len(widths) - 1, activation)
@@ -106,8 +105,7 @@ def plan_run(
         widths=widths,
         targets=targets,
         rule=resolve_rule(e.score_rule),
-        input_schedule=closings[0],
-        hidden_schedule=closings[1],
+        schedule=PRUNING_SCHEDULE,
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=n_shadows,
         input_noise=noise if targets[0] < widths[0] else 0.0,

@@ -10,12 +10,15 @@ import numpy as np
 
 from sk_shadownet._budget.limits import Budget, Limit, Widths
 from sk_shadownet._budget.schedule import BudgetSchedule
-from sk_shadownet._defaults import FRONTIER_POINTS, FRONTIER_SPAN, HARDWARE_LOADS
+from sk_shadownet._defaults import FRONTIER_SPAN, HARDWARE_SHARES
 from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget
-from sk_shadownet._gating.schedule import BUDGET_SCHEDULE, FRONTIER_SCHEDULE
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
 from sk_shadownet._validation import check_choice, check_integer, check_real, check_widths, n_selected
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
+
+# Networks that "auto" offers at(); six are as good one by one.
+FRONTIER_POINTS = 12
 
 
 @dataclass(frozen=True)
@@ -138,19 +141,19 @@ def plan_sizes(
         full_load = limits.load((*full, widths[-1]))
     loads: tuple[float, ...] = ()
     if is_auto:
-        top = min(full_load, HARDWARE_LOADS[0] if hardware else 1.0)
+        top = min(full_load, HARDWARE_SHARES[0] if hardware else 1.0)
         least = limits.load((*_at_least(exact), widths[-1]))
         loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
     elif hardware:
-        top = min(full_load, HARDWARE_LOADS[0])
-        loads = (top, *(load for load in HARDWARE_LOADS if load < top))
+        top = min(full_load, HARDWARE_SHARES[0])
+        shares = np.geomspace(*HARDWARE_SHARES, FRONTIER_POINTS).tolist()
+        loads = (top, *(load for load in shares if load < top))
     elif full_load <= 1.0:
         return Sizes(widths, full)
     final = loads[-1] if loads else 1.0
-    closing = FRONTIER_SCHEDULE if loads else BUDGET_SCHEDULE
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
     budget_schedule = BudgetSchedule(
-        limits, exact, widths[-1], final, closing, may_lose_layers, has_stand_ins=not loads
+        limits, exact, widths[-1], final, PRUNING_SCHEDULE, may_lose_layers, has_stand_ins=not loads
     )
     return Sizes(widths, tuple(1 if width is None else width for width in exact), budget_schedule, loads)
 

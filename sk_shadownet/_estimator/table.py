@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from sk_shadownet._defaults import EQUAL_ROWS_MERGED_UP_TO, MIN_VALIDATION_ROWS
 from sk_shadownet._typing import AnyArray, Float32Array, FloatArray, IndexArray
 from sk_shadownet.exceptions import InvalidDataError
 
+# Up to so many rows, equal rows become one row with the sum of their weights. A table this small is
+# trained in one or a few batches, where a weight of 2 and a row given twice would otherwise differ
+# by the order of additions and by how batches fall.
+EQUAL_ROWS_MERGED_UP_TO = 1000
+# With fewer validation rows their loss says nothing about the best epoch.
+MIN_VALIDATION_ROWS = 20
 # Rows of one step of a statistic: large enough for numpy, small beside any table.
 _CHUNK = 65536
 # A standard deviation below this share of the largest magnitude is float32 rounding of a constant.

@@ -18,7 +18,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sk_shadownet._defaults import GATE_UPDATES, OBSERVED_BEFORE
+from sk_shadownet._defaults import GATE_UPDATES
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import BoolArray, FloatArray
 
@@ -77,7 +77,6 @@ class GateController:
     layers: list[LayerGates]
     widths: WidthSchedule | None = None
     interval: float = 1 / GATE_UPDATES
-    _n_batches: int = field(init=False, default=0)
     _moved: float = field(init=False, default=0.0)
 
     @property
@@ -112,25 +111,15 @@ class GateController:
         for layer in self.layers:
             layer.open(n_members)
 
-    def observes(self, layer: int, progress: float) -> bool:
-        """Whether the next backward pass counts for a layer.
-
-        Rules average over the last hundred batches or so; those long before a width schedule are spared.
-        """
-        own = self.layers[layer]
-        in_time = self.widths is None or progress >= own.schedule.start - OBSERVED_BEFORE
-        return own.mask is None and in_time and self._n_batches % own.update_interval == 0
-
-    def observe(self, network: GatedNetwork, progress: float) -> None:
+    def observe(self, network: GatedNetwork) -> None:
         """Show the score rules what the last backward pass tells of the gates."""
         for n, layer in enumerate(self.layers):
-            saliency = network.saliency(n) if self.observes(n, progress) else None
+            saliency = network.saliency(n) if layer.mask is None else None
             if saliency is not None:
                 # A mean over a batch is smaller by the root of its rows than what single rows of the inputs
                 # tell. That matters where units of different layers are set against one another.
                 scale = network.n_rows**0.5 if n and self.widths is not None else 1.0
                 layer.update(saliency * scale if scale != 1.0 else saliency)
-        self._n_batches += 1
 
     def advance(self, network: GatedNetwork, progress: float) -> None:
         """Freeze the layers whose schedule has ended, and close the others to where they should be."""

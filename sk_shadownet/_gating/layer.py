@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_shadownet._defaults import MOST_OF_A_PROBE, RANKING_INTERVAL
 from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
 from sk_shadownet._gating.schedule import PruningSchedule
@@ -70,11 +69,6 @@ class LayerGates:
         """Open units: the sum of the first member's gates, a whole number once they are frozen."""
         return float(self.target if self.mask is not None else round(self.unit_gates()[0].sum(), 1))
 
-    @property
-    def update_interval(self) -> int:
-        """Batches from one that the rule sees to the next; units that are only ranked can wait."""
-        return 1 if self.target < self.n_units or self.probes is not None else RANKING_INTERVAL
-
     def update(self, saliency: Tensor) -> None:
         """Show the rule one batch's saliencies, shape (n_members, n_observations, n_units and probes)."""
         assert self.rule is not None
@@ -105,7 +99,7 @@ class LayerGates:
         """Importance of shape (n_members, n_groups), at least 0, on the scale that all layers share.
 
         An input no more important than the best of the probes counts as 0: what it seems to contribute is
-        what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
+        what any noise would.
         """
         if self.rule is None:
             return np.zeros(self.gates.shape)
@@ -119,9 +113,7 @@ class LayerGates:
             importance = np.broadcast_to(importance.mean(axis=0), importance.shape)
         if self.probes is None:
             return importance
-        probes = self.probes.importance().mean(axis=0)
-        bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
-        return np.where(importance > bar, importance, 0.0)
+        return np.where(importance > self.probes.importance().mean(axis=0).max(), importance, 0.0)
 
     def close(self, progress: float, count: float | None = None) -> None:
         """Move the gates to where they should be at `progress`, `count` units open where that is given."""

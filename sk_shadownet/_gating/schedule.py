@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sk_shadownet._defaults import (
-    BUDGET_WINDOW,
-    COLD,
-    FRONTIER_WINDOW,
-    HIDDEN_WINDOW,
-    HOT,
-    INPUT_WINDOW,
-)
+from sk_shadownet._defaults import COLD, HOT, PRUNING_WINDOW
 
 
 @dataclass(frozen=True)
@@ -53,7 +46,4 @@ class PruningSchedule:
         return float(self.hot * (self.cold / self.hot) ** self.fraction(progress))
 
 
-INPUT_SCHEDULE = PruningSchedule(*INPUT_WINDOW)
-HIDDEN_SCHEDULE = PruningSchedule(*HIDDEN_WINDOW)
-BUDGET_SCHEDULE = PruningSchedule(*BUDGET_WINDOW)
-FRONTIER_SCHEDULE = PruningSchedule(*FRONTIER_WINDOW)
+PRUNING_SCHEDULE = PruningSchedule(*PRUNING_WINDOW)

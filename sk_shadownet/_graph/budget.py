@@ -8,7 +8,7 @@ from typing import Any
 from sk_shadownet._budget.limits import COUNTS, Budget, count_limit
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._gating.layer import LayerGates
-from sk_shadownet._gating.schedule import INPUT_SCHEDULE
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
 from sk_shadownet._graph.description import Description, UnitLayer
 from sk_shadownet._graph.targets import PruningRequest, Target, listed_layers
 from sk_shadownet.exceptions import InvalidParameterError, UnsupportedModuleError
@@ -60,7 +60,7 @@ def free_layers(
             f"{'-'.join(map(str, smallest))}, needs {costs}."
         )
     free = tuple(Target(layer, 1) for layer, width in zip(layers, exact, strict=True) if width is None)
-    return ChainBudget(limits, exact, n_outputs, 1.0, INPUT_SCHEDULE), (*targets, *free)
+    return ChainBudget(limits, exact, n_outputs, 1.0, PRUNING_SCHEDULE), (*targets, *free)
 
 
 def _exact(

@@ -11,7 +11,7 @@ import numpy as np
 
 from sk_shadownet._gating.grouped_selection import reachable_counts
 from sk_shadownet._gating.layer import LayerGates
-from sk_shadownet._gating.schedule import HIDDEN_SCHEDULE, INPUT_SCHEDULE, PruningSchedule
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE, PruningSchedule
 from sk_shadownet._gating.score_rules import ScoreRule
 from sk_shadownet._graph.description import INPUTS, Description, UnitLayer
 from sk_shadownet._typing import BoolArray, IntArray
@@ -97,7 +97,7 @@ def layers_with_gates(
     target_of = {target.layer: target for target in targets}
     gates = []
     for layer in (description.inputs, *description.hidden):
-        own = schedule or (INPUT_SCHEDULE if layer.is_input else HIDDEN_SCHEDULE)
+        own = schedule or PRUNING_SCHEDULE
         target = target_of.get(layer)
         if target is None:
             gates.append(LayerGates(layer.n_units, layer.n_units, own, None))

@@ -8,11 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from sk_shadownet._defaults import STARTING_COST
 from sk_shadownet._mlp.padded import lengthened
 from sk_shadownet.architecture import count_multiplications
 
 Widths = tuple[int, ...]
+
+# Starting the products of a network's training step takes as long as so many multiplications, on one core. Of
+# 2e5 to 5e6 the fastest for jets, digits and tables of 100 inputs, with batches of 32 to 512 rows: within 2 %
+# of the best at each.
+STARTING_COST = 2e6
 
 
 def group_sizes(sizes: Sequence[Widths], batch_size: int, *, mixes_depths: bool = False) -> list[list[int]]:

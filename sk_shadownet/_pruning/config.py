@@ -23,7 +23,7 @@ class PruningConfig:
     targets : tuple of int
         Inputs and hidden layers at the end; as long as ``widths`` less one.
     rule : callable ``(n_members, n_units) -> ScoreRule``
-    input_schedule, hidden_schedule : PruningSchedule
+    schedule : PruningSchedule
     start : GatedMLP or None
         Network to continue in place of a new one.
     chain : PretrainedMLP or None
@@ -37,8 +37,7 @@ class PruningConfig:
     widths: tuple[int, ...]
     targets: tuple[int, ...]
     rule: Callable[[int, int], ScoreRule]
-    input_schedule: PruningSchedule
-    hidden_schedule: PruningSchedule
+    schedule: PruningSchedule
     activation: str = "relu"
     n_shadows: int = 1
     input_noise: float = 0.0

@@ -67,7 +67,7 @@ def eliminate_features(
     with own_state(training):
         loss = training.loss.to(network.weights[0].device)
         whole = Subnetwork(masks, network, tuple(int(mask.sum()) for mask in masks))
-        started = _with_fewer_inputs_each(whole, loss, rows)
+        started = _with_fewer_inputs_each(whole, loss, rows, training.batch_size)
         iterative_pruning = IterativePruning(started)
         phase, best = _EliminationPhase(iterative_pruning), BestSubnetworks(iterative_pruning)
         own: list[tuple[str, Any]] = [
@@ -92,7 +92,9 @@ def eliminate_features(
         return RunResult(fewer, net, compare(net.criterion_, net.scoring, networks, data))
 
 
-def _with_fewer_inputs_each(subnetwork: Subnetwork, loss: Loss, rows: Rows) -> list[Subnetwork]:
+def _with_fewer_inputs_each(
+    subnetwork: Subnetwork, loss: Loss, rows: Rows, batch_size: int
+) -> list[Subnetwork]:
     """The subnetwork with fewer and fewer inputs, fewest first, and then as it is.
 
     The importance of inputs is computed anew after every cut, as recursive feature elimination does, though
@@ -102,7 +104,7 @@ def _with_fewer_inputs_each(subnetwork: Subnetwork, loss: Loss, rows: Rows) -> l
     for count in reversed(_counts(subnetwork.widths[0])):
         more = subnetworks[0]
         fewer = replace(more, network=member(more.network, 0), widths=(count, *subnetwork.widths[1:]))
-        (importance,) = unit_importance([more.network], loss, rows)
+        (importance,) = unit_importance([more.network], loss, rows, batch_size)
         subnetworks.insert(0, fewer.cut_to(fewer.widths, importance))
     return subnetworks
 

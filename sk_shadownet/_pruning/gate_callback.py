@@ -59,14 +59,14 @@ class GateCallback(RunCallback):
     def on_batch_begin(self, net: Any, **_: Any) -> None:
         self.controller.advance(NetGates(net), net.progress)
         self._let_probes_go(net)
-        watch = self.controller.observes(0, net.progress)
+        watch = self.layers[0].mask is None
         if (
             getattr(net.module_, "watch_inputs", False) != watch
         ):  # setting it costs as much as a small product
             net.module_.watch_inputs = watch
 
     def on_grad_computed(self, net: Any, **_: Any) -> None:
-        self.controller.observe(NetGates(net), net.progress)
+        self.controller.observe(NetGates(net))
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", self.phase)

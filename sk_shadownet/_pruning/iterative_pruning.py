@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from sk_shadownet._defaults import PRUNING_STAGES, ROWS_PER_GRADIENT
+from sk_shadownet._defaults import PRUNING_STAGES
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.subnetwork import Subnetwork
@@ -75,7 +75,7 @@ class IterativePruning(RunCallback):
             for n, subnetwork in enumerate(self.subnetworks)
         ]
         wide = [subnetwork for subnetwork in alone if not subnetwork.is_done]
-        importance = iter(unit_importance([subnetwork.network for subnetwork in wide], net.criterion_, rows))
+        importance = iter(unit_importance([s.network for s in wide], net.criterion_, rows, net.batch_size))
         self.subnetworks = [
             subnetwork
             if subnetwork.is_done
@@ -95,14 +95,16 @@ def _next_widths(subnetwork: Subnetwork, n_left: int) -> list[int]:
     return [round(now * (end / now) ** (1 / n_left)) if now else 0 for now, end in pairs]
 
 
-def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> list[list[FloatArray]]:
+def unit_importance(
+    networks: Sequence[GatedMLP], loss: Loss, rows: Rows, batch_size: int
+) -> list[list[FloatArray]]:
     """Importance of the units of each layer: squared derivatives of the loss by gates, summed over rows.
 
     For each network, of one member, an array of shape (n_units,) for its inputs and each hidden layer, each
-    on a scale of its own: inputs are looked at row by row, hidden units at `ROWS_PER_GRADIENT` rows at once.
+    on a scale of its own: inputs are looked at row by row, hidden units batch by batch.
     As many rows are looked at as `some_rows` takes.
     """
-    population = Population(networks, ROWS_PER_GRADIENT)
+    population = Population(networks, batch_size)
     for committee in population.committees:
         committee.watch_inputs = True
     # Padded units have importance 0: their gates or their weights are 0.
@@ -114,7 +116,7 @@ def unit_importance(networks: Sequence[GatedMLP], loss: Loss, rows: Rows) -> lis
     x, y, weight = rows.take(some_rows(len(rows)))
     passes.prepare(x)
     target, stop = loss.columns(y, passes.like, passes.n_outputs), 0
-    for part in torch.arange(len(x)).tensor_split(-(-len(x) // ROWS_PER_GRADIENT)):
+    for part in torch.arange(len(x)).tensor_split(-(-len(x) // batch_size)):
         start, stop = stop, stop + len(part)
         own = None if weight is None else weight[start:stop]
         passes.backward(loss.gradient(passes.forward(start, stop), target[:, start:stop], own)[1])

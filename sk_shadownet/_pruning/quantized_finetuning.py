@@ -20,8 +20,8 @@ from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
-from sk_shadownet.exceptions import TrainingInterruptedWarning
 from sk_shadownet._training.passes import Passes
+from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 
 class _FormatUpdate(RunCallback):

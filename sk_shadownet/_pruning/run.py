@@ -96,7 +96,7 @@ def _subnetwork_sampling(
 
 
 def _redundancy(rows: Rows, noise: float) -> InputRedundancy | None:
-    n_rows = rows_to_compare(len(rows), rows.features.shape[1], noise)
+    n_rows = rows_to_compare(len(rows), rows.features.shape[1])
     if not n_rows:
         return None
     x, _, weight = rows.take(some_rows(len(rows), n_rows))
@@ -107,7 +107,6 @@ def _layer_gates(pruning: PruningConfig, rows: Rows) -> list[LayerGates]:
     """Gates of the inputs and of each hidden layer."""
     layers, schedule = [], pruning.budget_schedule
     for n, (width, target) in enumerate(zip(pruning.widths[:-1], pruning.targets, strict=True)):
-        closing = pruning.input_schedule if n == 0 else pruning.hidden_schedule
         rule = pruning.rule(pruning.n_shadows, width)
         wanted = ("update", "scores") if schedule is None else ("update", "scores", "importance")
         if not all(hasattr(rule, method) for method in wanted):
@@ -115,7 +114,7 @@ def _layer_gates(pruning: PruningConfig, rows: Rows) -> list[LayerGates]:
                 "score_rule(n_members, n_units) must return an object with the methods update and scores, "
                 f"and importance where a budget or 'auto' leaves widths to the data; got {rule!r}."
             )
-        layer = LayerGates(width, target, closing, rule, pooled=n == 0)
+        layer = LayerGates(width, target, pruning.schedule, rule, pooled=n == 0)
         if n == 0 and schedule is not None and schedule.exact[0] is None:
             probes: Any = pruning.rule(pruning.n_shadows, N_PROBES)
             layer.probes = probes

@@ -249,7 +249,9 @@ class PointLoss(Loss):
         if teacher_weights is not None:
             predicted = (outputs * teacher_weights[:, None, None]).sum(dim=0)
             # An output whose target is constant has nothing to say.
-            target = target.lerp(torch.where((self.scale == 0)[:, None], target, predicted), DISTILLATION_SHARE)
+            target = target.lerp(
+                torch.where((self.scale == 0)[:, None], target, predicted), DISTILLATION_SHARE
+            )
         errors = outputs - target
         return _mean_and_slope(self._of_errors(errors), self._slope(errors), weight, len(target))
 

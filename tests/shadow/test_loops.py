@@ -303,7 +303,7 @@ def test_phases_and_open_counts_follow_the_progress():
     for _ in range(10):
         train(shadow, optimizer, n_steps=6)
         seen.append((shadow.phase, shadow.open_counts))
-    assert [phase for phase, _ in seen] == ["open"] + ["closing"] * 3 + ["finishing"] * 6
+    assert [phase for phase, _ in seen] == ["open"] * 2 + ["closing"] * 2 + ["finishing"] * 6
     counts = np.array([count for _, count in seen])
     assert (np.diff(counts, axis=0) <= 0).all()
     assert counts[-1].tolist() == [2, 6, 4]

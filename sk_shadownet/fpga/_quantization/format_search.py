@@ -8,15 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from sk_shadownet._defaults import (
-    FEWEST_BITS,
-    FIRST_WIDTHS,
-    MOST_EXCHANGES,
-    RANKING_ROWS,
-    SEARCH_HEADROOM,
-    SMALLEST_STEP,
-    TRIED_EXCHANGES,
-)
+from sk_shadownet._defaults import IMPORTANCE_ROWS, TRIED_EXCHANGES
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, Fidelity
@@ -27,6 +19,12 @@ from sk_shadownet.fpga._quantization.precision import Precision, Slot
 #: What the outputs mean: classes by the largest logit (or the sign of the only one), or numbers.
 Task = Literal["classification", "regression"]
 Cost = Callable[[FixedPointPlan], float]
+#: A bound on time: exchanges made at most.
+MOST_EXCHANGES = 10
+#: Widths tried for all signals at once, from which the search goes down.
+FIRST_WIDTHS = range(4, 21)
+#: Fewest bits of a signal or weight: a sign and one more.
+FEWEST_BITS = 2
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def search_precision(
     where they are known; for ``scoring`` see `ClassFidelity`.
 
     1. The smallest common width of all free slots within the tolerance is found.
-    2. From two bits above it, one slot after the other gives up a bit: the one with the largest ratio of
+    2. From there, one slot after the other gives up a bit: the one with the largest ratio of
        cost saved to divergence added. A slot whose next bit would break the tolerance is left alone.
     3. Pairs of slots exchange a bit as long as that lowers the cost.
     """
@@ -115,10 +113,7 @@ def search_precision(
     start = next((p for p in map(precision.fill, FIRST_WIDTHS) if search.allows(p)), widest)
     best = start
     if precision.free and search.allows(start):
-        raised = start
-        for slot in precision.free:
-            raised = _add_bits(raised, slot, SEARCH_HEADROOM)
-        best = search.exchange(min(start, search.descend(raised), key=search.cost_of))
+        best = search.exchange(min(start, search.descend(start), key=search.cost_of))
     plan, loss = search.planner.plan(best), search.loss(best)
     return SearchResult(best, plan, loss, search.allows(best))
 
@@ -141,7 +136,7 @@ class _Search:
     scoring: RowScoring | None
 
     def __post_init__(self) -> None:
-        planner, stride = self.planner, -(-len(self.planner.rows) // RANKING_ROWS)
+        planner, stride = self.planner, -(-len(self.planner.rows) // IMPORTANCE_ROWS)
         options: dict[str, Any] = {"rounding": planner.rounding, "separate_outputs": planner.separate_outputs}
         self.judge = judge_of(self.task, planner.outputs, self.targets, self.scoring)
         self.ranker = Planner(planner.network, planner.rows[::stride], **options)
@@ -172,7 +167,7 @@ class _Search:
     def saving(self, current: Precision, smaller: Precision) -> float:
         """Cost saved for each unit of divergence added."""
         (cost, divergence), (less_cost, more_divergence) = self.rank(current), self.rank(smaller)
-        return (cost - less_cost) / max(more_divergence - divergence, SMALLEST_STEP * divergence, 1e-15)
+        return (cost - less_cost) / max(more_divergence - divergence, 1e-15)
 
     def smaller(self, current: Precision, slots: tuple[Slot, ...]) -> list[tuple[Slot, Precision]]:
         return [(s, _add_bits(current, s, -1)) for s in slots if int(current[s]) > FEWEST_BITS]  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._defaults import CLIPPED_BITS, ERROR_ROWS, FREE_BIAS_FRACTION, KEPT_STAGES
+from sk_shadownet._defaults import CLIPPED_BITS, IMPORTANCE_ROWS
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
@@ -21,6 +21,10 @@ from sk_shadownet.fpga._quantization.precision import Precision, Spec
 
 #: Whether each weight is rounded to its nearest number, or all of a unit together.
 Rounding = Literal["nearest", "compensated"]
+#: Stages kept by a planner, each with the calibration rows as they leave a layer: a bound on memory.
+KEPT_STAGES = 64
+#: Fraction bits of the bias of a unit that no input reaches, a constant; more where it is small.
+FREE_BIAS_FRACTION = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,7 +176,7 @@ def _format_signals(spec: Spec, values: FloatArray, *, per_unit: bool) -> FixedF
     # A signal that never goes below 0 on the calibration rows needs no sign bit, but only a
     # result behind a ReLU never will; an input below 0 later saturates at 0 and is counted.
     signed = (values < 0).any(axis=0)
-    some = np.vstack([values[:: -(-len(values) // ERROR_ROWS)], values.min(axis=0), values.max(axis=0)])
+    some = np.vstack([values[:: -(-len(values) // IMPORTANCE_ROWS)], values.min(axis=0), values.max(axis=0)])
     if per_unit:
         return choose_format(some, width, signed=signed)
     return choose_format(some.reshape(-1, 1), width, signed=bool(signed.any())).broadcast_to(shape)
