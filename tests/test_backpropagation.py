@@ -100,12 +100,11 @@ def test_gradients_are_those_of_autograd(
         teachers /= teachers.sum()
     value, expected = by_autograd(module, loss, x, y, weight, teachers)
     passes = Backpropagation(module)
-    if True:
-        passes.prepare(torch.cat([torch.randn(3, N_COLUMNS, dtype=torch.float64), x]))
-        outputs = passes.forward(3, 3 + n_rows)
-        own = teachers if teachers is None or passes.order is None else teachers[passes.order]
-        found, error = loss.gradient(outputs, loss.columns(y, outputs, N_OUTPUTS), weight, own)
-        passes.backward(error)
+    passes.prepare(torch.cat([torch.randn(3, N_COLUMNS, dtype=torch.float64), x]))
+    outputs = passes.forward(3, 3 + n_rows)
+    own = teachers if teachers is None or passes.order is None else teachers[passes.order]
+    found, error = loss.gradient(outputs, loss.columns(y, outputs, N_OUTPUTS), weight, own)
+    passes.backward(error)
     torch.testing.assert_close(found, value, rtol=1e-9, atol=1e-12)
     for parameter, gradient in zip([*module.weights, *module.biases], expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient, rtol=1e-9, atol=1e-12)

@@ -82,7 +82,7 @@ def test_a_cut_branch_is_the_network_whose_other_units_are_closed(widths, seed, 
 def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
     network, table = subnetwork(widths, widths[0], (), seed).network, rows(40, widths[0], widths[-1], seed)
     state = {name: value.clone() for name, value in network.state_dict().items()}
-    (importance,) = unit_importance([network], CrossEntropy(), table)
+    (importance,) = unit_importance([network], CrossEntropy(), table, 40)
     gates = [torch.ones(width, 1, requires_grad=True) for width in network.widths[:-1]]
     watched = subnetwork(widths, widths[0], (), seed).network
     watched.gates = list(gates)
@@ -102,9 +102,9 @@ def test_worth_sums_squares_of_what_gates_do_to_the_loss(widths, seed):
 def test_worth_is_the_same_in_whatever_company(several, seed):
     table = rows(200, 8, 4, seed)
     networks = [subnetwork((*widths[:-1], 4), 8, (), seed + n).network for n, widths in enumerate(several)]
-    together = unit_importance(networks, CrossEntropy(), table)
+    together = unit_importance(networks, CrossEntropy(), table, 40)
     for network, importance in zip(networks, together, strict=True):
-        (alone,) = unit_importance([network], CrossEntropy(), table)
+        (alone,) = unit_importance([network], CrossEntropy(), table, 40)
         for ours, theirs in zip(importance, alone, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 

@@ -8,8 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._defaults import STARTING_COST
-from sk_shadownet._mlp.bucketing import group_sizes
+from sk_shadownet._mlp.bucketing import STARTING_COST, group_sizes
 from sk_shadownet._mlp.cut import cut, member
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
 from sk_shadownet._mlp.padded import is_idempotent, lengthened

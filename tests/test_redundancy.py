@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._budget import input_redundancy as redundancy
 from sk_shadownet._budget.input_redundancy import (
+    MOST_CORRELATED,
+    REDUNDANCY_INTERVAL,
     InputRedundancy,
     correlations,
     rows_to_compare,
     unexplained_variance,
 )
-from sk_shadownet._defaults import MOST_CORRELATED, NEW_ENOUGH, REDUNDANCY_INTERVAL, ROWS_CORRELATED
+from sk_shadownet._defaults import IMPORTANCE_ROWS
 
 seeds = st.integers(0, 2**31)
 
@@ -137,37 +139,25 @@ def test_a_budget_pays_for_fewer_copies(monkeypatch):
     assert fitted(X, y).support_.sum() > network.support_.sum()
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "noise", "knows"),
-    [
-        (200, 0.0, True),
-        (200, 0.94, True),
-        (200, 1.0, False),
-        (5, 0.5, True),
-        (4, 0.5, False),
-        (3, 0.0, False),
-    ],
-)
-def test_correlations_are_taken_where_they_can_tell(n_rows, noise, knows):
-    assert rows_to_compare(n_rows, 3, noise) == (n_rows if knows else 0)
-
-
-def test_what_inputs_explain_by_chance_counts_as_noise():
-    x = 100 * np.random.default_rng(0).normal(size=(200, 3)) + 7
-    got = InputRedundancy(x, None, 0.5).correlations
-    np.testing.assert_allclose(got, correlations(x, noise=(0.25 + 3 / 200) ** 0.5))
+@pytest.mark.parametrize(("n_rows", "noise"), [(200, 0.0), (200, 1.0), (5, 0.5), (3, 0.0)])
+def test_what_inputs_explain_by_chance_counts_as_noise(n_rows, noise):
+    x = 100 * np.random.default_rng(0).normal(size=(n_rows, 3)) + 7
+    got = InputRedundancy(x, None, noise).correlations
+    np.testing.assert_allclose(got, correlations(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
 
 
 def test_a_long_table_is_not_read_as_a_whole_and_a_very_wide_one_not_at_all():
-    assert rows_to_compare(10**6, 3, 0.0) == ROWS_CORRELATED
-    assert rows_to_compare(10**6, MOST_CORRELATED + 1, 0.0) == 0
+    assert rows_to_compare(3, 3) == 3
+    assert rows_to_compare(10**6, 3) == IMPORTANCE_ROWS
+    assert rows_to_compare(10**6, MOST_CORRELATED + 1) == 0
 
 
 def test_what_others_tell_never_lets_an_input_fall_below_the_noise():
     x = np.repeat(np.random.default_rng(0).normal(size=(100, 1)), 40, axis=1)
     got = unexplained_variance(correlations(x, noise=1.0))
-    assert (got >= NEW_ENOUGH - 1e-6).all()
-    assert got[-1] < NEW_ENOUGH + 0.02
+    # Noise of variance 1 is half of each input's.
+    assert (got >= 0.5 - 1e-6).all()
+    assert got[-1] < 0.52
 
 
 def test_the_fitted_net_keeps_neither_rows_nor_correlations():

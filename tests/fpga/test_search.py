@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._defaults import FIRST_WIDTHS
 from sk_shadownet.fpga._quantization.fidelity import ClassFidelity, decisions
-from sk_shadownet.fpga._quantization.format_search import RegressionFidelity, search_precision
+from sk_shadownet.fpga._quantization.format_search import FIRST_WIDTHS, RegressionFidelity, search_precision
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
 
