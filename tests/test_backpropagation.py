@@ -1,5 +1,8 @@
 """Passes that are written out give autograd's gradients, and flat Adam what torch's AdamW gives."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -171,17 +174,39 @@ def test_moments_follow_their_parameters_when_these_are_laid_out_anew():
     assert parameters[0].grad.shape == (2, 3)
 
 
+def steps(flat, gradients):
+    for gradient in gradients:
+        flat.param_groups[0]["params"][0].grad.copy_(torch.tensor(gradient))
+        flat.step()
+
+
 def test_a_state_that_is_loaded_goes_on_as_the_one_that_was_saved():
     first, second = (FlatAdam([torch.nn.Parameter(torch.ones(3))], lr=0.1) for _ in "ab")
-    for flat in (first, second):
-        flat.param_groups[0]["params"][0].grad.copy_(torch.tensor([1.0, -2.0, 3.0]))
-    first.step()
+    steps(first, [[1.0, -2.0, 3.0], [2.0, 2.0, -5.0]])
     second.load_state_dict(first.state_dict())
     second.param_groups[0]["params"][0].data.copy_(first.param_groups[0]["params"][0].data)
-    second.param_groups[0]["params"][0].grad.copy_(torch.tensor([1.0, -2.0, 3.0]))
     for flat in (first, second):
-        flat.step()
+        steps(flat, [[-1.0, 1.0, 0.5]])
     assert torch.equal(first.param_groups[0]["params"][0], second.param_groups[0]["params"][0])
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda flat: pickle.loads(pickle.dumps(flat))])
+def test_a_copy_goes_on_as_the_original_once_it_is_laid_out(copied):
+    flat = FlatAdam([torch.nn.Parameter(torch.ones(3))], lr=0.1)
+    steps(flat, [[1.0, -2.0, 3.0]])
+    other = copied(flat)
+    other.pack()
+    for one in (flat, other):
+        steps(one, [[-1.0, 1.0, 0.5]])
+    assert torch.equal(flat.param_groups[0]["params"][0], other.param_groups[0]["params"][0])
+
+
+def test_what_is_released_has_memory_of_its_own():
+    flat = FlatAdam([torch.nn.Parameter(torch.ones(width)) for width in (100, 1)], lr=0.1)
+    flat.release()
+    for parameter, state in flat.state.items():
+        for tensor in (parameter, *state.values()):
+            assert tensor.untyped_storage().nbytes() == 4 * tensor.numel()
 
 
 @pytest.mark.parametrize("n_members", [1, 3])

@@ -37,9 +37,8 @@ class FlatAdam(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         n_decayed: int | None = None,
     ) -> None:
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay})
-        self._n_decayed = n_decayed
-        self._n_steps = 0
+        group = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "n_decayed": n_decayed}
+        super().__init__(parameters, {**group, "n_steps": 0})
         self.pack()
 
     # Torch's own imports its compiler at the first call, which takes most of a second.
@@ -57,7 +56,7 @@ class FlatAdam(torch.optim.Optimizer):
             torch.cat([self.state[p].get(name, torch.zeros_like(p)).reshape(-1) for p in parameters])
             for name in ("exp_avg", "exp_avg_sq")
         )
-        self._n_values_decayed = sum(p.numel() for p in parameters[: self._n_decayed])
+        self._n_values_decayed = sum(p.numel() for p in parameters[: self.param_groups[0]["n_decayed"]])
         start = 0
         for p in parameters:
             part = slice(start, start + p.numel())
@@ -68,6 +67,33 @@ class FlatAdam(torch.optim.Optimizer):
             }
             start = part.stop
 
+    @torch.no_grad()
+    def release(self) -> None:
+        """Give each tensor memory of its own, until `pack` is called: pickles hold a view's whole storage."""
+        for p in self.param_groups[0]["params"]:
+            p.data, p.grad = p.data.clone(), None
+            self.state[p] = {name: moment.clone() for name, moment in self.state[p].items()}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._value = self._gradient = self._buffer = self._mean = self._square = torch.empty(0)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """As `release` leaves it, where it comes out of a file."""
+        super().__setstate__(state)
+        if not hasattr(self, "_value"):
+            self._forget()
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Moments and settings of another, in the place of its own."""
+        places = {p: self.state[p] for p in self.param_groups[0]["params"]}
+        super().load_state_dict(state_dict)
+        for p, own in places.items():
+            for name, place in own.items():
+                place.copy_(self.state[p][name])
+            self.state[p] = own
+
     def zero_grad(self, set_to_none: bool = False) -> None:
         """Gradients of 0; they keep their place."""
         self._gradient.zero_()
@@ -77,23 +103,15 @@ class FlatAdam(torch.optim.Optimizer):
         del closure
         group = self.param_groups[0]
         rate, (beta1, beta2) = group["lr"], group["betas"]
-        self._n_steps += 1
+        group["n_steps"] += 1
         self._value[: self._n_values_decayed].mul_(1.0 - rate * group["weight_decay"])
         self._mean.lerp_(self._gradient, 1.0 - beta1)
         self._square.mul_(beta2).addcmul_(self._gradient, self._gradient, value=1.0 - beta2)
         torch.sqrt(self._square, out=self._buffer)
-        root = (1.0 - beta2**self._n_steps) ** 0.5
+        root = (1.0 - beta2 ** group["n_steps"]) ** 0.5
         self._buffer.add_(group["eps"] * root)
-        self._value.addcdiv_(self._mean, self._buffer, value=-rate * root / (1.0 - beta1**self._n_steps))
+        # A rate beyond what the type holds shall end in weights that are no numbers, which others look for.
+        size = min(rate * root / (1.0 - beta1 ** group["n_steps"]), torch.finfo(self._value.dtype).max)
+        self._value.addcdiv_(self._mean, self._buffer, value=-size)
 
     step.hooked = True  # type: ignore[attr-defined]  # torch's wrapper costs as much as two kernels
-
-    def state_dict(self) -> dict[str, Any]:
-        """As torch's, with the number of steps."""
-        return {**super().state_dict(), "n_steps": self._n_steps}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """The inverse of `state_dict`."""
-        super().load_state_dict({key: value for key, value in state_dict.items() if key != "n_steps"})
-        self._n_steps = state_dict["n_steps"]
-        self.pack()
