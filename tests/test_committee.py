@@ -74,8 +74,7 @@ def trained(start, rows):
         widths=start.widths,
         targets=start.widths[:-1],
         rule=LogFisher,
-        input_schedule=PruningSchedule(0.2, 0.5),
-        hidden_schedule=PruningSchedule(0.2, 0.5),
+        schedule=PruningSchedule(0.2, 0.5),
         n_shadows=start.n_members,
         start=start,
     )

@@ -63,6 +63,21 @@ def test_copies_of_every_kind_are_silent_and_alike(kinds, kind, tmp_path):
         assert KEY not in vars(other)
 
 
+@pytest.mark.parametrize("sizes", [{}, {"target_hidden_layer_sizes": "auto"}], ids=["plain", "auto"])
+def test_the_net_that_is_kept_holds_no_rows_and_no_more_than_its_weights(sizes):
+    parameters = {"hidden_layer_sizes": (6,), "max_epochs": 5, "random_state": 0, **sizes}
+    few, many = (
+        ShadowMLPClassifier(batch_size=n_rows, **parameters).fit(X[:n_rows], Y[:n_rows])
+        for n_rows in (50, 200)
+    )
+    for net in (few.net_, many.net_):
+        for tensor in net.module_.parameters():
+            assert tensor.untyped_storage().nbytes() == tensor.numel() * tensor.element_size()
+    # Each batch of the second has 150 rows of 4 inputs more: the module alone would hold 4,800 bytes more.
+    assert abs(len(pickle.dumps(many.net_.module_)) - len(pickle.dumps(few.net_.module_))) < 1000
+    assert not any(name in vars(many.net_) for name in ("_loader", "_passes", "_prepared", "_targets"))
+
+
 def test_a_clone_and_a_copied_pipeline_are_silent(clf):
     assert clone(clf).get_params() == clf.get_params()
     pipe = make_pipeline(StandardScaler(), clf)

@@ -72,6 +72,48 @@ def test_the_net_that_is_kept_has_the_users_callbacks_and_none_of_the_trainings(
     assert clf.net_.generator is None
 
 
+class Answers(Callback):
+    """Keeps the answers to each batch, and what the module says before and after the step."""
+
+    def on_train_begin(self, net, **_):
+        self.kept = []
+
+    @torch.no_grad()
+    def on_grad_computed(self, net, batch=None, **_):
+        noise, self.said = getattr(net.module_, "input_noise", None), None
+        if noise is None and net.probes is None:
+            self.said = net.module_(batch[0])
+
+    def on_batch_end(self, net, y_pred=None, **_):
+        self.kept.append((self.said, y_pred))
+
+
+@pytest.mark.parametrize("sizes", [{}, {"target_hidden_layer_sizes": "auto"}], ids=["plain", "auto"])
+def test_answers_to_a_batch_may_be_kept(sizes):
+    answers = Answers()
+    small(callbacks=[answers], max_epochs=8, input_noise=0, **sizes).fit(X, Y)
+    told = [pair for pair in answers.kept if pair[0] is not None]
+    assert len(told) > 4
+    for said, y_pred in told:
+        torch.testing.assert_close(y_pred, said, rtol=1e-4, atol=1e-5)
+
+
+class LastHook(Callback):
+    """Asks skorch's history how many batches there were so far."""
+
+    def on_batch_end(self, net, **_):
+        self.n_batches = len(net.history[-1]["batches"])
+
+    def on_epoch_end(self, net, **_):
+        assert len(net.history[-1]["batches"]) == self.n_batches
+
+
+def test_a_callback_finds_each_batch_in_the_history():
+    watch = LastHook()
+    small(callbacks=[watch], max_epochs=3, validation_fraction=0).fit(X, Y)
+    assert watch.n_batches == 4
+
+
 class Poison(Callback):
     """Fill the weights with something in one hook of one epoch."""
 

@@ -189,6 +189,7 @@ class GatedMLP(nn.Module):
         """
         assert self.input_gradients is not None
         x, gradient = self.input_gradients
+        self.input_gradients = None  # rows of the user's do not stay in a network that is kept
         return (x * gradient).mul_(x.shape[-1]).reshape(self.n_members, *x.shape[-2:]).mT
 
     def to_sequential(self, member: int = 0) -> nn.Sequential:

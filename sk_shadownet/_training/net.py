@@ -22,7 +22,16 @@ from sk_shadownet._training.passes import Passes
 # Events of every batch.
 _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 # What the net that is kept does not have.
-_OF_THE_TRAINING = ("generator", "probes", "teacher_weights", "_hooks")
+_OF_THE_TRAINING = (
+    "generator",
+    "probes",
+    "teacher_weights",
+    "_hooks",
+    "_loader",
+    "_passes",
+    "_prepared",
+    "_targets",
+)
 
 
 class CommitteeNet(NeuralNet):  # type: ignore[misc]
@@ -105,6 +114,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         """Call all callbacks; tell Ctrl-C from a callback that stops training at an epoch's end."""
         if method_name == "on_train_begin":
             self._hooks: dict[str, list[Callable[..., Any]]] = {}
+            self.optimizer_.pack()
         try:
             for hook in self._hooks_of(method_name):
                 hook(self, **cb_kwargs)
@@ -117,9 +127,12 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if name not in self._hooks:
             owners: list[Any] = [callback for _, callback in self.callbacks_]
             if name in _OF_BATCHES:
-                owners = [one for one in owners if getattr(type(one), name) is not getattr(Callback, name)]
+                nothing = getattr(Callback, name)
+                owners = [
+                    one for one in owners if getattr(getattr(one, name), "__func__", None) is not nothing
+                ]
             # skorch's own record of batches is for the user's callbacks alone.
-            if name not in _OF_BATCHES or not all(isinstance(one, RunCallback) for one in owners):
+            if name not in _OF_BATCHES or not all(map(_is_of_the_training, self.callbacks or ())):
                 owners = [self, *owners]
             self._hooks[name] = [getattr(one, name) for one in owners]
         return self._hooks[name]
@@ -158,6 +171,10 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self._targets = self.criterion_.columns(loader.targets, passes.like, passes.n_outputs)
         start, stop = loader.start, loader.stop
         outputs = passes.forward(start, stop)
+        seen = outputs
+        if self._hooks_of("on_batch_end"):
+            # Callbacks may keep it, and expect the members in order; the next pass writes over `outputs`.
+            seen = outputs.clone() if passes.order is None else outputs[passes.order.argsort()]
         weights = self.teacher_weights
         if weights is not None and passes.order is not None:
             weights = weights[passes.order]
@@ -166,7 +183,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
         self.step += 1
-        return {"loss": loss, "y_pred": outputs.mT}
+        return {"loss": loss, "y_pred": seen.mT}
 
     def _evaluate(self, rows: Rows) -> None:
         loss, score = self.evaluate(rows)
@@ -214,9 +231,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
 
         Copying a net as skorch does would pickle every tensor and read the source of every module.
         """
+        self.optimizer_.release()
         other = type(self).__new__(type(self))
         other.__dict__.update({k: v for k, v in vars(self).items() if k not in _OF_THE_TRAINING})
         other.__dict__.update(
+            module=network,
             module_=network,
             callbacks=[entry for entry in self.callbacks if not _is_of_the_training(entry)],
             callbacks_=[entry for entry in self.callbacks_ if not _is_of_the_training(entry)],
