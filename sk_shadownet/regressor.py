@@ -55,8 +55,8 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP, Shared
         "auto" is ``100 / n_rows``, at most 1: a prior that counts as much as 100 rows.
     input_noise : float or "auto", default="auto"
         Standard deviation of the noise added to the inputs while they are being chosen, at least 0, in units
-        of the standardised inputs. Used only where inputs are pruned. "auto" is
-        ``sqrt(2.5 * n_features / n_rows)``, at most 1; 0 is better where small differences of inputs matter.
+        of the standardised inputs. Used only where inputs are pruned. "auto" is 0: noise
+        hides small differences of inputs.
     $batch_size max_epochs validation_fraction early_stopping n_iter_no_change quantization
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback. Those that score see targets and predictions of
