@@ -201,6 +201,17 @@ def test_a_copy_goes_on_as_the_original_once_it_is_laid_out(copied):
     assert torch.equal(flat.param_groups[0]["params"][0], other.param_groups[0]["params"][0])
 
 
+def test_frozen_parameters_stay_as_they_are():
+    flat = FlatAdam([torch.nn.Parameter(torch.ones(3)) for _ in "ab"], lr=0.1, weight_decay=0.5)
+    frozen, other = flat.param_groups[0]["params"]
+    steps(flat, [[1.0, -2.0, 3.0]])
+    before = [p.detach().clone() for p in (frozen, other)]
+    frozen.requires_grad_(False)
+    steps(flat, [[1.0, -2.0, 3.0]])
+    assert torch.equal(frozen, before[0])
+    assert not torch.equal(other, before[1])
+
+
 def test_what_is_released_has_memory_of_its_own():
     flat = FlatAdam([torch.nn.Parameter(torch.ones(width)) for width in (100, 1)], lr=0.1)
     flat.release()

@@ -99,9 +99,10 @@ class FlatAdam(torch.optim.Optimizer):
         self._gradient.zero_()
 
     def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
-        """One step; a closure is not supported."""
+        """One step; a closure is not supported. Parameters that want no gradient stay as they are."""
         del closure
         group = self.param_groups[0]
+        frozen = [(p.data, p.data.clone()) for p in group["params"] if not p.requires_grad]
         rate, (beta1, beta2) = group["lr"], group["betas"]
         group["n_steps"] += 1
         self._value[: self._n_values_decayed].mul_(1.0 - rate * group["weight_decay"])
@@ -113,5 +114,7 @@ class FlatAdam(torch.optim.Optimizer):
         # A rate beyond what the type holds shall end in weights that are no numbers, which others look for.
         size = min(rate * root / (1.0 - beta1 ** group["n_steps"]), torch.finfo(self._value.dtype).max)
         self._value.addcdiv_(self._mean, self._buffer, value=-size)
+        for value, before in frozen:
+            value.copy_(before)
 
     step.hooked = True  # type: ignore[attr-defined]  # torch's wrapper costs as much as two kernels
