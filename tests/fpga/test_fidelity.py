@@ -330,21 +330,30 @@ def test_a_rare_signal_keeps_its_efficiency(tmp_path, monkeypatch):
     training, new = rows[:17_500], rows[17_500:]
     top = training[is_top[training]]
     training = np.setdiff1d(training, top[len(training) // 50 :])
-    clf = ShadowMLPClassifier((16, 8), n_features_to_select=6, max_epochs=8, random_state=0)
-    clf.fit(X[training], is_top[training])
+    networks = [
+        ShadowMLPClassifier((16, 8), n_features_to_select=6, max_epochs=8, random_state=seed).fit(
+            X[training], is_top[training]
+        )
+        for seed in range(4)
+    ]
+    floating = [efficiency(clf.decision_function(X[new]), is_top[new]) for clf in networks]
+    assert min(floating) > 0.2
 
-    def share_kept(folder):
-        margins = clf.to_fpga(folder, backend="verilog").decision_function(X[new])
-        floating = clf.decision_function(X[new])
-        return efficiency(margins, is_top[new]) / efficiency(floating, is_top[new])
+    def shares_kept(folder):
+        hardware = [
+            clf.to_fpga(folder / str(n), backend="verilog").decision_function(X[new])
+            for n, clf in enumerate(networks)
+        ]
+        kept = [efficiency(margins, is_top[new]) for margins in hardware]
+        return np.array(kept) / floating
 
-    assert efficiency(clf.decision_function(X[new]), is_top[new]) > 0.2
-    assert share_kept(tmp_path / "all") >= 0.9
-    # Decisions alone say nothing of it: nearly all rows are background whatever is rounded.
+    assert shares_kept(tmp_path / "all").min() >= 0.9
+    # Decisions alone say nothing of it, as nearly all rows are background whatever is rounded: some networks
+    # keep their signal by luck, others lose it.
     monkeypatch.setattr(Fidelity, "within", lambda self, tolerance, changed=None: self.changed <= tolerance)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HardwareWarning)  # of rows that saturate
-        assert share_kept(tmp_path / "decisions") < 0.6
+        assert shares_kept(tmp_path / "decisions").mean() < 0.9
 
 
 def test_calibrated_on_background_alone_the_hardware_still_finds_the_signal(tmp_path):
