@@ -70,7 +70,7 @@ def layer(n_units, target, schedule=SCHEDULE, **groups):
 
 def run(controller, network, steps=PROGRESS):
     for progress in steps:
-        controller.observe(network, progress)
+        controller.observe(network)
         controller.advance(network, progress)
         yield progress
 
@@ -134,13 +134,13 @@ def test_gates_move_no_more_often_than_the_interval():
     assert len(moves) == 3  # at .2, .3 and .4: at .1 nothing closes yet, and at .5 the layer freezes
 
 
-def test_a_layer_that_keeps_all_its_units_is_only_ranked_and_one_without_a_rule_not_even_that():
+def test_a_layer_that_keeps_all_its_units_is_ranked_and_one_without_a_rule_is_not():
     network = Network([4, 4, 4])
     whole = LayerGates(4, 4, SCHEDULE, None)
     controller = GateController([layer(4, 2), layer(4, 4), whole])
     assert not controller.finished
     list(run(controller, network, PROGRESS[:32]))
-    assert network.n_observed == [32, 4, 0]
+    assert network.n_observed == [32, 32, 0]
     assert whole.mask.all()
 
 
@@ -199,7 +199,7 @@ def test_hidden_units_are_observed_on_the_scale_of_rows_where_widths_compete():
     network = Network([4, 4])
     alone, beside = (GateController([layer(4, 2), layer(4, 2)], widths) for widths in (None, Widths(2)))
     for controller in (alone, beside):
-        controller.observe(network, 0.0)
+        controller.observe(network)
     np.testing.assert_allclose(beside.layers[0].importance(), alone.layers[0].importance())
     np.testing.assert_allclose(beside.layers[1].importance(), alone.layers[1].importance() * network.n_rows)
 
@@ -211,7 +211,7 @@ def test_hidden_units_are_observed_on_the_scale_of_rows_where_widths_compete():
 def test_no_unit_is_chosen_by_weights_that_are_not_numbers(progress):
     network = Network([4])
     controller = GateController([layer(4, 2)])
-    controller.observe(network, 0.0)
+    controller.observe(network)
     network.is_finite = False
     with pytest.raises(TrainingDivergedError, match="not a number"):
         controller.advance(network, progress)
