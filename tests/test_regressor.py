@@ -275,7 +275,7 @@ def finished():
 # Of the training rows a few lie outside ranges that were chosen narrow on purpose.
 @pytest.mark.filterwarnings("ignore::sk_shadownet.exceptions.HardwareWarning")
 def test_a_quantized_regressor_answers_as_its_hardware_bit_for_bit(finished, tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     rtl = finished.to_fpga(tmp_path / "rtl", backend="verilog")
     assert rtl.plan is finished.fixed_point_plan_
     assert np.array_equal(rtl.predict(QX), finished.predict(QX))

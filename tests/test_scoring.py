@@ -162,7 +162,7 @@ def test_training_that_ends_early_waits_for_the_score():
 def test_a_budget_of_hardware_is_chosen_for_by_the_score_after_rounding():
     from sk_shadownet.fpga import FPGAConfig
 
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     config = FPGAConfig(backend="verilog", precision=4)
     clf = validated(auto(scoring="accuracy", budget={"bit_operations": 4000}, fpga=config, max_epochs=6))
     assert clf.frontier_.chosen_by == "accuracy"

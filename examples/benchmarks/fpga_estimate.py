@@ -19,7 +19,7 @@ import numpy as np
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
 from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan

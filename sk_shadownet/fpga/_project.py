@@ -97,12 +97,12 @@ class ProjectTools:
         return self._project.backend.estimate()
 
     def simulate(self, X: Any, *, engine: str = "auto", cut: Any = None) -> Simulation:
-        """Run rows through the written HDL, one each clock, in Verilator, or in DAIS where that is absent.
+        """Run rows through the written HDL, one each clock, in Verilator, or in alkaid where that is absent.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-        engine : {"auto", "verilator", "dais"}, default="auto"
+        engine : {"auto", "verilator", "interpreter"}, default="auto"
         cut : int, array-like of int or object with a ``value``, or None, default=None
             Of a trigger whose cut is an input; see :meth:`trigger`.
 

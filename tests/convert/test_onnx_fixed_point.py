@@ -26,7 +26,9 @@ from sk_shadownet.fpga._quantization.plan import make_layer
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
-needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+needs_alkaid = pytest.mark.skipif(
+    importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed"
+)
 
 small = {"max_epochs": 2, "random_state": 0, "quantization": 5}
 
@@ -137,7 +139,7 @@ def test_a_regressor_in_fixed_point_answers_alike(X):
     assert np.array_equal(given["variable"], reg.predict(rows))
 
 
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.parametrize("output", ["logits", "class"])
 def test_hardware_answers_alike(output, X, clf, tmp_path):
     fpga = clf.to_fpga(tmp_path / "fw", backend="verilog", precision=6, output=output)
@@ -148,7 +150,7 @@ def test_hardware_answers_alike(output, X, clf, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.parametrize(("classes", "signal"), [(2, 1), (2, 0), (3, 1), (3, 0)])
 def test_scores_and_triggers_of_hardware_answer_alike(classes, signal, X, tmp_path):
     y = np.digitize(X[:, 1] + X[:, 4], [0.5, 3.5][: classes - 1])
@@ -169,7 +171,7 @@ def test_scores_and_triggers_of_hardware_answer_alike(classes, signal, X, tmp_pa
     assert set(given["trigger"]) == {False, True}
 
 
-@needs_da4ml
+@needs_alkaid
 def test_a_rounded_logit_whose_sign_is_turned_answers_alike(X, tmp_path):
     net = nn.Sequential(nn.Linear(6, 4), nn.ReLU(), nn.Linear(4, 1))
     precision = {"input": 6, "weight": 6, "activation": 6, "output": 5}
@@ -217,7 +219,7 @@ def test_a_pipeline_that_only_chooses_columns_is_converted(X):
     assert run_onnx(to_onnx(pipe), X, np.float32)["label"].tolist() == pipe.predict(X).tolist()
 
 
-@needs_da4ml
+@needs_alkaid
 def test_one_logit_of_hardware_decides_by_its_sign(tmp_path):
     rows = np.random.default_rng(0).normal(size=(300, 3))
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
@@ -229,7 +231,7 @@ def test_one_logit_of_hardware_decides_by_its_sign(tmp_path):
     np.testing.assert_allclose(outputs["probabilities"][:, 1], 1 / (1 + np.exp(-logit)), rtol=1e-12)
 
 
-@needs_da4ml
+@needs_alkaid
 def test_a_pipelines_scaling_is_that_of_its_hardware(X, tmp_path):
     pipe = make_pipeline(StandardScaler(), ShadowMLPClassifier((4,), **small)).fit(X, X[:, 0] > 1)
     with pytest.raises(ExportError, match=r"scales the features.*Convert what to_fpga gives.*emulator/"):
@@ -259,7 +261,7 @@ def test_hardware_that_puts_out_probabilities_has_exact_logits_only(X, clf, tmp_
     assert np.array_equal(logits, fpga.plan.forward(X[:, clf.support_]))
 
 
-@needs_da4ml
+@needs_alkaid
 def test_a_cut_on_a_port_and_probabilities_of_a_score_are_refused(X, clf, tmp_path):
     options = {"backend": "verilog", "precision": 6, "signal": clf.classes_[0]}
     free = clf.to_fpga(tmp_path / "free", output="trigger", cut="port", **options)

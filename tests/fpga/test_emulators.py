@@ -23,7 +23,9 @@ from sk_shadownet.fpga._quantization.plan import make_layer
 from .plans import fitted_estimator, pipeline_scaled_outside, random_plan, random_rows, small_module
 
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="g++ is not installed")
-needs_da4ml = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+needs_alkaid = pytest.mark.skipif(
+    importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed"
+)
 STRICT = ["-std=c++17", "-O1", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic"]
 
 
@@ -220,7 +222,7 @@ def test_an_accumulator_too_coarse_for_its_terms_is_refused():
 
 def export(folder, backend="verilog", model=None, **options):
     if backend == "verilog":
-        pytest.importorskip("da4ml")
+        pytest.importorskip("alkaid")
     return to_fpga(model or fitted_estimator(), folder, backend=backend, **({"precision": 7} | options))
 
 
@@ -247,7 +249,7 @@ def passes(folder):
 @pytest.mark.parametrize("backend", ["verilog", "vhdl", "Vitis", "Quartus", "oneAPI"])
 def test_every_backend_hands_over_an_emulator_that_passes_its_own_check(backend, tmp_path):
     if backend in ("verilog", "vhdl"):
-        pytest.importorskip("da4ml")
+        pytest.importorskip("alkaid")
     fpga = to_fpga(fitted_estimator(), tmp_path / "fw", backend=backend, precision=7, project_name="jets")
     example, check, script = passes(fpga.output_dir)
     assert check == script == "PASS: 0 of 112 rows differ"
@@ -269,7 +271,7 @@ def test_a_wrong_vector_fails_both_checks(tmp_path):
         assert (done.returncode, done.stdout.strip()) == (1, "FAIL: 1 of 112 rows differ")
 
 
-@needs_da4ml
+@needs_alkaid
 def test_the_vectors_are_the_hardwares_own_bits(fpga):
     raw, ports, outputs = vectors(fpga.output_dir)
     fields = fpga._project.backend.design.ports
@@ -317,7 +319,7 @@ def test_probabilities_are_handed_over_as_logits_and_said_so(tmp_path):
 
 
 @needs_compiler
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.hardware
 def test_scaling_that_stays_outside_is_done_by_the_emulators(tmp_path):
     pipe, _, _, raw = pipeline_scaled_outside()
@@ -330,7 +332,7 @@ def test_scaling_that_stays_outside_is_done_by_the_emulators(tmp_path):
 
 
 @needs_compiler
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.hardware
 def test_names_of_any_letters_are_kept(tmp_path):
     pandas = pytest.importorskip("pandas")
@@ -351,7 +353,7 @@ def test_names_of_any_letters_are_kept(tmp_path):
 
 
 @needs_compiler
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.hardware
 def test_nan_is_refused_by_the_name_of_its_feature(fpga):
     place = fpga.output_dir / "emulator"
@@ -375,7 +377,7 @@ def test_nan_and_rows_of_another_width_are_refused_in_numpy(tmp_path):
         module.emulate(np.zeros((2, 99)))
 
 
-@needs_da4ml
+@needs_alkaid
 def test_the_emulators_are_no_sources_of_the_hardware(tmp_path):
     fpga = export(tmp_path / "fw")
     before = netlist_hash(fpga.output_dir)
@@ -383,7 +385,7 @@ def test_the_emulators_are_no_sources_of_the_hardware(tmp_path):
     assert netlist_hash(fpga.output_dir) == before
 
 
-@needs_da4ml
+@needs_alkaid
 def test_a_folder_with_an_emulator_is_replaced_whole(tmp_path):
     rows = random_rows(0, 300, 4)
     for name in ("first", "second"):
@@ -397,7 +399,7 @@ def test_a_folder_with_an_emulator_is_replaced_whole(tmp_path):
     }
 
 
-@needs_da4ml
+@needs_alkaid
 def test_the_readme_shows_the_example_that_lies_there(fpga):
     text = (fpga.output_dir / "README.md").read_text().split("## Emulator in the experiment's software")[1]
     assert f"```cpp\n{(fpga.output_dir / 'emulator' / 'example.cpp').read_text()}```" in text

@@ -26,7 +26,7 @@ from sk_shadownet.fpga._output_folder import MARKER
 
 from .plans import fitted_estimator, pipeline_scaled_outside, random_rows, small_module
 
-pytest.importorskip("da4ml")
+pytest.importorskip("alkaid")
 
 
 @pytest.fixture(scope="module", name="fpga")

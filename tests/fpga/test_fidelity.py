@@ -283,7 +283,7 @@ def test_what_a_tolerance_allows_a_larger_one_allows(situation, step, one, other
 
 
 def test_an_export_names_the_classes_that_die(tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     import torch
     from torch import nn
 
@@ -319,7 +319,7 @@ def efficiency(scores, is_signal):
 
 
 def test_a_rare_signal_keeps_its_efficiency(tmp_path, monkeypatch):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     from sk_shadownet import ShadowMLPClassifier
     from sk_shadownet.datasets import load_lhc_jets
 
@@ -357,7 +357,7 @@ def test_a_rare_signal_keeps_its_efficiency(tmp_path, monkeypatch):
 
 
 def test_calibrated_on_background_alone_the_hardware_still_finds_the_signal(tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     from sk_shadownet import ShadowMLPClassifier
 
     rng = np.random.default_rng(0)

@@ -22,7 +22,7 @@ from sk_shadownet.fpga._tools.programs import has_tool
 
 from .plans import fitted_estimator, random_network, random_rows, small_module
 
-pytest.importorskip("da4ml")
+pytest.importorskip("alkaid")
 needs_verilator = pytest.mark.skipif(
     not (has_tool("verilator") and has_tool("g++")), reason="Verilator or g++ is not installed"
 )

@@ -40,7 +40,7 @@ def relative(given, expected):
 
 @pytest.mark.parametrize("backend", ["verilog", "vhdl"])
 def test_the_hdl_is_the_reference_bit_for_bit(fitted, tmp_path, backend):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     fpga = fitted.to_fpga(tmp_path / "rtl", backend=backend, precision=8)
     assert fpga.class_labels is None
     assert np.array_equal(fpga.predict(X), fpga.plan.forward(X[:, fitted.support_]))
@@ -56,20 +56,20 @@ def test_hls4mls_c_is_the_reference_bit_for_bit(fitted, tmp_path):
 @pytest.mark.hardware
 @pytest.mark.skipif(shutil.which("verilator") is None, reason="needs verilator")
 def test_the_simulated_verilog_is_the_reference_bit_for_bit(fitted, tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     fpga = fitted.to_fpga(tmp_path / "rtl", backend="verilog", precision=6)
     simulated = fpga.simulate(X[:200], engine="verilator")
     assert np.array_equal(simulated.outputs, fpga.plan.forward(X[:200][:, fitted.support_]))
 
 
 def test_every_target_keeps_its_precision_in_its_own_unit(fitted, tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     fpga = fitted.to_fpga(tmp_path / "rtl", backend="verilog", precision=10)
     assert (relative(fpga.predict(X), fitted.predict(X)) < 0.03).all()
 
 
 def test_auto_precision_loses_no_more_than_the_tolerance_of_any_targets_variance(fitted, tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     fpga = fitted.to_fpga(tmp_path / "rtl", backend="verilog", tolerance=0.01)
     rows = fitted.calibration_rows_
     expected = fpga._project.model.network.forward(rows)
@@ -78,7 +78,7 @@ def test_auto_precision_loses_no_more_than_the_tolerance_of_any_targets_variance
 
 
 def test_comparing_gives_the_r2_of_both(fitted, tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     compared = fitted.to_fpga(tmp_path / "rtl", backend="verilog", precision=10).compare(X, Y)
     assert compared.agreement is None
     assert compared.score_float == pytest.approx(fitted.score(X, Y), abs=1e-5)
@@ -87,14 +87,14 @@ def test_comparing_gives_the_r2_of_both(fitted, tmp_path):
 
 
 def test_a_single_target_comes_back_one_dimensional(tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     fpga = regressor().fit(X, Y[:, 0]).to_fpga(tmp_path / "rtl", backend="verilog", precision=8)
     assert fpga.predict(X).shape == (1000,)
     assert "| y0 |" in (tmp_path / "rtl" / "README.md").read_text()
 
 
 def test_a_constant_target_is_put_out_as_a_constant(tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     reg = regressor().fit(X, np.column_stack([Y[:, 0], np.full(len(X), 0.001)]))
     fpga = reg.to_fpga(tmp_path / "rtl", backend="verilog", precision=12)
     constant = fpga.predict(X)[:, 1]
@@ -103,7 +103,7 @@ def test_a_constant_target_is_put_out_as_a_constant(tmp_path):
 
 
 def test_scalers_of_a_pipeline_are_folded_in(tmp_path):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
     pipe = make_pipeline(StandardScaler(), regressor()).fit(X, Y)
     fpga = to_fpga(pipe, tmp_path / "rtl", backend="verilog", precision=12)
     assert (relative(fpga.predict(X), pipe.predict(X)) < 0.02).all()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, proof_rows, write_rtl
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, proof_rows, write_rtl
 from sk_shadownet.fpga._codegen.design_record import netlist_hash, read_design, source_files
 from sk_shadownet.fpga._codegen.ports import PortMap, pack_rows, unpack_rows
 from sk_shadownet.fpga._codegen.rtl_design import N_PROOF_ROWS
@@ -21,7 +21,7 @@ from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, mak
 from sk_shadownet.fpga._tools.programs import has_tool
 from sk_shadownet.fpga._tools.simulation import simulate
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed")
 needs_verilator = pytest.mark.skipif(
     not (has_tool("verilator") and has_tool("g++")), reason="Verilator or g++ is not installed"
 )
@@ -175,7 +175,6 @@ def test_the_class_is_the_first_of_equal_logits():
 
 
 def test_the_class_is_right_where_a_constant_meets_a_negated_logit():
-    # da4ml 0.6.0 loses a sign here unless it is steered around.
     plan = one_layer([[-1.0, 0.0], [0.0, 0.0], [0.0, -0.5]], [0.5, -0.25, 0.0])
     design = design_rtl(plan, output="class")
     rows = proof_rows(plan, 1000)
@@ -217,9 +216,9 @@ def test_families_are_read_from_part_numbers():
     assert [family_of(part) for part in parts] == ["xcup", "xcup", "xcu", "xc7", "ecp5", None]
 
 
-def test_the_cost_is_labelled_an_estimate_by_da4ml():
+def test_the_cost_is_labelled_an_estimate_by_alkaid():
     cost = design_rtl(random_plan(7, [6, 8, 4])).estimate("a design")
-    assert cost.source.startswith("estimate by da4ml")
+    assert cost.source.startswith("estimate by alkaid")
     assert cost.lut > 0
     assert (cost.dsp, cost.bram, cost.initiation_interval) == (0, 0, 1)
 
@@ -290,7 +289,7 @@ def test_a_constant_network_is_refused():
         design_rtl(one_layer([[0.0, 0.0]], [1.0]))
 
 
-def test_weights_beyond_da4mls_precision_are_refused():
+def test_weights_beyond_alkaids_precision_are_refused():
     fine = FixedFormat(1, 1, 30)
     layer = make_layer(
         LIVE, np.array([[1 + 2.0**-28, 1.0]]), fine, np.zeros(1), fine, relu=False, activation=None
@@ -321,8 +320,8 @@ def test_unknown_languages_and_names_are_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_da4ml_the_error_names_the_command(monkeypatch):
-    monkeypatch.setitem(sys.modules, "da4ml", None)
+def test_without_alkaid_the_error_names_the_command(monkeypatch):
+    monkeypatch.setitem(sys.modules, "alkaid", None)
     with pytest.raises(MissingToolError, match=re.escape('pip install "sk-shadownet[rtl]"')):
         design_rtl(one_layer([[1.0, 1.0]], [0.0]))
 
@@ -335,11 +334,11 @@ def test_hardware_that_differs_from_its_plan_is_not_handed_out(monkeypatch):
         design_rtl(one_layer([[1.0, 1.0]], [0.5]))
 
 
-def test_what_da4ml_cannot_build_is_no_bare_traceback(monkeypatch):
+def test_what_alkaid_cannot_build_is_no_bare_traceback(monkeypatch):
     def fails(*_, **__):
         raise AssertionError("Latency of an atomic operation")
 
-    monkeypatch.setattr("da4ml.trace.to_pipeline", fails)
+    monkeypatch.setattr("alkaid.trace.to_pipeline", fails)
     with pytest.raises(
         ExportError, match=r"could not build this plan \(AssertionError: Latency of an atomic"
     ):

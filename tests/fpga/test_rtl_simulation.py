@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
 from sk_shadownet.fpga._tools import programs as _tools
 from sk_shadownet.fpga._tools.programs import Tool, find_tool, has_tool, run_tool
 from sk_shadownet.fpga._tools.simulation import simulate
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed")
 needs_verilator = pytest.mark.skipif(
     not (has_tool("verilator") and has_tool("g++")), reason="Verilator or g++ is not installed"
 )
@@ -44,15 +44,15 @@ def _no_programs(monkeypatch):
 
 
 def test_the_interpreter_can_be_asked_for_and_says_so(design, folder):
-    simulated = simulate(design, folder, ROWS, engine="dais")
-    assert simulated.engine.startswith("DAIS (da4ml ")
+    simulated = simulate(design, folder, ROWS, engine="interpreter")
+    assert simulated.engine.startswith("ALIR (alkaid ")
     np.testing.assert_array_equal(simulated.outputs, design.reference(ROWS))
 
 
 @pytest.mark.usefixtures("no_programs")
 def test_without_verilator_the_interpreter_runs_and_says_what_is_missing(design, folder):
     simulated = simulate(design, folder, ROWS)
-    assert simulated.engine.startswith("DAIS")
+    assert simulated.engine.startswith("ALIR")
     assert simulated.engine.endswith("no verilator and no g++ found")
     np.testing.assert_array_equal(simulated.outputs, design.reference(ROWS))
 
@@ -94,7 +94,7 @@ def test_a_missing_verilator_names_the_command(design, folder):
 
 def test_an_unknown_engine_is_refused(design, folder):
     with pytest.raises(
-        InvalidParameterError, match="engine must be one of 'auto', 'verilator', 'dais'; got 'icarus'"
+        InvalidParameterError, match="engine must be one of 'auto', 'verilator', 'interpreter'; got 'icarus'"
     ):
         simulate(design, folder, ROWS, engine="icarus")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
 from sk_shadownet.fpga._codegen.design_record import netlist_hash
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
@@ -18,7 +18,7 @@ from sk_shadownet.fpga._tools import synthesis as _synthesis
 from sk_shadownet.fpga._tools.programs import has_tool
 from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report, synthesize
 
-pytestmark = pytest.mark.skipif(importlib.util.find_spec("da4ml") is None, reason="da4ml is not installed")
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("alkaid") is None, reason="alkaid is not installed")
 needs_yosys = pytest.mark.skipif(not has_tool("yosys"), reason="yosys is not installed")
 needs_nextpnr = pytest.mark.skipif(not has_tool("nextpnr-ecp5"), reason="nextpnr-ecp5 is not installed")
 needs_ghdl = pytest.mark.skipif(not has_tool("ghdl"), reason="ghdl is not installed")

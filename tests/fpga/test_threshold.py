@@ -216,7 +216,7 @@ def test_output_ports_too_unlike_for_one_integer_are_refused():
 
 # Exported hardware
 
-pytest.importorskip("da4ml")
+pytest.importorskip("alkaid")
 
 
 @pytest.fixture(scope="module", name="two", params=["verilog", "one logit"])

@@ -15,7 +15,7 @@ from sk_shadownet.fpga._tools.programs import find_tool, has_tool, run_tool
 
 from .plans import fitted_estimator, random_rows
 
-pytest.importorskip("da4ml")
+pytest.importorskip("alkaid")
 needs_verilator = pytest.mark.skipif(
     not (has_tool("verilator") and has_tool("g++")), reason="Verilator or g++ is not installed"
 )

@@ -23,7 +23,7 @@ from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
 from sk_shadownet.fpga._quantization.plan import make_layer
 
 from .plans import fitted_estimator, random_rows
-from .test_emulators import STRICT, any_plan, hard_rows, loaded, needs_compiler, needs_da4ml, passes
+from .test_emulators import STRICT, any_plan, hard_rows, loaded, needs_alkaid, needs_compiler, passes
 
 #: What the score's integer is compared with, by the name of an ending.
 ENDINGS = ("decision", "trigger", "trigger by port")
@@ -146,7 +146,7 @@ def test_outputs_too_far_apart_for_64_bits_are_refused():
 
 def export(folder, labels=("a", "b", "c"), output="trigger", backend="verilog", **options):
     if backend == "verilog":
-        pytest.importorskip("da4ml")
+        pytest.importorskip("alkaid")
     options = {"precision": 6, "signal": labels[1]} | options
     return to_fpga(fitted_estimator(labels=labels), folder, backend=backend, output=output, **options)
 
@@ -191,7 +191,7 @@ def test_every_score_and_trigger_hands_over_the_hardwares_own_bits(labels, optio
 
 
 @needs_compiler
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.hardware
 @pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
 def test_scaling_that_stays_outside_is_done_in_front_of_a_cut_on_a_port(tmp_path):
@@ -315,7 +315,7 @@ def _five(jets):
     return trained(*jets[:2])
 
 
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.parametrize("as_port", [False, True])
 @pytest.mark.parametrize("classes", ["two", "five"])
 def test_a_trigger_at_a_chosen_cut_passes_what_rates_says(classes, as_port, jets, request, tmp_path):
@@ -333,7 +333,7 @@ def test_a_trigger_at_a_chosen_cut_passes_what_rates_says(classes, as_port, jets
     assert passed[is_signal].sum() == rates.on_signal.n_passed > 0
 
 
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.parametrize(("signal", "column"), [(2, 2), (0, 0)])
 def test_a_score_of_five_classes_is_compared_at_rates_on_its_own_signal(signal, column, five, jets, tmp_path):
     _, _, X, y = jets
@@ -355,7 +355,7 @@ def efficiency(scores, is_signal, rate):
     return (scores[is_signal] >= min(kept)).mean()
 
 
-@needs_da4ml
+@needs_alkaid
 @pytest.mark.parametrize("signal", ["t", "rest"])
 def test_a_score_of_two_classes_is_compared_at_rates_with_weights(signal, two, jets, tmp_path):
     _, _, X, y = jets
@@ -370,7 +370,7 @@ def test_a_score_of_two_classes_is_compared_at_rates_with_weights(signal, two, j
     assert half.at[0].on_hardware.value == pytest.approx(efficiency(scores[:2000], y[:2000] == signal, 0.1))
 
 
-@needs_da4ml
+@needs_alkaid
 def test_a_triggers_bits_are_compared_without_rates(two, jets, tmp_path):
     _, _, X, y = jets
     y = np.where(y == 2, "t", "rest")
@@ -384,7 +384,7 @@ def test_a_triggers_bits_are_compared_without_rates(two, jets, tmp_path):
         fpga.compare(X, y, rates=0.1)
 
 
-@needs_da4ml
+@needs_alkaid
 def test_firmware_with_one_score_is_retrained_into_its_formats_and_keeps_its_cut(jets, tmp_path):
     X, y, X_later, y_later = jets
     y, y_later = (np.where(labels == 2, "t", "rest") for labels in (y, y_later))
@@ -403,7 +403,7 @@ def test_firmware_with_one_score_is_retrained_into_its_formats_and_keeps_its_cut
 
 
 def test_nothing_is_left_of_an_export_whose_emulator_cannot_be_written(tmp_path, monkeypatch):
-    pytest.importorskip("da4ml")
+    pytest.importorskip("alkaid")
 
     def fail(*_):
         raise ExportError("too many bits")

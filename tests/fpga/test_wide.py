@@ -1,24 +1,18 @@
 """Hardware of wide signals: every common width is exact, or refused with what to do."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import to_fpga
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, proof_rows
-from sk_shadownet.fpga._codegen.interpreter import INTERPRETER_BITS, run_stage, widest_signal
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, proof_rows
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, make_layer
 from sk_shadownet.fpga._tools.programs import has_tool
 
-from .plans import random_plan, random_rows, small_module
+from .plans import random_rows, small_module
 
-pytest.importorskip("da4ml")
+pytest.importorskip("alkaid")
 needs_verilator = pytest.mark.skipif(
     not (has_tool("verilator") and has_tool("g++")), reason="Verilator or g++ is not installed"
 )
@@ -42,6 +36,10 @@ def wide(width, folder, unit=1.0, backend="verilog", **options):
     return fpga, rows * unit
 
 
+def widest_signal(design):
+    return max(sum(op.qint.kif) for stage in design.stages for op in stage.ops)
+
+
 @pytest.mark.filterwarnings("ignore:.*outside its planned range:sk_shadownet.exceptions.HardwareWarning")
 @pytest.mark.parametrize("width", range(2, 25))
 def test_every_common_width_is_emulated_bit_for_bit(width, tmp_path):
@@ -58,40 +56,12 @@ def test_inputs_in_any_unit_are_exact_at_24_bits(unit, output, tmp_path):
     np.testing.assert_array_equal(design.predict(rows), design.reference(rows))
 
 
-@settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 10**6), output=st.sampled_from(["logits", "class"]))
-def test_the_operations_in_numpy_are_those_of_da4mls_interpreter(seed, output):
-    plan = random_plan(seed)
-    try:
-        design = design_rtl(plan, output=output, adder_levels=2)
-    except ExportError:
-        return
-    assert widest_signal(design.stages.solutions) <= INTERPRETER_BITS
-    signals = plan.quantize_inputs(proof_rows(plan, 300))
-    for stage in design.stages.solutions:
-        expected = np.asarray(stage.predict(signals)).reshape(len(signals), -1)
-        np.testing.assert_array_equal(run_stage(stage, signals), expected)
-        signals = expected
-
-
-def test_an_operation_that_is_not_built_is_refused():
-    stage = SimpleNamespace(
-        inp_shifts=[0],
-        ops=[SimpleNamespace(opcode=7, id0=0, id1=0, data=0, qint=None)],
-        out_idxs=[0],
-        out_shifts=[0],
-        out_negs=[False],
-    )
-    with pytest.raises(NotImplementedError, match="operation 7"):
-        run_stage(stage, np.zeros((2, 1)))
-
-
 @pytest.mark.hardware
 @needs_verilator
 @pytest.mark.parametrize("width", [16, 24])
 def test_verilator_equals_the_reference_beyond_32_bits(width, tmp_path):
     fpga, rows = wide(width, tmp_path / "fw")
-    assert widest_signal(fpga._project.backend.design.stages.solutions) > 32
+    assert widest_signal(fpga._project.backend.design) > 32
     simulated = fpga.simulate(rows)
     assert simulated.engine.startswith("Verilator")
     np.testing.assert_array_equal(simulated.outputs, fpga.plan.forward(rows))
@@ -105,10 +75,7 @@ def test_vhdl_equals_the_reference_beyond_32_bits(tmp_path):
 
 
 def test_the_emulator_is_named(tmp_path):
-    assert wide(6, tmp_path / "a")[0].compare(random_rows(0, 20, 4)).emulator.startswith("DAIS (da4ml")
-    assert (
-        wide(20, tmp_path / "b")[0].compare(random_rows(0, 20, 4)).emulator.startswith("DAIS in numpy (da4ml")
-    )
+    assert wide(6, tmp_path / "a")[0].compare(random_rows(0, 20, 4)).emulator.startswith("ALIR (alkaid")
 
 
 def test_constants_far_below_the_binary_point_are_exact():

@@ -9,7 +9,7 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet._validation import check_integer
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
-from sk_shadownet.fpga._codegen.da4ml import design_rtl, write_rtl
+from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.timing import family_of
 from sk_shadownet.fpga._config import FPGAConfig

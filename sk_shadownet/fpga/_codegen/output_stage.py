@@ -1,9 +1,11 @@
-"""What stands behind the last layer, in da4ml's symbols: the winner, the score, the comparison with a cut."""
+"""What stands behind the last layer, in alkaid's symbols: the winner, the score, the trigger's bit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 
 def argmax(values: Sequence[Any]) -> Any:
@@ -12,7 +14,7 @@ def argmax(values: Sequence[Any]) -> Any:
         return values[0].is_positive()
     hardware = values[0].hwconf
     constant = type(values[0]).from_const
-    return _winner([(value, constant(float(index), hardware, 1)) for index, value in enumerate(values)])[1]
+    return _winner([(value, constant(float(index), hardware)) for index, value in enumerate(values)])[1]
 
 
 def score_of(values: Sequence[Any], signal: int | None) -> Any:
@@ -27,9 +29,20 @@ def score_of(values: Sequence[Any], signal: int | None) -> Any:
 
 def passes(value: Any, cut: Any) -> Any:
     """1 where ``value >= cut``, else 0; the cut is a number or a symbol."""
-    constant = type(value).from_const
-    below = (value - cut).is_negative()
-    return _select(below, constant(0.0, value.hwconf, 1), constant(1.0, value.hwconf, 1))
+    return ~(value - cut if isinstance(cut, type(value)) else plus(value, -cut)).is_negative()
+
+
+def plus(value: Any, constant: float) -> Any:
+    """``value + constant``, exact too where the constant has more than the 24 bits that alkaid reads."""
+    if value.opr == "cadd":
+        parent = value._from[0] * (value._factor / value._from[0]._factor)
+        value, constant = parent, constant + value.low - parent.low
+    head = float(np.float32(constant))
+    if head == constant:
+        return value + head
+    # Constants in a row would be joined again; between these two stands an adder.
+    half = value * 0.5
+    return (half + head) + plus(half, constant - head)
 
 
 def _winner(entries: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
@@ -43,14 +56,13 @@ def _winner(entries: Sequence[tuple[Any, ...]]) -> tuple[Any, ...]:
 
 def _larger(first: tuple[Any, ...], second: tuple[Any, ...]) -> tuple[Any, ...]:
     # The first wins a tie: only a strictly negative difference selects the second.
-    behind = (first[0] - second[0]).is_negative()
-    return tuple(_select(behind, two, one) for one, two in zip(first, second, strict=True))
+    behind = _is_negative(first[0] - second[0])
+    return tuple(behind.msb_mux(two, one) for one, two in zip(first, second, strict=True))
 
 
-def _select(key: Any, high: Any, low: Any) -> Any:
-    """``high`` where the symbol ``key`` is 1, else ``low``."""
-    if high.opr == "const" and low._factor < 0:
-        # da4ml 0.6.0 loses the sign here: it lends the constant the negative factor of the other branch.
-        positive = type(high).from_const(-float(high.low), high.hwconf, 1)
-        return -key.msb_mux(positive, -low)
-    return key.msb_mux(high, low)
+def _is_negative(value: Any) -> Any:
+    """1 where the symbol is below 0, as the key of a choice."""
+    if value.opr == "wrap" and value._factor < 0:
+        # alkaid 0.8.2 takes the sign from before the negation here; -w is below 0 where w is a step or more.
+        return ~(-value - value.step).is_negative()
+    return value.is_negative()

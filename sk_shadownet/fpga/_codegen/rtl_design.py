@@ -13,7 +13,6 @@ import numpy.typing as npt
 from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_ends
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
-from sk_shadownet.fpga._codegen.interpreter import INTERPRETER_BITS, run_stage, widest_signal
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.scaling import scales_of
 from sk_shadownet.fpga._decision import Score
@@ -35,7 +34,8 @@ class RtlDesign:
     (of a single logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut,
     which is an integer in units of the score's step, or "port" where it is a last input. Between two
     registers stand ``adder_levels`` adders in series. ``clock_period`` (ns) was asked for: nothing says that
-    the hardware reaches it. ``stages`` is da4ml's pipeline; the ``n_waiting`` registers behind it only delay.
+    the hardware reaches it. ``stages`` are alkaid's stages of logic; the ``n_waiting`` registers behind them
+    only delay.
     """
 
     plan: FixedPointPlan
@@ -44,7 +44,7 @@ class RtlDesign:
     clock_period: float
     score: Score | None = None
     cut: int | str | None = None
-    stages: Any = field(default=None, repr=False)
+    stages: tuple[Any, ...] = field(default=(), repr=False)
     n_waiting: int = 0
 
     @property
@@ -77,18 +77,12 @@ class RtlDesign:
     @property
     def emulator(self) -> str:
         """What :meth:`predict` runs."""
-        where = "" if self._compiled else " in numpy"
-        return f"DAIS{where} ({da4ml_name()})"
-
-    @cached_property
-    def _compiled(self) -> bool:
-        """Whether da4ml's compiled interpreter is exact here."""
-        return widest_signal(self.stages.solutions) <= INTERPRETER_BITS
+        return f"ALIR ({alkaid_name()})"
 
     @property
     def n_stages(self) -> int:
         """Stages of logic between registers."""
-        return len(self.stages.solutions)
+        return len(self.stages)
 
     @property
     def latency_cycles(self) -> int:
@@ -96,15 +90,16 @@ class RtlDesign:
         return self.n_stages + 1 + self.n_waiting
 
     def estimate(self, design: str) -> ResourceEstimate:
-        """da4ml's own estimate of the resources, of no DSP blocks and block RAMs by construction."""
+        """alkaid's own estimate of the resources, of no DSP blocks and block RAMs by construction."""
         return ResourceEstimate(
-            lut=round(self.stages.cost),
-            ff=int(self.stages.reg_bits) + self.n_waiting * self.ports.output_width,
+            lut=round(sum(stage.cost for stage in self.stages)),
+            ff=sum(int(stage.inp_kifs.sum()) for stage in self.stages)
+            + (1 + self.n_waiting) * self.ports.output_width,
             dsp=0,
             bram=0,
             latency_cycles=self.latency_cycles,
             initiation_interval=1,
-            source=f"estimate by {da4ml_name()}",
+            source=f"estimate by {alkaid_name()}",
             design=design,
         )
 
@@ -119,7 +114,7 @@ class RtlDesign:
         return rows if column is None else np.column_stack([rows, column])
 
     def predict(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
-        """Emulate the stages bit for bit: in da4ml's interpreter (DAIS), beyond 31 bits in numpy.
+        """Emulate the stages bit for bit: in alkaid's interpreter (ALIR).
 
         Takes what :meth:`port_values` takes; the result has a column for each field of the output port.
         """
@@ -127,9 +122,8 @@ class RtlDesign:
         if len(signals) == 0:
             return np.zeros((0, len(self.ports.outputs)))
         signals = np.ldexp(signals, self.input_shift)
-        for stage in self.stages.solutions:
-            given = stage.predict(signals, n_threads=1) if self._compiled else run_stage(stage, signals)
-            signals = np.asarray(given, dtype=np.float64).reshape(len(signals), -1)
+        for stage in self.stages:
+            signals = stage.predict(signals, n_threads=1).reshape(len(signals), -1)
         is_whole = self.output in ("class", "trigger")
         return signals if is_whole else np.ldexp(signals, -scales_of(self.plan).outputs)
 
@@ -147,9 +141,9 @@ class RtlDesign:
         return (scores >= levels[:, None]).astype(np.float64)
 
 
-def da4ml_name() -> str:
-    """The library and its version, such as ``"da4ml 0.6.0"``."""
-    return f"da4ml {version('da4ml')}"
+def alkaid_name() -> str:
+    """The library and its version, such as ``"alkaid 0.8.2"``."""
+    return f"alkaid {version('alkaid')}"
 
 
 def proof_rows(plan: FixedPointPlan, n_rows: int = N_PROOF_ROWS) -> FloatArray:

@@ -81,7 +81,7 @@ class Simulation:
     """What a simulation gave, and what ran it.
 
     ``outputs`` are logits, or of shape (n_rows, 1) class indices, scores, or 1 where a trigger passes; the
-    ``engine`` is such as ``"Verilator 5.006"`` or ``"DAIS (da4ml 0.6.0); no Verilator found"``.
+    ``engine`` is such as ``"Verilator 5.006"`` or ``"ALIR (alkaid 0.8.2); no Verilator found"``.
     """
 
     outputs: FloatArray
@@ -94,12 +94,12 @@ def simulate(
     """Run raw rows, shape (n_rows, n_inputs), through the design's written sources, one per clock.
 
     ``engine="auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else
-    "dais", da4ml's interpreter, which never looks at the sources. The compiled simulator stays in the folder
+    "interpreter", alkaid's, which never looks at the sources. The compiled simulator stays in the folder
     and is used again; where a tool fails none is left behind. The cut is that of
     :meth:`RtlDesign.port_values`.
     """
-    check_choice("engine", engine, ("auto", "verilator", "dais"))
-    if engine == "dais":
+    check_choice("engine", engine, ("auto", "verilator", "interpreter"))
+    if engine == "interpreter":
         return Simulation(design.predict(X, cut), design.emulator)
     record = read_design(folder)
     missing = [name for name in _needed_tools(record) if not has_tool(name)]
@@ -160,7 +160,7 @@ def _build(folder: Path, record: DesignRecord, work: Path, log: Path, tools: dic
     """Verilator's C++ and our driver, compiled in one call: no makefile, which differ between versions."""
     names = verilog_sources(folder, record, work, log)
     top = f"V{record.name}"
-    # -Wno-fatal: da4ml's sources drop bits on purpose, which newer Verilators warn of under newer names.
+    # -Wno-fatal: alkaid's sources drop bits on purpose, which newer Verilators warn of under newer names.
     arguments = ["--cc", "-Wno-fatal", "--top-module", record.name, "--prefix", top, "--Mdir", "obj", *names]
     run_tool(tools["verilator"], arguments, work, log)
     run_tool(tools["verilator"], ["--getenv", "VERILATOR_ROOT"], work, log, stdout=work / "root.txt")

@@ -1,26 +1,27 @@
-"""From a fixed-point plan to Verilog or VHDL: the only file that imports da4ml."""
+"""From a fixed-point plan to Verilog or VHDL: the only file that imports alkaid."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import localcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError, ShadowNetError
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
-from sk_shadownet.fpga._codegen.output_stage import argmax, passes, score_of
-from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, da4ml_name, proof_cuts, proof_rows
+from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_of
+from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages
+from sk_shadownet.fpga._codegen.ports import PortField
+from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.scaling import scales_of, shifted
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for
-from sk_shadownet.fpga._codegen.top_module import top_module
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -28,11 +29,8 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 Language = Literal["verilog", "vhdl"]
 
-#: Significant bits of a weight that da4ml keeps: its matrices are float32.
+#: Significant bits of a weight that alkaid keeps: its matrices are float32.
 MAX_WEIGHT_BITS = 24
-#: Decimal digits in which da4ml's intervals are exact: a number of 53 bits that ends 64 bits below the binary
-#: point has fewer. Its own 28 are too few beyond 40 bits.
-DECIMAL_DIGITS = 128
 
 
 def design_rtl(
@@ -51,9 +49,9 @@ def design_rtl(
     ``adder_levels`` stand in series between registers, at least 1; None chooses by :func:`adder_levels_for`
     from the clock asked for (ns) and the family that :func:`family_of` names. Registers behind the last stage
     fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut
-    within the score's range too. An ExportError says that da4ml cannot express the plan exactly.
+    within the score's range too. An ExportError says that alkaid cannot express the plan exactly.
     """
-    _require_da4ml()
+    _require_alkaid()
     _require_expressible(plan)
     if adder_levels is None:
         adder_levels = adder_levels_for(clock_period, family)
@@ -67,7 +65,7 @@ def design_rtl(
         level = resolve_cut(cut, score.format(plan.outputs))
     design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level)
     stages = _pipeline(design)
-    n_waiting = _waiting(latency_cycles, len(stages.solutions) + 1, adder_levels)
+    n_waiting = _waiting(latency_cycles, len(stages) + 1, adder_levels)
     design = replace(design, stages=stages, n_waiting=n_waiting)
     _prove(design)
     return design
@@ -103,23 +101,20 @@ def write_rtl(
     if language not in ("verilog", "vhdl"):
         raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")
     require_top_name(name, is_rtl=True)
-    from da4ml.codegen import RTLModel
+    from alkaid.codegen import RTLModel
 
     model = RTLModel(
-        design.stages,
-        name,
+        _machine(design, name),
         folder,
+        name,
         flavor=language,
         part_name=part,
         clock_period=design.clock_period,
         print_latency=False,
+        ternary_fuse=False,
     )
     model.write()
     _tidy(folder, name)
-    suffix = "v" if language == "verilog" else "vhd"
-    stages = design.stages.solutions
-    boundaries = [_formats(stage.inp_qint) for stage in stages] + [_formats(stages[-1].out_qint)]
-    (folder / "src" / f"{name}.{suffix}").write_text(top_module(design, boundaries, name, language))
     record = DesignRecord(
         name=name,
         language=language,
@@ -131,7 +126,7 @@ def write_rtl(
         clock_period=design.clock_period,
         part=part,
         ports=design.ports,
-        generator=da4ml_name(),
+        generator=alkaid_name(),
         cut=design.cut,
     )
     stimulus = proof_rows(design.plan) if rows is None else np.asarray(rows, dtype=np.float64)
@@ -141,43 +136,97 @@ def write_rtl(
     return record
 
 
-def _pipeline(design: RtlDesign) -> Any:
-    from da4ml.trace import to_pipeline
+def _pipeline(design: RtlDesign) -> tuple[Any, ...]:
+    """alkaid's stages of logic, as many as it takes for the adders in series between two registers."""
+    from alkaid.trace import to_pipeline
 
     try:
-        with localcontext() as context:
-            context.prec = DECIMAL_DIGITS
-            return to_pipeline(_trace(design), design.adder_levels, verbose=False)
+        logic = _trace(design)
+        stages, n_stages = number_stages(logic, design.adder_levels)
+        # alkaid cuts where its delays pass whole parts of the longest: here the delay is the stage's number.
+        ops = [
+            op._replace(latency=0.0 if op.opcode in (INPUT, CONSTANT) else float(stage))
+            for op, stage in zip(logic.ops, stages, strict=True)
+        ]
+        machine = to_pipeline(logic._replace(ops=ops), n_stages=n_stages, verbose=False)
     except ShadowNetError:
         raise
     except Exception as error:
         raise ExportError(
-            f"{da4ml_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, or "
+            f"{alkaid_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, or "
             "export to hls4ml with backend='Vitis'."
         ) from error
+    return tuple(machine.logic.values())
+
+
+def _machine(design: RtlDesign, name: str) -> Any:
+    """alkaid's stages with registers between them, behind ports whose bits follow from the plan alone."""
+    from alkaid.stateful import FSM, Conn, Signal
+
+    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
+    source = _precisions(design.ports.inputs, design.input_shift)
+    target = _precisions(design.ports.outputs, np.full(len(design.ports.outputs), shift))
+    last, connections, logic = Signal("model_inp", True, source, reg=False, mode="r"), [], {}
+    for number, stage in enumerate(design.stages):
+        taken = _paired([interval.kif for interval in stage.inp_qint], last.precisions)
+        given = [interval.kif for interval in stage.out_qint]
+        if number == design.n_stages - 1:
+            given = _paired(given, target)
+        register = Signal(f"stage{number}_inp", False, taken)
+        module = f"{name}_stage{number}"
+        # By these names alkaid finds the wires of a module.
+        wires = [
+            Signal(f"INTERNAL_{module}_{end}", False, bits, reg=False)
+            for end, bits in (("inp", taken), ("outp", tuple(given)))
+        ]
+        logic[module] = stage
+        connections += [Conn(last, register), Conn(register, wires[0])]
+        last = wires[1]
+    for number in range(design.n_waiting):
+        waiting = Signal(f"waiting{number}", False, target)
+        connections.append(Conn(last, waiting))
+        last = waiting
+    connections.append(Conn(last, Signal("model_out", True, target, mode="w")))
+    return FSM(logic, tuple(connections))
+
+
+def _precisions(fields: Sequence[PortField], shift: IntArray) -> tuple[tuple[int, int, int], ...]:
+    """alkaid's formats of ``value * 2**shift``, for the bits of a port."""
+    return tuple(
+        (f.signed, f.integer + int(s), f.fraction - int(s)) if f.width else (0, 0, 0)
+        for f, s in zip(fields, shift, strict=True)
+    )
+
+
+def _paired(own: Sequence[Any], other: Sequence[Any]) -> tuple[Any, ...]:
+    """Formats of signals that are joined to others; those without bits end where the other signal ends.
+
+    alkaid miscounts the bits of the other signal where a signal without bits has a binary point elsewhere.
+    """
+    return tuple(one if sum(one) else (0, -two[2], two[2]) for one, two in zip(own, other, strict=True))
 
 
 def _trace(design: RtlDesign) -> Any:
-    """The network and what stands behind it, in da4ml's symbols."""
-    from da4ml.trace import FixedVariableArray, HWConfig, comb_trace
-    from da4ml.trace.ops import quantize
+    """The network and what stands behind it, in alkaid's symbols."""
+    from alkaid.trace import FVArray, HWConfig, trace
 
     plan, score = design.plan, design.score
     scales = scales_of(plan)
     coming_in = scales.inputs
     given = shifted(design.input_formats, design.input_shift)
-    # Only with an adder size of 1 is da4ml's cost in LUTs; a level is one adder, however wide.
-    x = FixedVariableArray.from_kif(*_kif(given), HWConfig(1, -1, -1), 0.0, None)
+    # Only with an adder size of 1 is alkaid's cost in LUTs; without a carry size a level is one adder, however
+    # wide.
+    x = FVArray.from_kif(*_kif(given), hwconf=HWConfig(1, 8, -1))
     signals = x[: plan.widths[0]]
     for layer, own in zip(plan.layers, scales.layers, strict=True):
         weight = np.ldexp(layer.weight, own[:, None] - coming_in)
-        signals = signals @ weight.T + np.ldexp(layer.bias, own)
+        signals = _sums(signals, weight, np.ldexp(layer.bias, own))
         if layer.relu:
             signals = signals.relu()
         if layer.activation is not None:
-            signals = quantize(signals, *_kif(shifted(layer.activation, own)), "SAT", "RND")
+            signals = signals.quantize(*_kif(shifted(layer.activation, own)), "SAT", "RND")
         coming_in = own
-    result = list(signals._vars.ravel())
+    result = list(np.asarray(signals))
     if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
@@ -185,34 +234,41 @@ def _trace(design: RtlDesign) -> Any:
         if design.output == "trigger":
             step = scales.outputs - int(score.format(plan.outputs).fraction[0])
             cut = design.cut
-            level = x._vars.ravel()[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
+            level = np.asarray(x)[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
             result = [passes(result[0], level)]
     if not any(variable.opr != "const" for variable in result):
         raise ExportError(
             "every output of this plan is a constant, 0 or at the end of its format, so there is no "
             "hardware; use more bits, or leave plan= out if the old formats are too narrow."
         )
-    return comb_trace(x, result)
+    return trace(x, result, keep_dead_inputs=False)
+
+
+def _sums(signals: Any, weight: FloatArray, bias: FloatArray) -> Any:
+    """Weighted sums of symbols; constants go into the bias, as alkaid's matrices stop at nothing but those."""
+    from alkaid.trace import FVArray
+
+    values = np.asarray(signals)
+    varies = np.array([value.low < value.high for value in values])
+    bias = bias + weight[:, ~varies] @ np.array([value.low for value in values[~varies]], dtype=np.float64)
+    if not weight[:, varies].any():
+        return FVArray(bias, hwconf=signals.hwconf)
+    sums = np.asarray(signals[varies] @ weight[:, varies].T)
+    return FVArray([plus(one, two) for one, two in zip(sums, bias, strict=True)], hwconf=signals.hwconf)
 
 
 def _kif(formats: FixedFormat) -> tuple[Any, Any, Any]:
-    """da4ml's sign, integer and fraction bits; 0, 0, 0 for a signal without bits."""
+    """alkaid's sign, integer and fraction bits; 0, 0, 0 for a signal without bits."""
     live = formats.width > 0
     return tuple(np.where(live, part, 0) for part in (formats.signed, formats.integer, formats.fraction))  # type: ignore[return-value]
 
 
-def _formats(intervals: Sequence[Any]) -> FixedFormat:
-    from da4ml.types import minimal_kif
-
-    return FixedFormat(*np.array([minimal_kif(interval) for interval in intervals], dtype=np.int64).T)
-
-
-def _require_da4ml() -> None:
+def _require_alkaid() -> None:
     try:
-        import da4ml  # noqa: F401
+        import alkaid  # noqa: F401
     except ImportError as error:
         raise MissingToolError(
-            "Verilog and VHDL are written by da4ml, which could not be imported; "
+            "Verilog and VHDL are written by alkaid, which could not be imported; "
             'pip install "sk-shadownet[rtl]".'
         ) from error
 
@@ -223,7 +279,7 @@ def _require_expressible(plan: FixedPointPlan) -> None:
         if lossy.any():
             raise ExportError(
                 f"{int(lossy.sum())} weights of layer {number} have more than the {MAX_WEIGHT_BITS} "
-                f"significant bits that da4ml keeps; give the weights at most {MAX_WEIGHT_BITS} bits."
+                f"significant bits that alkaid keeps; give the weights at most {MAX_WEIGHT_BITS} bits."
             )
 
 
@@ -234,19 +290,22 @@ def _prove(design: RtlDesign) -> None:
     wrong = int((expected != got).any(axis=1).sum())
     if wrong:
         raise ExportError(
-            f"{da4ml_name()} built hardware that differs from the plan in {wrong} of {len(rows)} random "
+            f"{alkaid_name()} built hardware that differs from the plan in {wrong} of {len(rows)} random "
             "rows, so it was not handed out. Use fewer bits, and please report the plan."
         )
 
 
 def _tidy(folder: Path, name: str) -> None:
-    """Leave only what is used: da4ml's own simulator and its wrapper fit neither Debian's tools nor yosys."""
-    shutil.rmtree(folder / "sim")
-    shutil.rmtree(folder / "src" / "memfiles")
+    """Leave only what is used: not alkaid's own simulator, its wrapper, and its model."""
+    for part in ("sim", "model"):
+        shutil.rmtree(folder / part)
     (folder / "metadata.json").unlink()
-    for suffix in ("v", "vhd"):
-        (folder / "src" / f"{name}_wrapper.{suffix}").unlink(missing_ok=True)
-        (folder / "src" / "static" / f"lookup_table.{suffix}").unlink(missing_ok=True)
-    for path in (folder / "src").rglob("*.v"):
+    for path in (folder / "src").glob(f"{name}_wrapper.*"):
+        path.unlink()
+    logic = "".join(path.read_text() for path in (folder / "src").glob("*_stage*"))
+    for path in (folder / "src" / "static").iterdir():
+        if path.stem not in logic:
+            path.unlink()
+            continue
         # Verilator before 5.008 stops at the newer names of this warning; all versions know the old one.
         path.write_text(path.read_text().replace("WIDTHTRUNC", "WIDTH").replace("WIDTHEXPAND", "WIDTH"))
