@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError, ShadowNetError
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
@@ -19,12 +19,10 @@ from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_
 from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages
 from sk_shadownet.fpga._codegen.ports import PortField
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
-from sk_shadownet.fpga._codegen.scaling import scales_of, shifted
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
-from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 Language = Literal["verilog", "vhdl"]
@@ -153,8 +151,8 @@ def _pipeline(design: RtlDesign) -> tuple[Any, ...]:
         raise
     except Exception as error:
         raise ExportError(
-            f"{alkaid_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, or "
-            "export to hls4ml with backend='Vitis'."
+            f"{alkaid_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, "
+            "or export to hls4ml with backend='Vitis'."
         ) from error
     return tuple(machine.logic.values())
 
@@ -163,13 +161,13 @@ def _machine(design: RtlDesign, name: str) -> Any:
     """alkaid's stages with registers between them, behind ports whose bits follow from the plan alone."""
     from alkaid.stateful import FSM, Conn, Signal
 
-    shift = 0 if design.output in ("class", "trigger") else scales_of(design.plan).outputs
-    source = _precisions(design.ports.inputs, design.input_shift)
-    target = _precisions(design.ports.outputs, np.full(len(design.ports.outputs), shift))
-    last, connections, logic = Signal("model_inp", True, source, reg=False, mode="r"), [], {}
+    source, target = _precisions(design.ports.inputs), _precisions(design.ports.outputs)
+    last = Signal("model_inp", True, source, reg=False, mode="r")
+    connections: list[Any] = []
+    logic: dict[str, Any] = {}
     for number, stage in enumerate(design.stages):
         taken = _paired([interval.kif for interval in stage.inp_qint], last.precisions)
-        given = [interval.kif for interval in stage.out_qint]
+        given: Sequence[Any] = [interval.kif for interval in stage.out_qint]
         if number == design.n_stages - 1:
             given = _paired(given, target)
         register = Signal(f"stage{number}_inp", False, taken)
@@ -190,12 +188,9 @@ def _machine(design: RtlDesign, name: str) -> Any:
     return FSM(logic, tuple(connections))
 
 
-def _precisions(fields: Sequence[PortField], shift: IntArray) -> tuple[tuple[int, int, int], ...]:
-    """alkaid's formats of ``value * 2**shift``, for the bits of a port."""
-    return tuple(
-        (f.signed, f.integer + int(s), f.fraction - int(s)) if f.width else (0, 0, 0)
-        for f, s in zip(fields, shift, strict=True)
-    )
+def _precisions(fields: Sequence[PortField]) -> tuple[tuple[int, int, int], ...]:
+    """alkaid's formats of a port's fields: sign, integer and fraction bits."""
+    return tuple((f.signed, f.integer, f.fraction) if f.width else (0, 0, 0) for f in fields)
 
 
 def _paired(own: Sequence[Any], other: Sequence[Any]) -> tuple[Any, ...]:
@@ -211,30 +206,26 @@ def _trace(design: RtlDesign) -> Any:
     from alkaid.trace import FVArray, HWConfig, trace
 
     plan, score = design.plan, design.score
-    scales = scales_of(plan)
-    coming_in = scales.inputs
-    given = shifted(design.input_formats, design.input_shift)
-    # Only with an adder size of 1 is alkaid's cost in LUTs; without a carry size a level is one adder, however
-    # wide.
-    x = FVArray.from_kif(*_kif(given), hwconf=HWConfig(1, 8, -1))
+    given = design.input_formats
+    # Only with an adder size of 1 is alkaid's cost in LUTs. AMD's carry chains come in pieces of 8 bits.
+    hardware = HWConfig(1, 8, -1)
+    x = FVArray.from_kif(given.signed, given.integer, given.fraction, hwconf=hardware)
     signals = x[: plan.widths[0]]
-    for layer, own in zip(plan.layers, scales.layers, strict=True):
-        weight = np.ldexp(layer.weight, own[:, None] - coming_in)
-        signals = _sums(signals, weight, np.ldexp(layer.bias, own))
+    for layer in plan.layers:
+        signals = _sums(signals, layer.weight, layer.bias)
         if layer.relu:
             signals = signals.relu()
         if layer.activation is not None:
-            signals = signals.quantize(*_kif(shifted(layer.activation, own)), "SAT", "RND")
-        coming_in = own
+            kept = layer.activation
+            signals = signals.quantize(kept.signed, kept.integer, kept.fraction, "SAT", "RND")
     result = list(np.asarray(signals))
     if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
         result = [score_of(result, score.signal)]
         if design.output == "trigger":
-            step = scales.outputs - int(score.format(plan.outputs).fraction[0])
-            cut = design.cut
-            level = np.asarray(x)[-1] if cut == "port" else float(np.ldexp(float(cut or 0), step))
+            step = 2.0 ** -int(score.format(plan.outputs).fraction[0])
+            level = np.asarray(x)[-1] if design.cut == "port" else float(design.cut or 0) * step
             result = [passes(result[0], level)]
     if not any(variable.opr != "const" for variable in result):
         raise ExportError(
@@ -245,7 +236,7 @@ def _trace(design: RtlDesign) -> Any:
 
 
 def _sums(signals: Any, weight: FloatArray, bias: FloatArray) -> Any:
-    """Weighted sums of symbols; constants go into the bias, as alkaid's matrices stop at nothing but those."""
+    """Weighted sums of symbols; constants go into the bias: alkaid stops at a sum of nothing else."""
     from alkaid.trace import FVArray
 
     values = np.asarray(signals)
@@ -255,12 +246,6 @@ def _sums(signals: Any, weight: FloatArray, bias: FloatArray) -> Any:
         return FVArray(bias, hwconf=signals.hwconf)
     sums = np.asarray(signals[varies] @ weight[:, varies].T)
     return FVArray([plus(one, two) for one, two in zip(sums, bias, strict=True)], hwconf=signals.hwconf)
-
-
-def _kif(formats: FixedFormat) -> tuple[Any, Any, Any]:
-    """alkaid's sign, integer and fraction bits; 0, 0, 0 for a signal without bits."""
-    live = formats.width > 0
-    return tuple(np.where(live, part, 0) for part in (formats.signed, formats.integer, formats.fraction))  # type: ignore[return-value]
 
 
 def _require_alkaid() -> None:
@@ -286,7 +271,11 @@ def _require_expressible(plan: FixedPointPlan) -> None:
 def _prove(design: RtlDesign) -> None:
     rows = proof_rows(design.plan)
     cuts = proof_cuts(design, rows)
-    expected, got = design.reference(rows, cuts), design.predict(rows, cuts)
+    expected = design.reference(rows, cuts)
+    try:
+        got = design.predict(rows, cuts)
+    except RuntimeError as error:
+        raise ExportError(f"{alkaid_name()} cannot run this plan: {error}. Use fewer bits.") from error
     wrong = int((expected != got).any(axis=1).sum())
     if wrong:
         raise ExportError(

@@ -14,7 +14,6 @@ from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_ends
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.ports import PortMap
-from sk_shadownet.fpga._codegen.scaling import scales_of
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
@@ -69,12 +68,6 @@ class RtlDesign:
         return None if self.score is None else self.score.format(self.plan.outputs)
 
     @property
-    def input_shift(self) -> IntArray:
-        """Powers of two by which the graph's inputs differ from the port's, shape (n_ports,)."""
-        scales = scales_of(self.plan)
-        return np.append(scales.inputs, [scales.outputs] if self.cut == "port" else []).astype(np.int64)
-
-    @property
     def emulator(self) -> str:
         """What :meth:`predict` runs."""
         return f"ALIR ({alkaid_name()})"
@@ -121,11 +114,9 @@ class RtlDesign:
         signals = self.port_values(X, cut)
         if len(signals) == 0:
             return np.zeros((0, len(self.ports.outputs)))
-        signals = np.ldexp(signals, self.input_shift)
         for stage in self.stages:
             signals = stage.predict(signals, n_threads=1).reshape(len(signals), -1)
-        is_whole = self.output in ("class", "trigger")
-        return signals if is_whole else np.ldexp(signals, -scales_of(self.plan).outputs)
+        return signals
 
     def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
         """What the plan says the hardware gives, in the shape of :meth:`predict`."""
