@@ -97,7 +97,7 @@ def test_import_leaves_the_heavy_and_optional_packages_alone():
     code = f"import sk_shadownet, {rooms}, sys; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     # pandas is skorch's own import, where there is one.
-    heavy = {"hls4ml", "da4ml", "keras", "matplotlib", "onnx", "onnxruntime", "polars"}
+    heavy = {"hls4ml", "alkaid", "da4ml", "keras", "matplotlib", "onnx", "onnxruntime", "polars"}
     assert not heavy & set(loaded.split())
 
 

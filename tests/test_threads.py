@@ -108,7 +108,7 @@ def test_no_public_call_leaves_threads_behind():
         for name, call in CALLS.items()
     )
     # What other packages start when they are loaded is not ours.
-    warm = "import onnx, matplotlib.pyplot, hls4ml, da4ml, sklearn.neural_network\n"
+    warm = "import onnx, matplotlib.pyplot, hls4ml, alkaid, sklearn.neural_network\n"
     assert _run(warm + tries) == ""
 
 

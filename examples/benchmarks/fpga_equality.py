@@ -2,7 +2,7 @@
 
     python examples/benchmarks/fpga_equality.py
 
-The reference in Python, da4ml's interpreter (DAIS), the Verilog under Verilator, the hls4ml project compiled
+The reference in Python, alkaid's interpreter (ALIR), the Verilog under Verilator, the hls4ml project compiled
 with g++, the C++ header (of both exports) and the numpy file in their folder emulator/, and ONNX Runtime.
 Shapes, weights and the bits of every layer are drawn from a seed; the rows reach beyond the calibrated
 ranges, so that inputs and activations saturate.
@@ -100,7 +100,7 @@ def compare(seed: int, n_rows: int) -> bool:
         reference = rtl.plan.forward(rows)
         simulated = rtl.simulate(rows)
         given = {
-            "DAIS": np.ldexp(rtl.raw_outputs(rows), np.negative(rtl.output_fractions)),
+            "ALIR": np.ldexp(rtl.raw_outputs(rows), np.negative(rtl.output_fractions)),
             simulated.engine: simulated.outputs,
             "hls4ml": np.ldexp(hls.raw_outputs(rows), np.negative(hls.output_fractions)),
             "C++": run_header(rtl, rows),

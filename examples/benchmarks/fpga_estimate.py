@@ -49,7 +49,7 @@ def random_plan(seed: int) -> FixedPointPlan:
 
 
 def compare(n_networks: int, target: str) -> None:
-    """Print one row a network: da4ml's arithmetic beside yosys's count."""
+    """Print one row a network: alkaid's arithmetic beside yosys's count."""
     print(
         f"{'network':<18}{'stages':>7}{'s':>7}{'LUT est.':>10}{'LUT':>7}{'off':>7}"
         f"{'FF est.':>9}{'FF':>7}{'off':>7}{'s':>8}"
@@ -60,7 +60,7 @@ def compare(n_networks: int, target: str) -> None:
         start = time.process_time()
         design = design_rtl(plan)
         seconds.append(time.process_time() - start)
-        cost = design.cost
+        cost = design.estimate("random network")
         with tempfile.TemporaryDirectory() as folder:
             write_rtl(design, Path(folder))
             start = time.perf_counter()

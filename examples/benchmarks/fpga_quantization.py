@@ -5,7 +5,7 @@
 
 For each width of the weights: the float network rounded after training, and the same network finished
 in fixed point (``quantization=``). Formats of inputs and activations are chosen by the planner in both. The
-last lines are the headline: dense against pruned at equal bits. LUT are da4ml's estimate of the Verilog
+last lines are the headline: dense against pruned at equal bits. LUT are alkaid's estimate of the Verilog
 export; ``--synthesize`` lets yosys count them at one width. A cell is the mean over seeds [smallest largest].
 """
 
@@ -87,7 +87,7 @@ def main() -> None:
                     fpga = export(clf, folder, "rtl", chosen)
                     columns[id(fpga)] = np.flatnonzero(clf.support_)
                     note(label, bits, fpga)
-    print(f"{options.seeds} seeds; {'':20s}{'test accuracy':28s}{'LUT, da4ml estimate':28s}LUT, yosys xcup")
+    print(f"{options.seeds} seeds; {'':20s}{'test accuracy':28s}{'LUT, alkaid estimate':28s}LUT, yosys xcup")
     for (label, bits), values in sorted(cells.items(), key=lambda item: (item[0][0], -item[0][1])):
         accuracy, lut, counted = (list(column) for column in zip(*values, strict=True))
         text = "" if np.isnan(lut).any() else spread(lut, 0)

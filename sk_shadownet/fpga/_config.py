@@ -25,7 +25,7 @@ HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
     "Catapult": ("xcku115-flvb2104-2-i", SHARING),
     "oneAPI": ("Agilex7", SHARING),
 }
-#: Hardware description languages, written through da4ml.
+#: Hardware description languages, written through alkaid.
 RTL_BACKENDS = ("verilog", "vhdl")
 BACKENDS = (*HLS_BACKENDS, *RTL_BACKENDS)
 IO_TYPES = ("io_parallel", "io_stream")
@@ -62,7 +62,7 @@ class FPGAConfig:
     ----------
     backend : str, default="Vitis"
         One of hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI", or "verilog"
-        or "vhdl", which are written through da4ml.
+        or "vhdl", which are written through alkaid.
     part : str or None, default=None
         The vendor's part number; None takes the backend's default.
     clock_period : float, default=5.0
@@ -162,7 +162,7 @@ class FPGAConfig:
 
     @property
     def is_rtl(self) -> bool:
-        """Whether the export is a hardware description, written through da4ml."""
+        """Whether the export is a hardware description, written through alkaid."""
         return self.backend in RTL_BACKENDS
 
     @property

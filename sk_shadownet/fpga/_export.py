@@ -70,7 +70,7 @@ def to_fpga(
         symbolic link stands for what it points to.
     backend : str, default="Vitis"
         hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or "verilog" or
-        "vhdl", through da4ml.
+        "vhdl", through alkaid.
     part : str or None, default=None
         The vendor's part number; None takes the backend's default.
     clock_period : float, default=5.0

@@ -47,7 +47,7 @@ HLS_PATTERN = re.compile(
     r"NNET|OP|OPS|PTHREAD|PTRDIFF|REF|REL|RENAME|SC|SCHED|SEEK|SIG|SIZE|STA|TIME|TIMER|UINT(MAX|PTR|\d*)|WCHAR|"
     r"WINT)_[A-Z0-9_]*|(SNAN|WEXIT|WIF|WNO|WSTOP|WTERM)[A-Z0-9]*"
 )
-#: Modules of da4ml, and keywords of SystemVerilog and VHDL, in which capitals count for nothing.
+#: Modules of alkaid, and keywords of SystemVerilog and VHDL, in which capitals count for nothing.
 RTL_WORDS = frozenset(
     "abs accept_on access after alias all always always_comb always_ff always_latch and architecture array "
     "assert assign assume assume_guarantee attribute automatic before begin bind binop bins binsof bit "
@@ -74,7 +74,7 @@ RTL_WORDS = frozenset(
     "tran tranif0 tranif1 transport tri tri0 tri1 triand trior trireg type typedef unaffected union unique "
     "unique0 units unsigned until until_with untyped use uwire var variable vectored virtual vmode void "
     "vpkg vprop vunit wait wait_order wand weak weak0 weak1 when while wildcard wire with within wor work "
-    "xnor xor".split()
+    "xnor xor ternary_adder".split()
 )
 
 
@@ -87,7 +87,7 @@ def require_top_name(name: Any, *, is_rtl: bool) -> None:
         )
     if is_rtl:
         fits = name.lower() not in RTL_WORDS and "__" not in name and not name.endswith("_")
-        user = "Verilog, VHDL or da4ml"
+        user = "Verilog, VHDL or alkaid"
     else:
         fits = name not in CPP_WORDS | HLS_WORDS and not HLS_PATTERN.fullmatch(name)
         user = "C++ or hls4ml's sources"

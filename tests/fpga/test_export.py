@@ -115,7 +115,7 @@ def test_comparing_no_rows_is_refused(fpga, rows):
 
 
 def test_the_estimate_names_its_source(fpga):
-    assert "da4ml" in fpga.estimate().source
+    assert "alkaid" in fpga.estimate().source
     assert fpga.estimate().lut > 0
 
 
@@ -371,7 +371,7 @@ def test_a_foreign_folder_is_refused_before_any_work(tmp_path):
         ({"project_name": "class"}, "'class' is a word that C.. or hls4ml's sources use.*such as 'my_class'"),
         (
             {"project_name": "module", "backend": "verilog"},
-            "'module' is a word that Verilog, VHDL or da4ml use",
+            "'module' is a word that Verilog, VHDL or alkaid use",
         ),
         ({"precision": "fixed<4,1>"}, "holds -1 to 0.875, but a weight"),
         ({"precision": "float"}, "was not understood"),
@@ -400,7 +400,7 @@ def test_the_handle_shows_what_matters(fpga):
 def test_importing_the_exporter_loads_no_converter():
     code = (
         "import sys; import sk_shadownet.fpga; from sk_shadownet.fpga import to_fpga; "
-        "print([m for m in ('hls4ml', 'da4ml', 'matplotlib') if m in sys.modules])"
+        "print([m for m in ('hls4ml', 'alkaid', 'da4ml', 'matplotlib') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
@@ -83,6 +83,9 @@ def is_constant(plan: FixedPointPlan) -> bool:
 # --- laws -------------------------------------------------------------------------------------------------
 
 
+# alkaid 0.8.2 stops at a sum of constants alone, and chooses by the wrong sign of a negated cut-out.
+@example(seed=3000, levels=1, output="logits")
+@example(seed=3305, levels=1, output="class")
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10**6), levels=st.integers(1, 6), output=st.sampled_from(["logits", "class"]))
 def test_the_interpreter_equals_the_reference_on_random_plans(seed, levels, output):

@@ -94,5 +94,15 @@ def test_constants_far_below_the_binary_point_are_exact():
     np.testing.assert_array_equal(design.predict(rows), rows_sum(design, rows) + 2.0**-40)
 
 
+@pytest.mark.parametrize("output", ["logits", "class"])
+def test_constants_of_many_bits_are_exact(output):
+    inputs, fine = FixedFormat(1, [2, 2], [40, 4]), FixedFormat(1, 3, 40)
+    bias = np.array([1.0, -3.0]) + np.array([12345678901, 2**39 - 1]) * 2.0**-40
+    layer = make_layer(inputs, np.eye(2) + 0.5, FixedFormat(1, 2, 2), bias, fine, relu=False, activation=None)
+    design = design_rtl(FixedPointPlan(inputs, (layer,)), output=output)
+    rows = proof_rows(design.plan)
+    np.testing.assert_array_equal(design.predict(rows), design.reference(rows))
+
+
 def rows_sum(design, rows):
     return design.plan.quantize_inputs(rows).sum(axis=1, keepdims=True)

@@ -1,4 +1,4 @@
-"""Kinds of hardware projects under one set of verbs: hls4ml's C++, and Verilog or VHDL by da4ml."""
+"""Kinds of hardware projects under one set of verbs: hls4ml's C++, and Verilog or VHDL by alkaid."""
 
 from __future__ import annotations
 

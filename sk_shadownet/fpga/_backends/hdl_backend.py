@@ -1,4 +1,4 @@
-"""Verilog or VHDL through da4ml, and the tools that read either."""
+"""Verilog or VHDL through alkaid, and the tools that read either."""
 
 from __future__ import annotations
 

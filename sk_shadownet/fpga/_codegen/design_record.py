@@ -15,7 +15,7 @@ from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 DESIGN_FILE = "design.json"
 #: Files that describe hardware, of RTL and of HLS projects.
 SOURCE_SUFFIXES = (".v", ".sv", ".vhd", ".cpp", ".h", ".hpp")
-#: Folders under which sources lie: ours and da4ml's, hls4ml's.
+#: Folders under which sources lie: ours and alkaid's, hls4ml's.
 SOURCE_FOLDERS = ("src", "firmware")
 
 
@@ -65,8 +65,8 @@ def read_design(folder: Path) -> DesignRecord:
 def source_files(folder: Path) -> tuple[Path, ...]:
     """Sources of the hardware itself, sorted, relative to the folder.
 
-    da4ml's ``*_wrapper`` is a second top for its simulator, and its ``lookup_table`` is unused and unreadable
-    to yosys; both are left out.
+    A ``*_wrapper``, the second top of a library's own simulator, and ``lookup_table``, unused in folders that
+    da4ml wrote and unreadable to yosys, are left out.
     """
     folder = Path(folder)
     found = [

@@ -7,9 +7,9 @@ import re
 from sk_shadownet.exceptions import InvalidParameterError
 
 #: Time between two registers: of registers and wires, and of each adder in series, ns. 5 adders in 5 ns are
-#: da4ml's own choice for a VU13P-2; for UltraScale and 7 series, slower silicon, we guess 30 % and 70 % more,
-#: and no tool has checked it. ECP5 alone was measured: of six designs of 8-16-8-8-5 with 6 bits and 1 to 5
-#: adders, placed and routed, none needed longer than this.
+#: the choice of da4ml, alkaid's predecessor, for a VU13P-2; for UltraScale and 7 series, slower silicon, we
+#: guess 30 % and 70 % more, and no tool has checked it. ECP5 alone was measured: of six designs of 8-16-8-8-5
+#: with 6 bits and 1 to 5 adders, placed and routed, none needed longer than this.
 STAGE_NS = {"xcup": (0.0, 1.0), "xcu": (0.0, 1.3), "xc7": (0.0, 1.7), "ecp5": (7.3, 3.7)}
 #: Taken for a part of an unknown family.
 DEFAULT_FAMILY = "xcup"
