@@ -1,6 +1,7 @@
 """hls4ml's compiled C++ equals the reference bit for bit; what goes wrong is said in its words."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -150,6 +151,21 @@ def test_a_configuration_that_hls4ml_refuses_is_quoted_and_nothing_is_written(tm
             strategy="distributed_arithmetic",
             reuse_factor=3,
         )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_of_shifts_and_adders_in_hls4ml_equals_its_reference(rows, tmp_path):
+    pytest.importorskip("da4ml")
+    fpga = to_fpga(fitted_estimator(), tmp_path / "fw", precision=6, strategy="distributed_arithmetic")
+    np.testing.assert_array_equal(
+        fpga.decision_function(rows), fpga.plan.forward(fpga._project.model.select(rows))
+    )
+
+
+def test_without_da4ml_hls4mls_shifts_and_adders_name_the_command(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "da4ml", None)
+    with pytest.raises(MissingToolError, match=r"needs da4ml.*sk-shadownet\[da\]"):
+        to_fpga(fitted_estimator(), tmp_path / "fw", precision=6, strategy="distributed_arithmetic")
     assert list(tmp_path.iterdir()) == []
 
 

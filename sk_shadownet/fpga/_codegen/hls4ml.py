@@ -8,6 +8,7 @@ import shutil
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,8 @@ COMPILE_LOG = "compile.log"
 INPUT_LAYER = "input_1"
 #: hls4ml's strategy that writes out every multiplication.
 UNROLLED = "resource_unrolled"
+#: hls4ml's strategy of shifts and adders, which it leaves to da4ml.
+SHIFTS_AND_ADDERS = "distributed_arithmetic"
 #: Name of the layer behind the logits, where there is one.
 OUTPUT_LAYER = "answer"
 
@@ -153,6 +156,11 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
             **options,
         )
 
+    if config.strategy == SHIFTS_AND_ADDERS and find_spec("da4ml") is None:
+        raise MissingToolError(
+            f"strategy={SHIFTS_AND_ADDERS!r} of hls4ml needs da4ml, which is not installed; "
+            'pip install "sk-shadownet[da]".'
+        )
     with _quoting("hls4ml could not convert the network"):
         graph = convert()
         # hls4ml writes C++ that does not compile for an unrolled layer too small to share multipliers.
