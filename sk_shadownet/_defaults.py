@@ -72,9 +72,6 @@ STAND_IN = 0.5
 # How many times the smallest network of a frontier the largest costs. At a span of 1,000 the budget has to
 # close so fast that madelon lost five points.
 FRONTIER_SPAN = 64
-# Share of new weights with which they start (shrink and perturb, Ash and Adams 2020). Worth .1 ± .2 points,
-# and the chosen size 17 ± 14 % smaller. A run that ends in one network is better off without.
-NEW_WEIGHTS_SHARE = 0.5
 # How much wider than they shall end they start to train, if that takes at most so many multiplications.
 # Worth .5 ± .3 points and a size 43 ± 22 % smaller; without the limit, the size is 30 ± 8 % larger.
 STARTING_WIDTH = 2
@@ -87,9 +84,6 @@ DISTILLATION_SHARE = 0.5
 # One whose loss is above the least by this share of it has 1/e of the best one's say. Equal say costs 1.0 ±
 # .5.
 TEACHER_TEMPERATURE = 0.1
-# Targets that carry less noise than labels bear larger steps, by this factor. Worth .0 ± .1 points, and the
-# chosen size 28 ± 17 % smaller.
-DISTILLATION_RATE = 1.5
 
 # ---- Which size is chosen ---------------------------------------------------------------------------------
 
@@ -102,19 +96,13 @@ WIDTHS_SHARE = 0.5
 # step of .5 the chosen network reads 19 ± 7 % more inputs; with one size those of digits and jets read as
 # many, one of three on madelon 18 in place of 11.
 ELIMINATION_STEP, ELIMINATION_SIZES = 0.8, 6
-# Their epochs, as a share of the run's. Five times as many are as good, and take 40 % more time on madelon.
-ELIMINATION_EPOCHS = 0.1
+# Epochs of these networks, and of one in fixed point, as a share of the run's.
+FINETUNING_EPOCHS = 0.2
 
 # ---- Training through the rounding ------------------------------------------------------------------------
 
-# Epochs and learning rate as shares of those of the float network. A tenth of the epochs costs .1 ± .2
-# points at 4 and 5 bits, .3 ± .3 at 3; the whole rate costs .5 ± .3, on digits 1.1 ± .2.
-QUANTIZED_EPOCHS = 0.5
+# Learning rate as a share of that of the float network. The whole rate costs .5 ± .3, on digits 1.1 ± .2.
 QUANTIZED_RATE = 0.1
-# Epochs, from 1, before which formats are chosen anew. Buys 1.4 ± .8 % of the look-up tables.
-FORMAT_UPDATE_EPOCHS = (2, 3, 5, 9)
-# Integer bits that a bias may grow by before that. Buys .6 ± .6 %.
-BIAS_HEADROOM = 2
 # Bits of weights whose precision is left open, while it is still to be found and where this training
 # follows.
 WEIGHT_BITS = 8

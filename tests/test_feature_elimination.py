@@ -11,7 +11,7 @@ from skorch.callbacks import Callback
 
 import sk_shadownet._pruning.feature_elimination as elimination
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
-from sk_shadownet._defaults import ELIMINATION_EPOCHS, ELIMINATION_SIZES
+from sk_shadownet._defaults import ELIMINATION_SIZES, FINETUNING_EPOCHS
 from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._pruning.feature_elimination import eliminate_features
@@ -137,7 +137,7 @@ def test_the_choice_stays_within_the_tolerance(fitted):
 def test_its_history_ends_with_the_elimination(fitted):
     history = fitted.history_
     n_before = EPOCHS
-    assert history["epoch"] == list(range(1, n_before + round(EPOCHS * ELIMINATION_EPOCHS) + 1))
+    assert history["epoch"] == list(range(1, n_before + round(EPOCHS * FINETUNING_EPOCHS) + 1))
     assert {len(values) for values in history.values()} == {len(history["epoch"])}
     assert history["open_counts"][n_before - 1][0] > fitted.support_.sum()
     own = tuple(float(mask.sum()) for mask in fitted.architecture_.masks)

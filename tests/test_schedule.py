@@ -77,14 +77,3 @@ def test_the_rate_of_the_small_network_falls_after_its_warm_up(restart, warm_up,
     early, late = sorted([begin + p * (1 - begin), begin + q * (1 - begin)])
     rate = LearningRate(restart, warm_up)
     assert rate.factor(late) <= rate.factor(early) + 1e-9
-
-
-@given(st.floats(0.1, 0.9), st.floats(0.1, 4.0))
-def test_the_second_part_reaches_its_own_peak(restart, peak):
-    rate = LearningRate(restart=restart, second_peak=peak)
-    top = restart + rate.warm_up * (1 - restart)
-    assert rate.factor(top) == pytest.approx(peak)
-    assert rate.factor(restart * 0.5) == 1.0
-    assert max(rate.factor(p) for p in (restart + n * (1 - restart) / 100 for n in range(101))) <= peak * (
-        1 + 1e-9
-    )

@@ -4,7 +4,8 @@
     python examples/benchmarks/cost.py memory
 
 pruning     a fit that prunes / a fit that does not: same start, epochs, batch
-overhead    our dense fit / a bare torch loop of the same steps: 50,000 x 16 rows
+training    fits / a bare torch loop of the same steps, and / scikit-learn's MLPClassifier
+sizes       seconds per million rows and epoch, ours and the bare loop's, over rows, features and widths
 predict     predict_proba of 1,000,000 x 16 rows / scikit-learn's MLPClassifier of the same widths
 memory      peak memory that fit adds to data and loaded libraries, 2,000,000 x 16 float32 rows
 
@@ -17,9 +18,11 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,6 +35,7 @@ from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 
 HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
+NO_SIZES = {"n_features_to_select": None, "target_hidden_layer_sizes": None}
 
 
 def table(n_rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -73,33 +77,120 @@ def pruning() -> None:
         print(f"{name:40s} pruning {a:6.2f} s   dense {b:6.2f} s   ratio {ratio:.2f}", flush=True)
 
 
-def bare_loop(X: np.ndarray, y: np.ndarray, epochs: int, batch: int) -> None:
-    """The same steps as our dense fit without validation, written out."""
+def bare_loop(X: np.ndarray, y: np.ndarray, steps: int, batch: int, hidden: tuple[int, ...] = HIDDEN) -> None:
+    """As many steps of the same network, written as anybody would."""
     X, y = torch.from_numpy(X), torch.from_numpy(y)
-    widths = (16, *HIDDEN, 5)
+    widths = (X.shape[1], *hidden, int(y.max()) + 1)
     layers: list[nn.Module] = []
     for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
         layers += [nn.Linear(n_in, n_out), nn.ReLU()]
     network = nn.Sequential(*layers[:-1])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.01, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.01, fused=True)
     loss_function = nn.CrossEntropyLoss()
-    for _ in range(epochs):
-        for rows in torch.randperm(len(X)).split(batch):
+    done = 0
+    while done < steps:
+        for rows in torch.randperm(len(X)).tensor_split(-(-len(X) // batch)):
             optimizer.zero_grad()
             loss = loss_function(network(X[rows]), y[rows])
             loss.backward()
             optimizer.step()
+            done += 1
+            if done == steps:
+                break
 
 
-def overhead() -> None:
-    """Our dense fit against a bare loop, which runs on one thread as well."""
+def one_thread(task: Callable[[], object]) -> Callable[[], None]:
+    """As our estimators train: small networks run fastest on one thread."""
+
+    def run() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(1)
+        task()
+        torch.set_num_threads(before)
+
+    return run
+
+
+def told(name: str, times: tuple[float, float, float], other: str) -> None:
+    """Print a line of the table."""
+    print(f"{name:44s} ours {times[0]:6.2f} s   {other} {times[1]:6.2f} s   ratio {times[2]:.2f}", flush=True)
+
+
+def training() -> None:
+    """Fits against the bare loop, scikit-learn and each other."""
     X, y = table(50_000)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    clf = ShadowMLPClassifier(HIDDEN, max_epochs=10, batch_size=256, validation_fraction=None, random_state=0)
-    a, b, ratio = in_turn(lambda: clf.fit(X, y), lambda: bare_loop(X, y, 10, 256), 7)
-    torch.set_num_threads(before)
-    print(f"{'50,000 x 16, 10 epochs, batch 256':40s} ours {a:6.2f} s   bare {b:6.2f} s   ratio {ratio:.2f}")
+    sizes: dict[str, Any] = {"n_features_to_select": 8, "target_hidden_layer_sizes": TARGET}
+    plain: dict[str, Any] = {"max_epochs": 10, "batch_size": 256, "random_state": 0}
+    plain["validation_fraction"] = None
+    steps = 10 * -(-len(X) // 256)
+
+    def ours(**parameters: Any) -> Callable[[], object]:
+        return lambda: ShadowMLPClassifier(HIDDEN, **{**plain, **parameters}).fit(X, y)
+
+    bare = one_thread(lambda: bare_loop(X, y, steps, 256))
+    told("50,000 x 16, dense fit / bare loop", in_turn(ours(), bare, 7), "bare")
+    told("50,000 x 16, pruning fit / bare loop", in_turn(ours(**sizes), bare, 7), "bare")
+    theirs = MLPClassifier(HIDDEN, batch_size=256, max_iter=10, tol=0.0, n_iter_no_change=10, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        told("50,000 x 16, dense fit / scikit-learn", in_turn(ours(), lambda: theirs.fit(X, y), 5), "sklearn")
+    eight = ours(**sizes, n_shadows=8, max_epochs=3)
+    told("eight shadows / one", in_turn(eight, ours(**sizes, max_epochs=3), 5), "one")
+    few = ShadowMLPClassifier(HIDDEN, random_state=0, **sizes)
+    n_steps = 15 * len(
+        few.fit(X[:500], y[:500]).history_["epoch"]
+    )  # a tenth of the rows chooses; batches of 30
+    own = one_thread(lambda: bare_loop(X[:450], y[:450], n_steps, 30))
+    times = in_turn(lambda: few.fit(X[:500], y[:500]), own, 5)
+    told(f"500 rows, defaults / {n_steps} bare steps", times, "bare")
+    fixed_point(X, y, {**plain, **sizes, "validation_fraction": 0.1})
+
+
+def fixed_point(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> None:
+    """An epoch of fine-tuning in fixed point / an epoch of the same network in floats."""
+    pairs = []
+    for _ in range(5):
+        spent = []
+        for quantization in (None, 6):
+            clf = ShadowMLPClassifier(HIDDEN, quantization=quantization, **parameters)
+            with cpu_seconds() as cpu:
+                clf.fit(X, y)
+            spent.append(cpu[0])
+        columns, small = clf.selected_features_, ShadowMLPClassifier(TARGET, **parameters | NO_SIZES)
+        with cpu_seconds() as cpu:
+            small.fit(X[:, columns], y)
+        tuned = (spent[1] - spent[0]) / len(clf.quantization_history_["train_loss"])
+        pairs.append((tuned, cpu[0] / len(small.history_["epoch"])))
+    a, b = np.median(pairs, axis=0)
+    told("epoch in fixed point / in floats", (a, b, float(np.median([x / z for x, z in pairs]))), "floats")
+
+
+def sizes() -> None:
+    """Seconds per million rows and epoch, and the ratio to the bare loop, from small to large."""
+    shapes = [(n, 16, HIDDEN, 256) for n in (10_000, 100_000, 2_000_000)]
+    shapes += [(20_000, d, HIDDEN, 256) for d in (10, 100, 1000, 5000)]
+    shapes += [(20_000, 16, (w, w), 256) for w in (8, 32, 128, 512)]
+    shapes += [(20_000, 16, HIDDEN, b) for b in (32, 1024)]
+    rng = np.random.default_rng(0)
+    for n_rows, n_features, hidden, batch in shapes:
+        X = rng.normal(size=(n_rows, n_features)).astype(np.float32)
+        y = (X[:, :4].sum(axis=1) > 0).astype(np.int64)
+        epochs = max(1, 200_000 // n_rows) if max(n_features, *hidden) <= 128 else 1
+        clf = ShadowMLPClassifier(
+            hidden,
+            n_features_to_select=5,
+            target_hidden_layer_sizes=tuple(w // 4 for w in hidden),
+            max_epochs=epochs,
+            batch_size=batch,
+            validation_fraction=None,
+            random_state=0,
+        )
+        steps = epochs * -(-n_rows // batch)
+        bare = one_thread(lambda X=X, y=y, s=steps, b=batch, h=hidden: bare_loop(X, y, s, b, h))
+        a, b, ratio = in_turn(lambda clf=clf, X=X, y=y: clf.fit(X, y), bare, 3)
+        per = 1e6 / (n_rows * epochs)
+        name = f"{n_rows:,} x {n_features}, {'-'.join(map(str, hidden))}, batch {batch}"
+        told(name, (a * per, b * per, ratio), "bare")
 
 
 def predict() -> None:
@@ -157,7 +248,7 @@ def memory() -> None:
             )
 
 
-TABLES = {"pruning": pruning, "overhead": overhead, "predict": predict, "memory": memory}
+TABLES = {"pruning": pruning, "training": training, "sizes": sizes, "predict": predict, "memory": memory}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet._defaults import DISTILLATION_RATE, ELIMINATION_EPOCHS, ELIMINATION_SIZES, ELIMINATION_STEP
+from sk_shadownet._defaults import ELIMINATION_SIZES, ELIMINATION_STEP, FINETUNING_EPOCHS
 from sk_shadownet._mlp.cut import member
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
@@ -63,7 +63,7 @@ def eliminate_features(
         counted from the start of the elimination. None where Ctrl-C ended the training.
     """
     assert isinstance(network, GatedMLP)
-    rows, training = data.train, training.shortened(ELIMINATION_EPOCHS, DISTILLATION_RATE)
+    rows, training = data.train, training.shortened(FINETUNING_EPOCHS)
     with own_state(training):
         loss = training.loss.to(network.weights[0].device)
         whole = Subnetwork(masks, network, tuple(int(mask.sum()) for mask in masks))

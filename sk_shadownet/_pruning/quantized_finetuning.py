@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._defaults import FORMAT_UPDATE_EPOCHS, QUANTIZED_EPOCHS, QUANTIZED_RATE
+from sk_shadownet._defaults import FINETUNING_EPOCHS, QUANTIZED_RATE
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
 from sk_shadownet._training.callbacks import BestEpoch, RunCallback
@@ -25,7 +25,7 @@ from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 
 class _FormatUpdate(RunCallback):
-    """Let a fixed-point network choose its formats anew while its weights still move a lot.
+    """Let a fixed-point network choose its formats anew, ever more rarely, in the first half of its epochs.
 
     Weights of different formats cannot be compared, so the best epoch is looked for only after
     the last change.
@@ -34,7 +34,7 @@ class _FormatUpdate(RunCallback):
     phase = "fixed point"
 
     def __init__(self, n_epochs: int) -> None:
-        self.epochs = [epoch for epoch in FORMAT_UPDATE_EPOCHS if epoch <= n_epochs // 2]
+        self.epochs = [2**n for n in range(1, n_epochs.bit_length()) if 2**n <= n_epochs // 2]
         self.finished = not self.epochs
 
     def on_epoch_begin(self, net: Any, **_: Any) -> None:
@@ -86,7 +86,7 @@ def finetune(
     method ``replan()`` chooses formats. It comes back on the CPU, with a history of "train_loss" and, with
     validation rows, "valid_loss" and "valid_score", of the epochs that were finished.
     """
-    training = replace(training.shortened(QUANTIZED_EPOCHS, QUANTIZED_RATE), weight_decay=0.0)
+    training = replace(training.shortened(FINETUNING_EPOCHS, QUANTIZED_RATE), weight_decay=0.0)
     update = _FormatUpdate(training.max_epochs)
     best = BestEpoch(update)
     with own_state(training):

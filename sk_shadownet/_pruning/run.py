@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sk_shadownet._budget.input_redundancy import InputRedundancy, rows_to_compare
-from sk_shadownet._defaults import DISTILLATION_RATE, N_PROBES, NEW_WEIGHTS_SHARE
+from sk_shadownet._defaults import N_PROBES
 from sk_shadownet._gating.controller import GateController
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.gated import GatedMLP
@@ -66,7 +66,7 @@ def train(
             *([("shadow_iterative_pruning", iterative_pruning)] if pruning.loads else []),
         ]
         network = _first_network(pruning, shift, scale)
-        net = build_net(training, network, len(rows), _learning_rate(pruning, layers), own, gates, best)
+        net = build_net(training, network, len(rows), _learning_rate(layers), own, gates, best)
         net.probes = probes
         if sampling is not None:
             sampling.net = net
@@ -90,9 +90,7 @@ def _subnetwork_sampling(
         return None
     if schedule.exact[0] is None:
         schedule = replace(schedule, redundancy=_redundancy(data.train, pruning.input_noise))
-    # What the user trained is kept.
-    fresh = NEW_WEIGHTS_SHARE if pruning.chain is None else 0.0
-    return SubnetworkSampling(schedule, pruning.loads, data.judges, fresh, iterative_pruning)
+    return SubnetworkSampling(schedule, pruning.loads, data.judges, iterative_pruning)
 
 
 def _redundancy(rows: Rows, noise: float) -> InputRedundancy | None:
@@ -131,11 +129,10 @@ def _probes(training: TrainingConfig, rows: Rows) -> Probes:
     return Probes(columns.to(training.device), order.to(training.device))
 
 
-def _learning_rate(pruning: PruningConfig, layers: list[LayerGates]) -> LearningRate:
+def _learning_rate(layers: list[LayerGates]) -> LearningRate:
     """Rate that starts anew when the last gates have closed."""
     ends = [layer.schedule.end for layer in layers if layer.target < layer.n_units]
-    peak = DISTILLATION_RATE if pruning.loads and pruning.chain is None else 1.0
-    return LearningRate(restart=max(ends, default=0.0), second_peak=peak)
+    return LearningRate(restart=max(ends, default=0.0))
 
 
 def _first_network(pruning: PruningConfig, shift: Tensor, scale: Tensor) -> GatedMLP:

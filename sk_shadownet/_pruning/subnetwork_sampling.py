@@ -31,15 +31,13 @@ class SubnetworkSampling:
 
     A subnetwork is taken as the budget passes each of `loads`, shares of it that fall; there are none where
     the run ends in one network. The rows `judge` decide which member of a committee a subnetwork is taken
-    from, and the importance of nonlinearities. Networks of a frontier start with `fresh`, 0 to 1, of new
-    weights, and `iterative_pruning` trains them from the split on. `net`, to be set before training, has the
-    wide network.
+    from, and the importance of nonlinearities; `iterative_pruning` trains the networks of a frontier from
+    the split on. `net`, to be set before training, has the wide network.
     """
 
     budget_schedule: BudgetSchedule
     loads: tuple[float, ...]
     judge: Rows
-    fresh: float
     iterative_pruning: IterativePruning
     net: Any = field(init=False)
     subnetworks: list[Subnetwork] = field(init=False, default_factory=list)
@@ -66,9 +64,6 @@ class SubnetworkSampling:
 
     def _split(self, layers: Sequence[LayerGates]) -> None:
         self._take_above(-1.0, layers)
-        if self.fresh:
-            for subnetwork in self.subnetworks:
-                _refresh(subnetwork.network, self.fresh)
         self.iterative_pruning.begin(self.net, self.subnetworks)
         _freeze(layers, self.subnetworks[0].masks)
         module = self.net.module_
@@ -132,11 +127,3 @@ def _widened(widths: Sequence[int], full: Sequence[int], wider: int) -> tuple[in
     if not any(hidden):
         return (min(wider * n_inputs, full[0]), *hidden)
     return (n_inputs, *(min(wider * width, units) for width, units in zip(hidden, full[1:], strict=True)))
-
-
-def _refresh(network: GatedMLP, share: float) -> None:
-    """Mix new weights in (Ash and Adams 2020), so that the network can leave what it has learnt by heart."""
-    new = GatedMLP(network.widths, 1, network.activation).to(network.weights[0].device)
-    with torch.no_grad():
-        for old, drawn in zip(network.parameters(), new.parameters(), strict=True):
-            old.lerp_(drawn, share)

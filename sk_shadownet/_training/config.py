@@ -42,7 +42,7 @@ class TrainingConfig:
         """Gradient steps of the whole training on `n_rows` rows."""
         return -(-n_rows // self.batch_size) * self.max_epochs
 
-    def shortened(self, epochs: float, rate: float) -> TrainingConfig:
+    def shortened(self, epochs: float, rate: float = 1.0) -> TrainingConfig:
         """For training on: shares of the epochs and of the learning rate, and nothing of the user's."""
         return replace(
             self,

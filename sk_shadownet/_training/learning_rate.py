@@ -22,8 +22,6 @@ class LearningRate:
         Progress at which the network has its final widths; 0 without pruning.
     warm_up : float, default=0.05
         Share of each of the two parts in which the rate rises from near 0.
-    second_peak : float, default=1.0
-        Multiple of the initial rate that the second part reaches.
 
     Examples
     --------
@@ -34,14 +32,12 @@ class LearningRate:
 
     restart: float
     warm_up: float = WARM_UP
-    second_peak: float = 1.0
 
     def factor(self, progress: float) -> float:
         """Multiple of the initial learning rate at `progress` in [0, 1]."""
         searching = progress < self.restart
         start, end = (0.0, self.restart) if searching else (self.restart, 1.0)
         f = (progress - start) / (end - start)
-        peak = 1.0 if searching else self.second_peak
         if f < self.warm_up:
-            return peak * f / self.warm_up
-        return 1.0 if searching else peak * 0.5 * (1.0 + cos(pi * (f - self.warm_up) / (1.0 - self.warm_up)))
+            return f / self.warm_up
+        return 1.0 if searching else 0.5 * (1.0 + cos(pi * (f - self.warm_up) / (1.0 - self.warm_up)))

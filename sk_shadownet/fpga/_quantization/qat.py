@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sk_shadownet._defaults import (
-    BIAS_HEADROOM,
-    FINETUNED_TOLERANCE,
-    FORMAT_TOLERANCE,
-    WEIGHT_BITS,
-)
+from sk_shadownet._defaults import FINETUNED_TOLERANCE, FORMAT_TOLERANCE, WEIGHT_BITS
 from sk_shadownet._metrics.scoring import RowScoring
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._typing import FloatArray, IntArray
@@ -25,7 +19,7 @@ from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_ca
 from sk_shadownet.fpga._quantization.format_search import Task, search_precision
 from sk_shadownet.fpga._quantization.formats import FixedFormat, integer_bits
 from sk_shadownet.fpga._quantization.passes import FixedPointPasses
-from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, chain_layers, widest_sum
+from sk_shadownet.fpga._quantization.plan import FixedPointPlan, chain_layers, widest_sum
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import Precision, parse_precision
 from sk_shadownet.fpga._quantization.straight_through import Grid, rounded
@@ -127,8 +121,7 @@ class FixedPointSequential(nn.Module):
         planner = Planner(
             self._float_network(), self._rows, rounding="nearest", separate_outputs=self.separate_outputs
         )
-        planned = planner.plan(self.precision)
-        self._formats = planned.map_layers(_with_bias_headroom)
+        self._formats = planner.plan(self.precision)
         self._exact_in_float32 = widest_sum(self._formats) <= FLOAT32_BITS
         self.version += 1
         self._place_grids()
@@ -340,8 +333,3 @@ def _signal_bits(plan: FixedPointPlan) -> float:
         total += float(bits.sum()) * layer.n_outputs
         bits = layer.output_format.width
     return total
-
-
-def _with_bias_headroom(_: int, layer: FixedLayer) -> FixedLayer:
-    fmt = layer.bias_format
-    return replace(layer, bias_format=FixedFormat(fmt.signed, fmt.integer + BIAS_HEADROOM, fmt.fraction))
