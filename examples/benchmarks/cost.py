@@ -143,11 +143,11 @@ def training() -> None:
     own = one_thread(lambda: bare_loop(X[:450], y[:450], n_steps, 30))
     times = in_turn(lambda: few.fit(X[:500], y[:500]), own, 5)
     told(f"500 rows, defaults / {n_steps} bare steps", times, "bare")
-    fixed_point(X, y, {**plain, **sizes, "validation_fraction": 0.1})
+    fixed_point(X, y, {**plain, **sizes, "max_epochs": 50, "validation_fraction": 0.1})
 
 
 def fixed_point(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> None:
-    """An epoch of fine-tuning in fixed point / an epoch of the same network in floats."""
+    """Fine-tuning in fixed point, its search for formats in it, against as many epochs in floats."""
     pairs = []
     for _ in range(5):
         spent = []
@@ -156,13 +156,17 @@ def fixed_point(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> Non
             with cpu_seconds() as cpu:
                 clf.fit(X, y)
             spent.append(cpu[0])
-        columns, small = clf.selected_features_, ShadowMLPClassifier(TARGET, **parameters | NO_SIZES)
+        epochs = len(clf.quantization_history_["train_loss"])
+        small = ShadowMLPClassifier(TARGET, **{**parameters, **NO_SIZES, "max_epochs": epochs})
         with cpu_seconds() as cpu:
-            small.fit(X[:, columns], y)
-        tuned = (spent[1] - spent[0]) / len(clf.quantization_history_["train_loss"])
-        pairs.append((tuned, cpu[0] / len(small.history_["epoch"])))
+            small.fit(X[:, clf.selected_features_], y)
+        pairs.append((spent[1] - spent[0], cpu[0]))
     a, b = np.median(pairs, axis=0)
-    told("epoch in fixed point / in floats", (a, b, float(np.median([x / z for x, z in pairs]))), "floats")
+    told(
+        f"{epochs} epochs in fixed point / in floats",
+        (a, b, float(np.median([x / z for x, z in pairs]))),
+        "floats",
+    )
 
 
 def sizes() -> None:
@@ -175,7 +179,7 @@ def sizes() -> None:
     for n_rows, n_features, hidden, batch in shapes:
         X = rng.normal(size=(n_rows, n_features)).astype(np.float32)
         y = (X[:, :4].sum(axis=1) > 0).astype(np.int64)
-        epochs = max(1, 200_000 // n_rows) if max(n_features, *hidden) <= 128 else 1
+        epochs = max(1, (400_000 if max(n_features, *hidden) <= 128 else 60_000) // n_rows)
         clf = ShadowMLPClassifier(
             hidden,
             n_features_to_select=5,

@@ -158,14 +158,18 @@ def _moments(
     """Mean and standard deviation of every column over some rows, in blocks."""
     n = len(values) if rows is None else len(rows)
     total, mean, square = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
-    for start in range(0, n, _CHUNK):
-        part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
+    n_rows = max(1, _CHUNK // max(1, values.shape[1]))
+    for start in range(0, n, n_rows):
+        part = slice(start, start + n_rows) if rows is None else rows[start : start + n_rows]
         x = values[part].astype(np.float64)
         w = np.ones(len(x)) if weight is None else np.abs(weight[part])
         # Chan, Golub and LeVeque's update of mean and sum of squares by a block of rows.
-        block = np.average(x, axis=0, weights=w)
-        delta, share = block - mean, w.sum() / (total + w.sum())
-        square += w @ (x - block) ** 2 + delta**2 * total * share
+        weight_sum = w.sum()
+        block = w @ x / weight_sum
+        x -= block
+        x *= x
+        delta, share = block - mean, weight_sum / (total + weight_sum)
+        square += w @ x + delta**2 * total * share
         mean += delta * share
-        total += w.sum()
+        total += weight_sum
     return mean, np.sqrt(square / total)
