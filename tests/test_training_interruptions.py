@@ -220,7 +220,7 @@ def test_ctrl_c_while_fine_tuning_keeps_a_network_in_fixed_point(monkeypatch, st
     clf = small(quantization=5, validation_fraction=validation_fraction)
     n_batches = 3 if validation_fraction else 4
     n_done = (step - 1) // n_batches
-    with pytest.warns(TrainingInterruptedWarning, match=f"fixed point was interrupted after {n_done} of 10"):
+    with pytest.warns(TrainingInterruptedWarning, match=f"fixed point was interrupted after {n_done} of 4"):
         clf.fit(X, Y)
     assert {len(column) for column in clf.quantization_history_.values()} == {n_done}
     assert clf.architecture_.widths == WIDTHS
