@@ -70,7 +70,7 @@ def test_finishing_is_reproducible_and_survives_pickling(finished):
 
 def test_finishing_is_recorded(finished):
     history = finished.quantization_history_
-    assert len(history["train_loss"]) == len(history["valid_loss"]) == len(history["valid_score"]) == 10
+    assert len(history["train_loss"]) == len(history["valid_loss"]) == len(history["valid_score"]) == 4
 
 
 def test_finishing_without_validation_rows_keeps_the_last_epoch():
