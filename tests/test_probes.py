@@ -93,6 +93,12 @@ def test_what_is_worth_no_more_than_the_best_probe_is_worth_nothing():
     np.testing.assert_allclose(shadow.importance(), [[0, 0, 0.0036, 0.04]], rtol=1e-5)
 
 
+def test_a_probe_that_one_row_made_worth_a_lot_counts_for_four_of_the_others():
+    # The bar is four times 0.2 squared: 0.4 squared, not 9 squared.
+    shadow = shadow_of(4, [0.3, 0.4, 0.5, -2.0], [0.2] * (N_PROBES - 1) + [9.0])
+    np.testing.assert_allclose(shadow.importance(), [[0, 0, 0.0025, 0.04]], rtol=1e-5)
+
+
 def test_scores_and_gates_are_of_the_real_inputs_only():
     shadow = shadow_of(4, [0.4, 0.5, 0.6, -2.0], [9.0] * N_PROBES)
     assert shadow.scores().shape == shadow.gates.shape == (1, 4)

@@ -8,7 +8,7 @@ import numpy as np
 
 from sk_shadownet._budget.input_redundancy import InputRedundancy
 from sk_shadownet._budget.limits import Widths
-from sk_shadownet._defaults import IRREPLACEABLE, STAND_IN
+from sk_shadownet._defaults import IRREPLACEABLE, NEW_ENOUGH, STAND_IN
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import FloatArray
 
@@ -17,14 +17,14 @@ def ranked_importance(layers: Sequence[LayerGates], redundancy: InputRedundancy 
     """Importance of each layer's units, the best first, shape (n_units,).
 
     Members keep units of their own, but as many: the best of each stand for one another. Inputs are the same
-    for all members; of each only what better ones do not explain counts.
+    for all members; of what better ones explain for the most part, only the rest counts.
     """
     ranked = [np.sort(layer.importance(), axis=1)[:, ::-1].mean(axis=0) for layer in layers]
     if redundancy is not None and redundancy.unexplained is not None:
         importance = layers[0].importance()[0]
         order = np.argsort(-importance, kind="stable")
         share = redundancy.unexplained[order]
-        share[:IRREPLACEABLE] = 1.0
+        share[(share >= NEW_ENOUGH) | (np.arange(len(order)) < IRREPLACEABLE)] = 1.0
         ranked[0] = np.asarray(share * importance[order])
     return ranked
 

@@ -18,9 +18,12 @@ from typing import Protocol
 
 from torch import Tensor
 
-from sk_shadownet._defaults import GATE_UPDATES
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._typing import BoolArray, FloatArray
+
+# A bound on time: moves of the gates in a run. One each batch takes 1.8 times the CPU time on small tables,
+# and no more points.
+GATE_UPDATES = 250
 
 
 class GatedNetwork(Protocol):

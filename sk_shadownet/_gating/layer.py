@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_shadownet._defaults import MOST_OF_A_PROBE
 from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
 from sk_shadownet._gating.schedule import PruningSchedule
@@ -99,7 +100,7 @@ class LayerGates:
         """Importance of shape (n_members, n_groups), at least 0, on the scale that all layers share.
 
         An input no more important than the best of the probes counts as 0: what it seems to contribute is
-        what any noise would.
+        what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
         """
         if self.rule is None:
             return np.zeros(self.gates.shape)
@@ -113,7 +114,9 @@ class LayerGates:
             importance = np.broadcast_to(importance.mean(axis=0), importance.shape)
         if self.probes is None:
             return importance
-        return np.where(importance > self.probes.importance().mean(axis=0).max(), importance, 0.0)
+        probes = self.probes.importance().mean(axis=0)
+        bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
+        return np.where(importance > bar, importance, 0.0)
 
     def close(self, progress: float, count: float | None = None) -> None:
         """Move the gates to where they should be at `progress`, `count` units open where that is given."""

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_shadownet._defaults import GATE_UPDATES
-from sk_shadownet._gating.controller import GateController
+from sk_shadownet._gating.controller import GATE_UPDATES, GateController
 from sk_shadownet._gating.layer import LayerGates
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._training.callbacks import RunCallback, require_finite_weights

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from sk_shadownet._defaults import GPTQ_DAMPING
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._quantization.formats import FixedFormat
+
+# Share of the mean input power added to each: Frantar et al. 2023, section 3.3.
+GPTQ_DAMPING = 0.01
 
 
 def compensated_rounding(
