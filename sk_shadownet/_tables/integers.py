@@ -14,16 +14,45 @@ class InputCodes:
     """Unsigned codes of raw inputs: ``clip(floor(x / 2**exponent) - offset, 0, 2**bits - 1)``.
 
     All arrays have shape (n_inputs,): ``exponent`` and ``offset`` are integers, ``bits`` lie in 1 to 8.
+    ``lowest`` and ``highest`` are the ends of ``floor(x / 2**exponent)`` that a hardware port holds at least,
+    such as those of the training rows: they say how wide ports are, and so what the clip costs, but change no
+    code. None stands for the ends of the codes, so that nothing but the sender cuts off.
     """
 
     exponent: IntArray
     offset: IntArray
     bits: IntArray
+    lowest: IntArray | None = None
+    highest: IntArray | None = None
+
+    @property
+    def ends(self) -> tuple[IntArray, IntArray]:
+        """Lowest and highest ``floor(x / 2**exponent)`` that ports hold, each of shape (n_inputs,)."""
+        low, high = self.offset, self.offset + (1 << self.bits) - 1
+        return (
+            low if self.lowest is None else np.minimum(low, self.lowest),
+            high if self.highest is None else np.maximum(high, self.highest),
+        )
+
+    def __getitem__(self, which: np.ndarray) -> InputCodes:
+        return InputCodes(
+            self.exponent[which],
+            self.offset[which],
+            self.bits[which],
+            None if self.lowest is None else self.lowest[which],
+            None if self.highest is None else self.highest[which],
+        )
 
     def __call__(self, X: FloatArray) -> IntArray:
-        """Codes, shape (n_rows, n_inputs), of finite raw inputs of the same shape."""
+        """Codes, shape (n_rows, n_inputs), of raw inputs of the same shape; of NaN code 0."""
         cells = np.floor(np.ldexp(X, -self.exponent)) - self.offset
-        return np.clip(cells, 0, 2.0**self.bits - 1).astype(np.int64)
+        codes: IntArray = np.minimum(np.fmax(cells, 0), 2.0**self.bits - 1).astype(np.int64)
+        return codes
+
+    @property
+    def lowest_inputs(self) -> FloatArray:
+        """For each input a number that gets code 0, which a sender puts in the place of NaN."""
+        return np.asarray(np.ldexp(1.0 * self.offset, self.exponent))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,145 @@
+"""The fall of a budget: networks that narrow together, part on the way, and are trained to their ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
+
+from torch import Tensor
+
+from sk_shadownet._defaults import (
+    TABLE_FALL,
+    TABLE_FORK_LEVEL,
+    TABLE_FORKS,
+    TABLE_FRONTIER_STEPS,
+    TABLE_WINDOW,
+)
+from sk_shadownet._tables.price import Sizes
+from sk_shadownet._tables.run import _LOOK, _PLAN, Run, learning_rate
+from sk_shadownet._tables.settings import SILENT
+
+# A budget falls from at least so much above itself.
+_LEAST_FALL = 1e-6
+# It has fallen a little before the fall is over, so that the last plans are of the budget itself.
+_FULL_FALL = 1.02
+
+
+@dataclass(eq=False)
+class _Fall:
+    """A budget's fall from the first plan on, from so many times the last of `budgets` to that itself."""
+
+    budgets: list[Mapping[str, float]]  # falling
+    levels: list[float]  # of each, how many times the last
+    sizes: Sizes
+    n_inputs: int  # before any has left
+    first: int
+    stop: int
+    finish: int  # steps after the fall
+    begin: float = 1.0
+    done: int = 0
+    total: int = 0
+    progress: Callable[..., object] = SILENT
+
+    def level(self, step: int) -> float:
+        """How many times the last budget the network may cost."""
+        return float(self.begin ** self._left(step))
+
+    def sizes_at(self, step: int) -> Sizes:
+        """Exact sizes on their way: inputs fall geometrically from all, as what one is worth shows late."""
+        n_features = self.sizes.features
+        if n_features is None:
+            return self.sizes
+        return replace(
+            self.sizes, features=ceil(n_features * (self.n_inputs / n_features) ** self._left(step))
+        )
+
+    def _left(self, step: int) -> float:
+        return 1 - min(1.0, _FULL_FALL * (step - self.first) / (self.stop - self.first))
+
+    def fork(self) -> int:
+        """The step from which networks fall side by side."""
+        steps = range(self.first, self.stop)
+        return next((n for n in steps if self.level(n) <= TABLE_FORK_LEVEL), self.stop)
+
+
+def _fall_of(
+    run: Run, budgets: list[Mapping[str, float]], sizes: Sizes, progress: Callable[..., object]
+) -> _Fall:
+    settings, least = run.settings, budgets[-1]
+    first, stop = (max(int(share * settings.n_steps), 1) for share in TABLE_WINDOW)
+    finish = settings.n_steps - stop
+    if len(budgets) > 1:
+        stop = int(stop * TABLE_FRONTIER_STEPS)
+    stop = max(stop, first + 1)
+    levels = [max(budget[name] / least[name] for name in least) for budget in budgets]
+    return _Fall(
+        budgets, [*levels[:-1], 1.0], sizes, run.rows.cells.shape[1], first, stop, finish, progress=progress
+    )
+
+
+def trained_runs(
+    run: Run, budgets: list[Mapping[str, float]], sizes: Sizes, progress: Callable[..., object]
+) -> Iterator[tuple[int, Run]]:
+    """Trained runs, each with the number of its budget, of a falling list.
+
+    A copy branches off as the costs pass its budget. Towards the end several networks fall side by side, and
+    each gives one for every budget that is left.
+    """
+    fall = _fall_of(run, budgets, sizes, progress)
+    fall.total = fall.stop + len(budgets) * fall.finish
+    for n, batch in enumerate(run.batches(fall.first)):
+        _step(run, fall, n, batch)
+    begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
+    fall.begin = max(min(begin, TABLE_FALL * highest), highest, 1.0 + _LEAST_FALL)
+    fork = fall.fork()
+    left = [n for n, level in enumerate(fall.levels) if level <= TABLE_FORK_LEVEL]
+    forks = TABLE_FORKS if begin > 1 else 1
+    fall.total += (forks - 1) * (fall.stop - fork + len(left) * fall.finish)
+    yield from _descend(run, fall, fall.first, fork, [n for n in range(len(budgets)) if n not in left])
+    for limb in [*(run.branch() for _ in range(forks - 1)), run]:
+        yield from _descend(limb, fall, fork, fall.stop, left)
+
+
+def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -> Iterator[tuple[int, Run]]:
+    """Let the budget fall from one step to another; trained branches at each of the numbers that wait."""
+    waiting, batches = [*waiting], run.batches(stop - begin)
+    for n in range(begin, stop, _PLAN):
+        while waiting and fall.level(n) <= fall.levels[waiting[0]]:
+            yield waiting[0], _branch(run, fall, waiting.pop(0))
+        run.plan(fall.budgets[-1], fall.level(n), fall.sizes_at(n))
+        for step, batch in enumerate(batches[n - begin :][:_PLAN], n):
+            _step(run, fall, step, batch)
+    for number in waiting:
+        yield number, _branch(run, fall, number)
+
+
+def _branch(run: Run, fall: _Fall, number: int) -> Run:
+    """A copy that has its budget from now on, trained to the end with edges and steps as they are."""
+    branch = run.branch()
+    branch.plan(fall.budgets[number], 1.0, fall.sizes)
+    _finish(branch, fall)
+    return branch
+
+
+def train_to_the_end(run: Run, n_steps: int, progress: Callable[..., object]) -> None:
+    """Train with edges and steps as they are."""
+    _finish(run, _Fall([], [], Sizes(None, None), 0, -1, 0, n_steps, total=n_steps, progress=progress))
+
+
+def _finish(run: Run, fall: _Fall) -> None:
+    for n, batch in enumerate(run.batches(fall.finish)):
+        _step(run, fall, fall.stop + n, batch, n / fall.finish)
+
+
+def _step(run: Run, fall: _Fall, n: int, batch: Tensor, passed: float = 0.0) -> None:
+    """A step of the optimiser; `passed` is the share of those behind the fall that is over."""
+    look = n % _LOOK == 0
+    loss = run.step(batch, learning_rate(run.settings.learning_rate, n, passed), n > fall.first, look)
+    fall.done += 1
+    if look:
+        edges = [int(layer.mask.sum()) for layer in run.stack.layers]
+        row = {"step": n, "loss": loss, "price": run.price, "edges": edges}
+        assert run.history is not None
+        run.history.append(row)
+        fall.progress(fall.done, fall.total, row)

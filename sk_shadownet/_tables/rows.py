@@ -1,0 +1,107 @@
+"""Rows as a training takes them: cells of the inputs, targets of the outputs, weights of mean 1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_shadownet._tables.codes import constant_columns, input_codes
+from sk_shadownet._tables.costs import Clip, input_clip
+from sk_shadownet._tables.integers import InputCodes
+from sk_shadownet._tables.settings import LossName
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IndexArray
+from sk_shadownet.exceptions import InvalidDataError
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Training rows of the columns that are not constant."""
+
+    cells: Tensor  # (n_rows, n_inputs), int64
+    target: Tensor  # (n_rows, n_outputs)
+    weight: Tensor | None  # (n_rows, 1)
+    codes: InputCodes
+    columns: IndexArray  # (n_inputs,), in X
+    clip: Clip  # of the inputs, in hardware
+    share: FloatArray  # (n_cells, n_inputs), of the rows
+
+    def __len__(self) -> int:
+        return len(self.cells)
+
+    def of_inputs(self, kept: BoolArray) -> Rows:
+        """The same rows with some of the inputs."""
+        return replace(
+            self,
+            cells=self.cells[:, torch.as_tensor(kept)],
+            codes=self.codes[kept],
+            columns=self.columns[kept],
+            clip=self.clip[kept],
+            share=self.share[:, kept],
+        )
+
+
+def rows_of(X: FloatArray, y: AnyArray, loss: LossName, bits: int, sample_weight: FloatArray | None) -> Rows:
+    """Rows from raw columns.
+
+    Raises
+    ------
+    InvalidDataError
+        If all columns are constant, or the weights' sum is not positive.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    columns = np.flatnonzero(~constant_columns(X))
+    if not len(columns):
+        raise InvalidDataError(
+            f"All {X.shape[1]} columns of X are constant; a table network needs one that is not."
+        )
+    return coded_rows(X, y, loss, input_codes(X[:, columns], bits), columns, sample_weight)
+
+
+def coded_rows(
+    X: FloatArray,
+    y: AnyArray,
+    loss: LossName,
+    codes: InputCodes,
+    columns: IndexArray,
+    sample_weight: FloatArray | None,
+) -> Rows:
+    """Rows in given codes of these raw columns.
+
+    Raises
+    ------
+    InvalidDataError
+        If the weights' sum is not positive.
+    """
+    X = np.asarray(X, dtype=np.float64)[:, columns]
+    wide = codes.bits.max() - codes.bits
+    cells = (codes(X) << wide) + (2**wide // 2)
+    n_cells = 2 ** int(codes.bits.max())
+    share = np.stack([np.bincount(column, minlength=n_cells) for column in cells.T], axis=1) / len(X)
+    return Rows(
+        torch.as_tensor(cells),
+        torch.as_tensor(_target(y, loss), dtype=torch.float32),
+        _weight(sample_weight),
+        codes,
+        columns,
+        input_clip(codes),
+        share,
+    )
+
+
+def _target(y: AnyArray, loss: LossName) -> AnyArray:
+    y = np.asarray(y)
+    if loss == "multiclass":
+        return y if y.ndim == 2 else np.eye(int(y.max()) + 1)[y]
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+
+
+def _weight(sample_weight: FloatArray | None) -> Tensor | None:
+    if sample_weight is None:
+        return None
+    mean = float(np.mean(sample_weight))
+    if not mean > 0:
+        raise InvalidDataError(f"sample_weight must have a positive sum, got a mean of {mean:g}.")
+    return torch.as_tensor(np.asarray(sample_weight) / mean, dtype=torch.float32)[:, None]

@@ -1,0 +1,190 @@
+"""One run of training: steps of the optimiser, looks at what edges are worth, plans as the price rises."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import cos, pi
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sk_shadownet._mlp.flat_adam import FlatAdam
+from sk_shadownet._tables.narrow import narrow, read_parts
+from sk_shadownet._tables.network import TableStack
+from sk_shadownet._tables.price import Sizes, cheapest, excess, layer_states, plan
+from sk_shadownet._tables.rows import Rows
+from sk_shadownet._tables.settings import LossName, TableSettings
+from sk_shadownet._typing import FloatArray
+from sk_shadownet.exceptions import TrainingDivergedError
+
+# Steps between looks at what edges are worth, and between plans.
+_LOOK, _PLAN = 5, 25
+# Weight of the past in the running means of saliencies: as they begin, and later.
+_FAST, _SLOW = 0.9, 0.97
+# Steps over which the learning rate rises.
+_WARM_UP = 200
+_BETAS = (0.9, 0.99)
+
+Saliencies = list[tuple[FloatArray, FloatArray]]
+
+
+@dataclass
+class Run:
+    """A network in training."""
+
+    stack: TableStack
+    rows: Rows
+    loss: LossName
+    settings: TableSettings
+    draw: np.random.Generator
+    optimizer: FlatAdam
+    saliencies: Saliencies | None = None
+    price: float | None = None
+    history: list[dict[str, Any]] | None = None
+
+    def batches(self, n_steps: int) -> list[Tensor]:
+        """Rows of so many batches: every row once before any comes again."""
+        size = batch_size(self.settings, len(self.rows))
+        per_epoch = max(len(self.rows) // size, 1)
+        order = [
+            torch.as_tensor(self.draw.permutation(len(self.rows)))[: per_epoch * size].view(per_epoch, -1)
+            for _ in range(-(-n_steps // per_epoch))
+        ]
+        return [batch for epoch in order for batch in epoch][:n_steps]
+
+    def step(self, batch: Tensor, rate: float, hard: bool, look: bool) -> float | None:
+        """One step of Adam; at a look, the loss, and saliencies move on."""
+        cells = self.rows.cells.index_select(0, batch)
+        outputs = self.stack.forward(cells, hard)
+        target = self.rows.target.index_select(0, batch)
+        weight = None if self.rows.weight is None else self.rows.weight.index_select(0, batch)
+        self.stack.backward(error_of(outputs, target, weight, self.loss))
+        found = None
+        if look:
+            found = loss_of(outputs, target, weight, self.loss)
+            if not np.isfinite(found):
+                raise TrainingDivergedError(
+                    "The loss of a table network became NaN or infinite; lower the learning rate."
+                )
+            self._look()
+        self._shrink()
+        self.optimizer.param_groups[0]["lr"] = rate
+        self.optimizer.step()
+        return found
+
+    def plan(self, budget: Mapping[str, float], scale: float, sizes: Sizes) -> None:
+        """Close edges and round sums so that so many times the budget are kept; closed parts go."""
+        assert self.saliencies is not None
+        found = cheapest(
+            layer_states(self.stack, self.saliencies),
+            budget,
+            scale,
+            self.rows.clip,
+            self.settings.hidden_bits,
+            sizes,
+            self.settings.cost,
+            self.price,
+        )
+        self.price = found.price
+        self.stack.restrict(found.masks, found.steps)
+        self.stack.limit(found.reach)
+        self._narrow()
+
+    def cost_at_start(self, budget: Mapping[str, float]) -> float:
+        """How many times the budget the network costs as long as nothing is given up."""
+        assert self.saliencies is not None
+        states = layer_states(self.stack, self.saliencies)
+        found = plan(states, 1e-9, self.rows.clip, self.settings.hidden_bits, Sizes())
+        return excess(self.settings.cost(found.design), budget)
+
+    def branch(self) -> Run:
+        """One that goes on from here by itself."""
+        stack = self.stack.copy()
+        optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
+        optimizer.load_state_dict(self.optimizer.state_dict())
+        history = [*(self.history or [])]
+        return Run(
+            stack,
+            self.rows,
+            self.loss,
+            self.settings,
+            self.draw,
+            optimizer,
+            self.saliencies,
+            self.price,
+            history,
+        )
+
+    def _look(self) -> None:
+        self.stack.observe()
+        now = self.stack.saliencies()
+        if self.saliencies is None:
+            self.saliencies = now
+            return
+        decay = _FAST if self.price is None else _SLOW
+        self.saliencies = [
+            (decay * a + (1 - decay) * c, decay * b + (1 - decay) * d)
+            for (a, b), (c, d) in zip(self.saliencies, now, strict=True)
+        ]
+
+    def _narrow(self) -> None:
+        """Leave out inputs and units that are not read, which would take time and give nothing."""
+        kept = read_parts(self.stack)
+        if all(part.all() for part in kept):
+            return
+        narrow(self.stack, kept, self.optimizer)
+        self.rows = self.rows.of_inputs(kept[0])
+        assert self.saliencies is not None
+        self.saliencies = [
+            (worth[into][:, out], sensitivity[out])
+            for (worth, sensitivity), into, out in zip(self.saliencies, kept[:-1], kept[1:], strict=True)
+        ]
+
+    def _shrink(self) -> None:
+        """Add the penalty's gradient."""
+        strength = 2 * self.settings.prior_rows / len(self.rows)
+        for layer in self.stack.layers:
+            assert layer.terms.grad is not None
+            layer.terms.grad.addcmul_(layer.roughness, layer.terms.data, value=strength)
+
+
+def new_run(rows: Rows, loss: LossName, settings: TableSettings, random_state: int) -> Run:
+    """A run before its first step."""
+    widths = (rows.cells.shape[1], *settings.hidden_layer_sizes, rows.target.shape[1])
+    generator = torch.Generator().manual_seed(random_state)
+    stack = TableStack(widths, rows.codes.bits, settings.hidden_bits, rows.share, generator)
+    optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
+    return Run(stack, rows, loss, settings, np.random.default_rng(random_state), optimizer, history=[])
+
+
+def batch_size(settings: TableSettings, n_rows: int) -> int:
+    """Rows of a batch."""
+    return min(settings.batch_size or 512, max(n_rows // 4, 1))
+
+
+def learning_rate(base: float, step: int, passed: float) -> float:
+    """Rises over the first steps, stays, then falls along a cosine to all but 0 where all has passed."""
+    return base * min(1.0, (step + 1) / _WARM_UP, 0.5 * (1 + cos(pi * passed)) + 1e-3)
+
+
+def error_of(outputs: Tensor, target: Tensor, weight: Tensor | None, loss: LossName) -> Tensor:
+    """Derivative by the outputs of the weighted mean loss: prediction less target, for each of the losses."""
+    predicted = {"multiclass": lambda y: y.softmax(dim=1), "binary": torch.sigmoid, "squared": torch.clone}[
+        loss
+    ](outputs)
+    error: Tensor = predicted.sub_(target).div_(len(outputs))
+    return error if weight is None else error.mul_(weight)
+
+
+def loss_of(outputs: Tensor, target: Tensor, weight: Tensor | None, loss: LossName) -> float:
+    """Weighted mean loss; of the squared error, one half."""
+    if loss == "multiclass":
+        each = -(outputs.log_softmax(dim=1) * target).sum(dim=1, keepdim=True)
+    elif loss == "binary":
+        each = torch.nn.functional.softplus(outputs) - outputs * target
+    else:
+        each = (outputs - target).square().sum(dim=1, keepdim=True) / 2
+    return float((each if weight is None else each * weight).mean())
