@@ -13,11 +13,13 @@ from torch import nn
 
 from sk_shadownet._graph.unwrapping import plain_copy, unwrapped
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
+from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._typing import AnyArray, IntArray
 from sk_shadownet._validation import check_choice
 from sk_shadownet.convert._sequential_builder import reading
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, UnsupportedLayerError
 from sk_shadownet.fpga import FixedPointPlan, FPGAModel
+from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.shadow import SelectFeatures, ShadowNetwork
 
 if TYPE_CHECKING:
@@ -61,9 +63,9 @@ class LayeredNetwork(Network):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FixedPointNetwork(Network):
-    """A plan of fixed-point arithmetic, and what the hardware does before and after it."""
+    """A plan of fixed-point arithmetic or of tables, and what the hardware does before and after it."""
 
-    plan: FixedPointPlan
+    plan: FixedPointPlan | TablePlan
     #: What the hardware puts out.
     puts_out: str = "logits"
     #: Whether the model makes float32 of its rows, as an estimator does, before it rounds them.
@@ -79,8 +81,8 @@ class FixedPointNetwork(Network):
 def read_network(model: Any) -> LayeredNetwork:
     """Read a fitted estimator, a pipeline that ends in one, or a ``torch.nn.Sequential``.
 
-    UnsupportedLayerError if a pipeline step cannot be folded, or the module is no Sequential; ExportError if
-    the estimator answers in fixed point.
+    UnsupportedLayerError if a pipeline step cannot be folded, the module is no Sequential, or the network is
+    one of tables; ExportError if the estimator answers in fixed point.
     """
     model = getattr(model, "best_estimator_", model)
     if isinstance(model, nn.Module):
@@ -88,6 +90,11 @@ def read_network(model: Any) -> LayeredNetwork:
         return LayeredNetwork(layers=layers, **_of_module(_input_width(layers)))
     steps, estimator = split_pipeline(model)
     require_fitted(estimator)
+    if isinstance(getattr(estimator, "network_", None), TableNetwork):
+        raise UnsupportedLayerError(
+            f"the tables of a {type(estimator).__name__} are no layers of weights; to_onnx writes them as "
+            "look-ups, to_fpga as hardware with an emulator in C++ and numpy."
+        )
     if getattr(estimator, "fixed_point_plan_", None) is not None:
         raise ExportError(
             f"this {type(estimator).__name__} was trained with quantization and answers in fixed point, "
@@ -113,7 +120,9 @@ def read_fixed_point(model: Any) -> FixedPointNetwork | None:
     if not hasattr(model, "predict"):
         return None
     steps, estimator = split_pipeline(model)
-    plan = getattr(estimator, "fixed_point_plan_", None)
+    plan, tables = getattr(estimator, "fixed_point_plan_", None), getattr(estimator, "network_", None)
+    if isinstance(tables, TableNetwork):
+        plan = TablePlan(tables)
     if plan is None:
         return None
     require_fitted(estimator)
@@ -125,11 +134,15 @@ def read_fixed_point(model: Any) -> FixedPointNetwork | None:
             "what to_fpga gives for the pipeline, whose scaling is that of its hardware (its folder "
             "emulator/ does it in C++ and numpy, too), or the pipeline's last step alone."
         )
+    if isinstance(plan, TablePlan):
+        fold = fold.then_select(plan.network.features)
+        return FixedPointNetwork(plan=plan, **_of_estimator(estimator, fold, names))
     fold = fold.then_select(np.asarray(estimator.support_))
     return FixedPointNetwork(plan=plan, single=True, **_of_estimator(estimator, fold, names))
 
 
 def _read_hardware(model: FPGAModel) -> FixedPointNetwork:
+    assert isinstance(model.plan, FixedPointPlan | TablePlan)
     project, labels = model._project, model.class_labels
     exported, score, level = project.model, project.score, None
     if model.config.output == "trigger" and score is not None:

@@ -1,4 +1,4 @@
-"""Fixed-point arithmetic in ONNX's operators on float64, equal to the plan bit for bit."""
+"""Fixed-point arithmetic and tables in ONNX's operators on float64, equal to the plan bit for bit."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._typing import FloatArray
+from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.convert._network import FixedPointNetwork
 from sk_shadownet.convert._onnx_writer import GraphWriter
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga import FixedFormat
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 
 def exact_ending(network: FixedPointNetwork, asked: Any, ending: str) -> str:
@@ -72,9 +73,12 @@ def write_plan(writer: GraphWriter, value: str, network: FixedPointNetwork) -> s
     if network.scaling is not None:
         value = writer.add("Mul", [value, writer.constant("scale", network.scaling.scale)])
         value = writer.add("Add", [value, writer.constant("shift", network.scaling.shift)])
-    zero, half = writer.constant("zero", np.float64(0.0)), writer.constant("half", np.float64(0.5))
-    value = _quantize(writer, value, "inputs", network.plan.inputs, half)
-    for n, layer in enumerate(network.plan.layers, start=1):
+    zero, plan = writer.constant("zero", np.float64(0.0)), network.plan
+    if isinstance(plan, TablePlan):
+        return _write_tables(writer, value, plan, zero)
+    half = writer.constant("half", np.float64(0.5))
+    value = _quantize(writer, value, "inputs", plan.inputs, half)
+    for n, layer in enumerate(plan.layers, start=1):
         weight = writer.constant(f"layer{n}.weight", layer.weight)
         bias = writer.constant(f"layer{n}.bias", layer.bias)
         value = writer.add("Gemm", [value, weight, bias], transB=1)
@@ -103,3 +107,50 @@ def _quantize(writer: GraphWriter, value: str, name: str, formats: FixedFormat, 
     nearest = writer.add("Max", [nearest, held("lowest", low)])
     nearest = writer.add("Min", [nearest, held("highest", high)])
     return writer.add("Mul", [nearest, held("step", formats.step)])
+
+
+def _write_tables(writer: GraphWriter, value: str, plan: TablePlan, zero: str) -> str:
+    """The nodes from the chosen columns to the outputs, float64 but for the codes.
+
+    All tables of a layer are one, in which each input's codes start at a row of their own: one Gather looks
+    all of them up, one ReduceSum adds them, and float64 holds every sum exactly. Of rows with NaN the outputs
+    are NaN.
+    """
+    network, inputs = plan.network, plan.inputs
+    low, high = (np.ldexp(end, inputs.fraction) for end in (inputs.lowest, inputs.highest))
+    value = writer.add("Mul", [value, writer.constant("steps_per_1", np.ldexp(1.0, inputs.fraction))])
+    value = _cut_off(writer, value, "port", low - 1.0, high + 1.0)
+    missing = writer.add("IsNaN", [value])
+    nothing = writer.add("Sub", [value, value])
+    nothing = writer.add("ReduceSum", [nothing, writer.constant("columns_axis", np.array([1]))], keepdims=1)
+    value = writer.add("Where", [missing, zero, value])
+    value = writer.add("Floor", [value])
+    value = writer.add("Sub", [value, writer.constant("code_offset", network.inputs.offset.astype(float))])
+    value = _code(writer, value, "code", network.inputs.bits)
+    for n, layer in enumerate(network.layers, start=1):
+        value = _sums(writer, value, f"layer{n}", layer.tables, layer.bias)
+        scale = np.ldexp(1.0 if layer.bits is not None else network.step, -layer.shift)
+        value = writer.add("Mul", [value, writer.constant(f"layer{n}.scale", scale)])
+        if layer.bits is not None:
+            value = _code(writer, writer.add("Floor", [value]), f"layer{n}", layer.bits)
+    return writer.add("Add", [value, nothing])
+
+
+def _sums(writer: GraphWriter, codes: str, name: str, tables: tuple[IntArray, ...], bias: IntArray) -> str:
+    starts = np.cumsum([0, *map(len, tables[:-1])]).astype(np.int64)
+    rows = writer.add("Add", [codes, writer.constant(f"{name}.start", starts)])
+    table = writer.constant(f"{name}.table", np.concatenate(tables).astype(np.float64))
+    found = writer.add("Gather", [table, rows], axis=0)
+    axis = writer.constant(f"{name}.axis", np.array([1]))
+    total = writer.add("ReduceSum", [found, axis], keepdims=0)
+    return writer.add("Add", [total, writer.constant(f"{name}.bias", bias.astype(np.float64))])
+
+
+def _code(writer: GraphWriter, value: str, name: str, bits: IntArray) -> str:
+    value = _cut_off(writer, value, f"{name}.code", np.zeros(len(bits)), np.ldexp(1.0, bits) - 1.0)
+    return writer.add("Cast", [value], to=writer.onnx.TensorProto.INT64)
+
+
+def _cut_off(writer: GraphWriter, value: str, name: str, low: FloatArray, high: FloatArray) -> str:
+    value = writer.add("Max", [value, writer.constant(f"{name}.lowest", low)])
+    return writer.add("Min", [value, writer.constant(f"{name}.highest", high)])

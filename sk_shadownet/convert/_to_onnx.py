@@ -74,6 +74,9 @@ def to_onnx(
         "output", and the "X" of hardware and plans. An estimator's "X" stays float32, of which it makes its
         rows anyway. Rows with NaN, which fixed point cannot carry, get numbers of NaN, and no sensible label.
 
+        Tables are looked up by Gather and added exactly, so that a table network's numbers are its integers'
+        to the bit; its "X" is float64, like its "logits".
+
         Metadata "feature_names" and "class_labels" hold the names, one a line. Opset 17, or 20 with GELU.
 
     Raises

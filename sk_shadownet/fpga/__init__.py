@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._config import FPGAConfig
     from sk_shadownet.fpga._export import to_fpga
     from sk_shadownet.fpga._frozen_plan import Drift
+    from sk_shadownet.fpga._frozen_tables import TableDrift
     from sk_shadownet.fpga._model import FPGAModel
     from sk_shadownet.fpga._quantization.formats import FixedFormat
     from sk_shadownet.fpga._quantization.plan import FixedPointPlan
@@ -34,6 +35,7 @@ __all__ = [
     "ResourceTable",
     "SignalComparison",
     "SynthesisReport",
+    "TableDrift",
     "compare_resources",
     "quantized_module",
     "to_fpga",
@@ -56,6 +58,7 @@ _HOME = {
     "ResourceTable": "_resources",
     "SignalComparison": "_reports.signal_comparison",
     "SynthesisReport": "_tools.report",
+    "TableDrift": "_frozen_tables",
     "compare_resources": "_resources",
     "quantized_module": "_quantization.qat",
     "to_fpga": "_export",

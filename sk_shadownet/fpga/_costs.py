@@ -17,14 +17,20 @@ import torch
 from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._tables.costs import CostFunction, LayerDesign, count
+from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._typing import AnyArray, IntArray
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._backends import make_backend
+from sk_shadownet.fpga._backends.hdl_backend import DEFAULT_PART
+from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
-from sk_shadownet.fpga._decision import score_model
-from sk_shadownet.fpga._export import make_plan
+from sk_shadownet.fpga._decision import Score, score_model
+from sk_shadownet.fpga._export import make_fixed_point, make_plan
 from sk_shadownet.fpga._frontend import ExportedModel, export_model
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 N_RANDOM_ROWS = 512
 
@@ -76,20 +82,61 @@ def costs_of_random_network(widths: tuple[int, ...], config: FPGAConfig) -> dict
     return _costs(exported, config)[0]
 
 
+@thread_limit()
+def table_costs(
+    network: TableNetwork, config: FPGAConfig, class_labels: AnyArray | None = None
+) -> dict[str, float]:
+    """The same of a table network, by the trace of its design, which takes some tenths of a second.
+
+    There are no bit operations. :func:`fast_table_costs` is a thousand times faster, knows not what stands
+    behind the logits, and is a few percent above this.
+    """
+    config, n_inputs = _with_any_cut(config), len(network.features)
+    model = ExportedModel(
+        network=TablePlan(network),
+        rows=np.zeros((0, n_inputs)),
+        columns=np.arange(n_inputs),
+        feature_names=tuple(f"x{column}" for column in network.features),
+        class_labels=class_labels,
+        title="table network",
+    )
+    model, score = score_model(model, config)
+    plan, _ = make_plan(model, config)
+    return _figures(plan, config, score)
+
+
+def fast_table_costs(config: FPGAConfig) -> CostFunction:
+    """Costs of the designs of table networks at the clock and on the part that a configuration asks for."""
+    part = config.part or DEFAULT_PART
+    levels = config.options.get("adder_levels") or adder_levels_for(config.clock_period, family_of(part))
+
+    def cost(design: tuple[LayerDesign, ...]) -> dict[str, float]:
+        return count(design, config.clock_period, levels).as_dict()
+
+    return cost
+
+
+def _with_any_cut(config: FPGAConfig) -> FPGAConfig:
+    """A cut that suits any network: what a comparison needs does not depend on it."""
+    return config if config.cut in (None, "port") else replace(config, cut=0)
+
+
 def _costs(model: ExportedModel, config: FPGAConfig) -> tuple[dict[str, float], FixedPointPlan]:
-    if config.cut not in (None, "port"):
-        config = replace(config, cut=0)  # suits any network; what a comparison needs does not depend on it
+    config = _with_any_cut(config)
     model, score = score_model(model, config)
     with warnings.catch_warnings():
         # Nothing is exported yet: what would be worth a warning then is said then.
         warnings.simplefilter("ignore", HardwareWarning)
         warnings.simplefilter("ignore", CalibrationWarning)
-        plan, _ = make_plan(model, config)
-        figures = make_backend(plan, config, Path(config.project_name), score).estimate()
+        plan, _ = make_fixed_point(model, config)
+        figures = _figures(plan, config, score)
+    return {"bit_operations": float(plan.bit_operations), **figures}, plan
+
+
+def _figures(plan: Plan, config: FPGAConfig, score: Score | None) -> dict[str, float]:
+    figures = make_backend(plan, config, Path(config.project_name), score).estimate()
     names = ("lut", "ff", "dsp", "bram", "latency_cycles")
-    costs = {
-        "bit_operations": float(plan.bit_operations),
+    return {
         **{name: float(getattr(figures, name)) for name in names},
         "latency_ns": figures.latency_cycles * config.clock_period,
     }
-    return costs, plan

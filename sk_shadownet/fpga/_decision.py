@@ -108,7 +108,11 @@ def score_model(model: ExportedModel, config: FPGAConfig) -> tuple[ExportedModel
     combination = row if model.network.widths[-1] == 2 else np.array([[-1.0]])
     folded = replace(
         model,
-        network=combined_network(model.network, combination),
+        network=(
+            combined_network(model.network, combination)
+            if isinstance(model.network, FloatNetwork)
+            else model.network.combined(combination[0].astype(np.int64))
+        ),
         plan=None if planned is None else combined_plan(planned, combination),
         class_labels=labels[[1 - signal, signal]],
         targets=None if model.targets is None else np.where(model.targets == signal, 1, 0),

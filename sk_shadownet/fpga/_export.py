@@ -23,8 +23,10 @@ from sk_shadownet.fpga._frontend import ExportedModel, export_model
 from sk_shadownet.fpga._frozen_plan import frozen_plan, warn_of_drift
 from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._output_folder import replacing_folder, require_replaceable
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import Fidelity
+from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.format_search import Loss, Task, judge_of, search_precision
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._quantization.planner import Planner
@@ -70,7 +72,7 @@ def to_fpga(
         symbolic link stands for what it points to.
     backend : str, default="Vitis"
         hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or "verilog" or
-        "vhdl", through alkaid.
+        "vhdl", through alkaid. Table networks need another than "Quartus" and "oneAPI".
     part : str or None, default=None
         The vendor's part number; None takes the backend's default.
     clock_period : float, default=5.0
@@ -104,9 +106,10 @@ def to_fpga(
         Of a trigger, in units of the score's last bit, ``2**-F``. An object's ``fraction``, where it has one,
         must be that F. "port" adds a last field to the input port, which carries the cut in the score's
         format, so that it can be changed while the hardware runs.
-    plan : FixedPointPlan, FPGAModel or None, default=None
+    plan : FixedPointPlan, TablePlan, FPGAModel or None, default=None
         Hardware that is there, whose formats and so whose ports this network is rounded into: ``old.plan`` or
-        ``old``. Features and widths must be the same. What its formats cut off stands in ``fpga.drift``.
+        ``old``. Features and widths must be the same, of a table network codes and shifts too. What its
+        formats cut off stands in ``fpga.drift``.
     project_name : str, default="shadownet"
         Name of the top function or module; no word of C++, Verilog or VHDL.
     hls_config : mapping or None, default=None
@@ -117,7 +120,9 @@ def to_fpga(
         Labels of a module's outputs; None takes 0, 1, …
     **options
         Handed to the backend, such as ``clock_uncertainty="12.5%"`` or ``board="pynq-z2"``, or for HDL
-        ``adder_levels=3`` or ``latency_cycles=6``, up to which registers are added.
+        ``adder_levels=3`` or ``latency_cycles=6``, up to which registers are added; of a table network
+        ``tables="lut6"``, what Verilog for Xilinx's parts has anyway, writes tables as LUT6 primitives,
+        "case" as case statements, of which yosys makes 13 to 34 % more look-up tables.
 
     Returns
     -------
@@ -190,8 +195,17 @@ def to_fpga(
     return FPGAModel(project)
 
 
-def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan, float]:
-    """Choose all formats; the plan, and what it loses on the calibration rows."""
+def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[Plan, float]:
+    """The plan of a network, all formats chosen, and what it loses on the calibration rows."""
+    if not isinstance(model.network, FloatNetwork):
+        _require_own_formats(model, config)
+        return model.network, 0.0
+    return make_fixed_point(model, config)
+
+
+def make_fixed_point(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan, float]:
+    """Choose all formats of a float network; the plan, and what it loses on the calibration rows."""
+    assert isinstance(model.network, FloatNetwork)
     task: Task = "regression" if model.class_labels is None else "classification"
     if model.plan is not None and isinstance(config.precision, str) and config.precision == "auto":
         judge = judge_of(task, model.network.forward(model.rows), model.targets)
@@ -217,6 +231,14 @@ def make_plan(model: ExportedModel, config: FPGAConfig) -> tuple[FixedPointPlan,
         )
     _warn_of_dead_classes(result.loss, model)
     return result.plan, result.loss.changed
+
+
+def _require_own_formats(model: ExportedModel, config: FPGAConfig) -> None:
+    if not (isinstance(config.precision, str) and config.precision == "auto"):
+        raise InvalidParameterError(
+            f"precision={config.precision!r} has no place here: the tables of this network are integers, "
+            "which hardware carries as they are. Leave precision='auto'; set the bits where it is fitted."
+        )
 
 
 def _warn_of_dead_classes(loss: Loss, model: ExportedModel) -> None:
@@ -248,15 +270,21 @@ def _record(project: Project) -> dict[str, Any]:
         "widths": list(project.plan.widths),
         "inputs": list(model.input_names),
         "class_labels": None if labels is None else [str(label) for label in labels],
-        "weight_bits": [int(layer.weight_format.width.max()) for layer in project.plan.layers],
+        **project.plan.facts,
         "calibration_loss": project.loss,
     }
 
 
 def _warn_of_outside_scaling(model: ExportedModel) -> None:
     if model.scaling is not None:
+        why = (
+            "the network was trained in fixed point on scaled inputs"
+            if isinstance(model.network, FixedPointPlan) or model.plan is not None
+            else "the codes of a table network are whole steps of its inputs, which the pipeline's scales, "
+            "no powers of two, would move off their places"
+        )
         warn(
-            "the network was trained in fixed point on scaled inputs, so the pipeline's scaling stays "
+            f"{why}, so the pipeline's scaling stays "
             "outside the hardware: its ports take scaled features (README.md has the table; predict does "
             "it for you). Fit the estimator on raw features to have them at the ports.",
             HardwareWarning,

@@ -10,11 +10,13 @@ import numpy as np
 
 from sk_shadownet._pipeline import ColumnMap, fold_steps, require_fitted, split_pipeline
 from sk_shadownet._system.warnings import warn
+from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet._validation import check_sequence
 from sk_shadownet.exceptions import CalibrationWarning, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork, check_calibration
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 #: Calibration rows below which the range of a value is a guess: the largest of 100 rows is passed by one new
 #: row in 101.
@@ -23,7 +25,9 @@ FEW_ROWS = 100
 
 @dataclass(frozen=True, eq=False)
 class ExportedModel:
-    """A float network on raw selected inputs, and all that is needed to speak with it in the user's terms.
+    """A network on raw selected inputs, and all that is needed to speak with it in the user's terms.
+
+    It is in floats, or of tables, which are in integers already.
 
     ``rows``, shape (n_rows, n_selected), are raw calibration rows; ``columns``, shape (n_selected,), which of
     the user's columns the inputs are, and ``feature_names`` those of all columns; x0, x1, … where they have
@@ -33,10 +37,11 @@ class ExportedModel:
     A network that was trained in fixed point brings the ``plan`` that it was trained with, and maybe
     ``scaling``: that stays outside the hardware, since its weights cannot be folded into others without
     rounding them again. All other scaling is folded. ``targets``, shape (n_rows,), are classes of the
-    calibration rows, and ``scoring`` what the estimator is judged by, where they are known.
+    calibration rows, and ``scoring`` what the estimator is judged by, where they are known. ``stand_ins``,
+    shape (n_selected,), are numbers that ports are given for NaN; NaN where there is none.
     """
 
-    network: FloatNetwork
+    network: FloatNetwork | TablePlan
     rows: FloatArray = field(repr=False)
     columns: IntArray = field(repr=False)
     feature_names: tuple[str, ...]
@@ -46,6 +51,7 @@ class ExportedModel:
     scaling: ColumnMap | None = None
     targets: IntArray | None = None
     scoring: Any = None
+    stand_ins: FloatArray | None = None
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -58,7 +64,9 @@ class ExportedModel:
         ``X`` has all columns that the model was fitted on, or the selected ones alone.
         """
         rows = _pick(X, self.feature_names, self.columns)
-        return rows if self.scaling is None else rows * self.scaling.scale + self.scaling.shift
+        if self.scaling is not None:
+            rows = rows * self.scaling.scale + self.scaling.shift
+        return rows if self.stand_ins is None else _filled(rows, self.stand_ins)
 
 
 def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None) -> ExportedModel:
@@ -75,10 +83,16 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     steps, estimator = split_pipeline(model)
     require_fitted(estimator)
     fold, names = fold_steps(steps, estimator)
-    fold = fold.then_select(np.asarray(estimator.support_))
-    network = FloatNetwork.from_module(estimator.module_, merge=True)
+    tables = getattr(estimator, "network_", None)
+    if isinstance(tables, TableNetwork):
+        network: FloatNetwork | TablePlan = TablePlan(tables)
+        fold = fold.then_select(tables.features)
+    else:
+        fold = fold.then_select(np.asarray(estimator.support_))
+        network = FloatNetwork.from_module(estimator.module_, merge=True)
     plan, labels = getattr(estimator, "fixed_point_plan_", None), getattr(estimator, "classes_", None)
-    outside = fold if fold.scales and plan is not None else None
+    folded = None if plan is not None and fold.scales else _folded(network, fold)
+    outside = fold if folded is None else None
     name = type(estimator).__name__
     whole = f"{type(model).__name__} ending in {name}" if hasattr(model, "steps") else name
     if X_calibration is None:
@@ -87,8 +101,14 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
     else:
         rows = _pick(X_calibration, names, fold.columns)
         rows = rows if outside is None else rows * fold.scale + fold.shift
+    network, stand_ins = network if folded is None else folded, None
+    missing = getattr(estimator, "missing_", None)
+    if isinstance(network, TablePlan) and missing is not None:
+        tables = network.network
+        stand_ins = np.where(missing[tables.features], tables.inputs.lowest_inputs, np.nan)
+        rows = _filled(rows, stand_ins)
     return ExportedModel(
-        network=network.fold_inputs(fold.scale, fold.shift) if fold.scales and outside is None else network,
+        network=network,
         rows=_checked_rows(rows, len(fold.columns)),
         columns=fold.columns,
         feature_names=names,
@@ -98,7 +118,22 @@ def export_model(model: Any, X_calibration: Any = None, class_labels: Any = None
         scaling=outside,
         targets=None if X_calibration is not None else getattr(estimator, "calibration_targets_", None),
         scoring=getattr(estimator, "scoring", None),
+        stand_ins=stand_ins,
     )
+
+
+def _filled(rows: FloatArray, stand_ins: FloatArray) -> FloatArray:
+    """Rows with numbers in the place of NaN, where there are some for it."""
+    return np.where(np.isnan(rows), stand_ins, rows)
+
+
+def _folded(network: FloatNetwork | TablePlan, fold: ColumnMap) -> FloatNetwork | TablePlan | None:
+    """The network on what comes into the scaling steps; None where its codes cannot take them exactly."""
+    if not fold.scales:
+        return network
+    if isinstance(network, FloatNetwork):
+        return network.fold_inputs(fold.scale, fold.shift)
+    return network.folded(fold.scale, fold.shift)
 
 
 def _export_module(module: Any, X_calibration: Any, class_labels: Any) -> ExportedModel:

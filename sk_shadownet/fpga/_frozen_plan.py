@@ -13,12 +13,15 @@ from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score, signal_label
 from sk_shadownet.fpga._frontend import ExportedModel
+from sk_shadownet.fpga._frozen_tables import TableDrift, in_structure, table_drift
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.float_network import FloatNetwork
 from sk_shadownet.fpga._quantization.format_search import Task, judge_of
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, chain_layers
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 #: Share of rows beyond the range of an input, or of an output, from which on an export warns.
 WORTH_A_WARNING = 0.01
@@ -74,20 +77,25 @@ class Drift:
 
 def frozen_plan(
     model: ExportedModel, config: FPGAConfig, score: Score | None, old: Any
-) -> tuple[FixedPointPlan, Drift]:
+) -> tuple[Plan, Drift | TableDrift]:
     """The plan of a model in the formats of an old one, and what these cut off.
 
-    ``old`` is a FixedPointPlan of the same widths, or an FPGAModel, of which the names of the features, the
+    ``old`` is a plan of the same kind and widths, or an FPGAModel, of which the names of the features, the
     output and the signal must be the same as well. No precision may be given beside it.
     """
-    plan = _plan_of(old)
+    tables = isinstance(model.network, TablePlan)
+    plan = _plan_of(old, TablePlan if tables else FixedPointPlan)
     if not (isinstance(config.precision, str) and config.precision == "auto"):
         raise InvalidParameterError(
             f"plan= brings every format, so precision={config.precision!r} has no place beside it; leave out "
             "one of the two."
         )
-    if not isinstance(old, FixedPointPlan):
+    if plan is not old:
         _require_same_interface(model, config, score, old)
+    if isinstance(plan, TablePlan):
+        assert isinstance(model.network, TablePlan)
+        placed = in_structure(model.network, plan)
+        return placed, table_drift(placed, plan, model.rows, model.input_names)
     if model.network.widths != plan.widths:
         old_widths, widths = ("-".join(map(str, n.widths)) for n in (plan, model.network))
         raise InvalidParameterError(
@@ -103,8 +111,10 @@ def frozen_plan(
     return new, _drift(model, plan, new)
 
 
-def drift_lines(drift: Drift, model: ExportedModel) -> list[str]:
+def drift_lines(drift: Drift | TableDrift, model: ExportedModel) -> list[str]:
     """The README's section on a frozen interface."""
+    if isinstance(drift, TableDrift):
+        return drift.lines()
     kept = (
         f"{1 - drift.loss:.2%} of rows get the same class as from the new float network"
         if model.class_labels is not None
@@ -128,34 +138,38 @@ def drift_lines(drift: Drift, model: ExportedModel) -> list[str]:
     ]
 
 
-def warn_of_drift(drift: Drift, tolerance: float) -> None:
+def warn_of_drift(drift: Drift | TableDrift, tolerance: float) -> None:
     """Warn where an input, the weights or the answers have drifted out of the old formats."""
     beyond = [
         f"{name!r} ({share:.1%} of rows)" for name, share in drift.inputs.items() if share > WORTH_A_WARNING
     ]
     words = [f"inputs lie beyond their ports' ranges: {', '.join(beyond)}"] if beyond else []
-    if drift.outputs > WORTH_A_WARNING:
-        words.append(f"outputs are cut off at the ends of their ports in {drift.outputs:.1%} of rows")
-    if drift.loss > tolerance:
-        # Weights just beyond their formats do no harm; where they do, the loss tells.
-        words.append(
-            f"the loss is {drift.loss:.2%}, more than the tolerance of {tolerance:.2%}, with "
-            f"{drift.n_saturated_weights} of {drift.n_weights} weights cut off"
-        )
+    advice = "make new firmware"
+    if isinstance(drift, Drift):
+        advice = "train with quantization= the old plan, or make new firmware"
+        if drift.outputs > WORTH_A_WARNING:
+            words.append(f"outputs are cut off at the ends of their ports in {drift.outputs:.1%} of rows")
+        if drift.loss > tolerance:
+            # Weights just beyond their formats do no harm; where they do, the loss tells.
+            words.append(
+                f"the loss is {drift.loss:.2%}, more than the tolerance of {tolerance:.2%}, with "
+                f"{drift.n_saturated_weights} of {drift.n_weights} weights cut off"
+            )
     if words:
         warn(
             f"the old plan's formats no longer suit this network: {'; '.join(words)}. fpga.drift has the "
-            "figures; train with quantization= the old plan, or make new firmware.",
+            f"figures; {advice}.",
             HardwareWarning,
         )
 
 
-def _plan_of(old: Any) -> FixedPointPlan:
-    plan = old if isinstance(old, FixedPointPlan) else getattr(old, "plan", None)
-    if not isinstance(plan, FixedPointPlan):
+def _plan_of(old: Any, kind: type[FixedPointPlan] | type[TablePlan]) -> FixedPointPlan | TablePlan:
+    plan = old if isinstance(old, (FixedPointPlan, TablePlan)) else getattr(old, "plan", None)
+    if not isinstance(plan, kind):
+        got = old if plan is None else plan
         raise InvalidParameterError(
-            "plan must be a FixedPointPlan, such as fpga.plan of an earlier export, or that FPGAModel "
-            f"itself; got {type(old).__name__}."
+            f"plan must be a {kind.__name__}, such as fpga.plan of an earlier export, or that FPGAModel "
+            f"itself; got {type(got).__name__}."
         )
     return plan
 
@@ -203,6 +217,7 @@ def _in_formats(model: ExportedModel, old: FixedPointPlan, outputs: FixedFormat)
     ):
         return _with_weights_of(old, own, outputs)
     last = len(old.layers) - 1
+    assert isinstance(model.network, FloatNetwork)
     precision = parse_precision(old, len(old.layers)).with_spec(("activations", last), outputs)
     return Planner(model.network, model.rows).plan(precision)
 
@@ -216,7 +231,8 @@ def _with_weights_of(old: FixedPointPlan, new: FixedPointPlan, outputs: FixedFor
 
 def _drift(model: ExportedModel, old: FixedPointPlan, plan: FixedPointPlan) -> Drift:
     beyond = plan.inputs.overflows(model.rows).mean(axis=0)
-    network: FloatNetwork = model.network
+    network = model.network
+    assert isinstance(network, FloatNetwork)
     pairs = zip(plan.layers, network.layers, strict=True)
     task: Task = "regression" if model.class_labels is None else "classification"
     return Drift(

@@ -28,9 +28,9 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
     ----------
     config : FPGAConfig
         What was asked for.
-    plan : FixedPointPlan
-        All formats and rounded weights; ``plan.forward`` is the reference that the hardware equals bit for
-        bit. It takes the selected features alone.
+    plan : FixedPointPlan or TablePlan
+        All formats and rounded weights, or tables; ``plan.forward`` is the reference that the hardware equals
+        bit for bit. It takes the selected features alone.
     output_dir : Path
         The project's folder.
     class_labels : ndarray or None
@@ -40,8 +40,9 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
     calibration_loss : float
         Share of calibration rows whose class differs from the float network's; for a regressor, squared
         error over variance.
-    drift : Drift or None
-        What the formats of an old plan (``to_fpga(plan=)``) cut off of this network; None without one.
+    drift : Drift, TableDrift or None
+        What the formats of an old plan (``to_fpga(plan=)``) cut off of this network, or how its tables lie in
+        the old structure; None without one.
 
     Examples
     --------
@@ -299,8 +300,8 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
     def __repr__(self) -> str:
         shape = "-".join(map(str, self.plan.widths))
         return (
-            f"FPGAModel({shape}, backend={self.config.backend!r}, {self.plan.bit_operations:,} bit "
-            f"operations, output_dir={str(self.output_dir)!r})"
+            f"FPGAModel({shape}, backend={self.config.backend!r}, {self.plan.size}, "
+            f"output_dir={str(self.output_dir)!r})"
         )
 
     def _repr_html_(self) -> str:

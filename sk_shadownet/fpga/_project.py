@@ -17,8 +17,9 @@ from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score, signal_label
 from sk_shadownet.fpga._frontend import ExportedModel
 from sk_shadownet.fpga._frozen_plan import Drift
+from sk_shadownet.fpga._frozen_tables import TableDrift
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.formats import FixedFormat
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
@@ -38,12 +39,12 @@ class Project:
     """
 
     model: ExportedModel
-    plan: FixedPointPlan
+    plan: Plan
     config: FPGAConfig
     backend: Backend
     loss: float
     score: Score | None = None
-    drift: Drift | None = None
+    drift: Drift | TableDrift | None = None
 
     @property
     def signal(self) -> Any:
@@ -72,7 +73,7 @@ class Project:
             )
 
     def _warn_of_inputs_outside(self, rows: FloatArray) -> None:
-        outside = self.plan.inputs.overflows(rows)
+        outside = self.plan.outside(rows)
         n_outside = int(outside.any(axis=1).sum())
         if n_outside <= OUTSIDE_SHARE * len(rows):
             return

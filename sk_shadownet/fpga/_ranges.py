@@ -14,6 +14,7 @@ from sk_shadownet.exceptions import InvalidParameterError
 from sk_shadownet.fpga._model import FPGAModel
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,14 @@ def plan_and_rows(model: Any, X: Any) -> tuple[FixedPointPlan, FloatArray | None
     Between them the rows for its ports, shape (n_rows, n_inputs): ``X`` as the model takes it; None takes the
     calibration rows where the model has some, else there are none.
     """
+    if isinstance(getattr(model, "plan", None), TablePlan):
+        raise InvalidParameterError(
+            "a table network has no weights whose bits could be shown; look at the curves of its tables."
+        )
     if isinstance(model, FPGAModel):
         exported = model._project.model
         rows = exported.rows if X is None else exported.select(X)
+        assert isinstance(model.plan, FixedPointPlan)
         return model.plan, rows, model.input_names
     if isinstance(model, FixedPointPlan):
         given = None if X is None else np.asarray(X, dtype=np.float64)

@@ -9,7 +9,8 @@ import pytest
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga import to_fpga
 from sk_shadownet.fpga._backends import HLSBackend
-from sk_shadownet.fpga._codegen.hls4ml import COMPILE_LOG, VENDORS
+from sk_shadownet.fpga._codegen.hls4ml import COMPILE_LOG
+from sk_shadownet.fpga._codegen.vendors import VENDORS
 from sk_shadownet.fpga._config import FPGAConfig
 
 from .plans import fitted_estimator, random_plan, random_rows, small_module

@@ -9,13 +9,13 @@ from sk_shadownet.fpga._backends.hdl_backend import HDLBackend
 from sk_shadownet.fpga._backends.hls_backend import HLSBackend
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._plan import Plan
 
 __all__ = ["Backend", "HDLBackend", "HLSBackend", "make_backend"]
 
 
-def make_backend(
-    plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
-) -> Backend:
+def make_backend(plan: Plan, config: FPGAConfig, folder: Path, score: Score | None = None) -> Backend:
     """Convert a plan for the configured backend; nothing is written yet."""
-    return HDLBackend(plan, config, folder, score) if config.is_rtl else HLSBackend(plan, config, folder)
+    if config.is_rtl:
+        return HDLBackend(plan, config, folder, score)
+    return HLSBackend(plan, config, folder)

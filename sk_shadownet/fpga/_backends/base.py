@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.formats import FixedFormat
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
@@ -25,11 +25,14 @@ class Port(NamedTuple):
 class Backend(Protocol):
     """A plan in the terms of one backend, and the folder that it is, or will be, written into."""
 
-    plan: FixedPointPlan
     config: FPGAConfig
     folder: Path
     #: The vendor's part; None where a board stands for it.
     part: str | None
+
+    @property
+    def plan(self) -> Plan:
+        """The arithmetic that the hardware has."""
 
     @property
     def emulator(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sk_shadownet._typing import FloatArray
-from sk_shadownet._validation import check_integer
+from sk_shadownet._validation import check_choice, check_integer
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
@@ -14,7 +14,8 @@ from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.timing import family_of
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._plan import Plan
+from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation, simulate
 from sk_shadownet.fpga._tools.synthesis import TARGETS, read_report, synthesize
@@ -24,29 +25,38 @@ from sk_shadownet.fpga._tools.vendor_flows import read_vendor_report, run_vendor
 DEFAULT_PART = "xcvu13p-flga2577-2-e"
 #: Options of `design_rtl` that a user may set.
 OPTIONS = ("adder_levels", "latency_cycles")
+#: Families that have LUT6 primitives.
+XILINX = ("xc7", "xcu", "xcup")
 
 
 class HDLBackend:
     """A hardware description: pipelined shifts and adders."""
 
-    def __init__(
-        self, plan: FixedPointPlan, config: FPGAConfig, folder: Path, score: Score | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, config: FPGAConfig, folder: Path, score: Score | None = None) -> None:
         if config.output == "probability":
             raise InvalidParameterError(
                 "output='probability' needs an exponential, which a network of shifts and adders does not "
                 "have; take output='logits', whose order is the same, or 'class'."
             )
-        unknown = sorted(set(config.options) - set(OPTIONS))
+        known = (*OPTIONS, "tables") if isinstance(plan, TablePlan) else OPTIONS
+        unknown = sorted(set(config.options) - set(known))
         if unknown:
             raise InvalidParameterError(
-                f"backend {config.backend!r} does not know {unknown}; it takes {list(OPTIONS)}."
+                f"backend {config.backend!r} does not know {unknown}; it takes {list(known)}."
             )
         levels = config.options.get("adder_levels")
         if levels is not None:
             check_integer("adder_levels", levels, 1)
         self.plan, self.config, self.folder = plan, config, folder
         self.part: str | None = config.part or DEFAULT_PART
+        options = dict(config.options)
+        tables = "lut6" if self._has_primitives and isinstance(plan, TablePlan) else "case"
+        self.tables = check_choice("tables", options.pop("tables", tables), ("case", "lut6"))
+        if self.tables == "lut6" and not self._has_primitives:
+            raise InvalidParameterError(
+                "tables='lut6' writes Xilinx's LUT6 primitives in Verilog; for "
+                f"backend={self.config.backend!r} and part={self.part!r} leave tables='case'."
+            )
         self.design = design_rtl(
             plan,
             clock_period=config.clock_period,
@@ -54,8 +64,13 @@ class HDLBackend:
             family=family_of(self.part),
             score=score,
             cut=config.cut,
-            **config.options,
+            **options,
         )
+
+    @property
+    def _has_primitives(self) -> bool:
+        """Whether tables can be LUT6 primitives, of which synthesis makes up to half fewer look-up tables."""
+        return self.config.backend == "verilog" and family_of(self.part or "") in XILINX
 
     @property
     def emulator(self) -> str:
@@ -76,7 +91,14 @@ class HDLBackend:
     def write(self, folder: Path) -> None:
         self.folder = folder
         name, language = self.config.project_name, self.config.backend
-        write_rtl(self.design, folder, language=language, name=name, part=self.part)  # type: ignore[arg-type]
+        write_rtl(
+            self.design,
+            folder,
+            language=language,  # type: ignore[arg-type]
+            name=name,
+            part=self.part or DEFAULT_PART,
+            tables=self.tables,  # type: ignore[arg-type]
+        )
 
     def moved(self, old: Path, new: Path) -> None:
         self.folder = new

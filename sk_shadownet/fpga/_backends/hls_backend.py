@@ -10,32 +10,56 @@ import numpy as np
 from sk_shadownet._system.files import writing
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import FloatArray
-from sk_shadownet.exceptions import ExportError, HardwareWarning
+from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._codegen import hls4ml as _hls
 from sk_shadownet.fpga._codegen.design_record import netlist_hash
-from sk_shadownet.fpga._codegen.estimate import ResourceEstimate, estimate_hls
-from sk_shadownet.fpga._codegen.lowering import lower
+from sk_shadownet.fpga._codegen.estimate import ResourceEstimate, estimate_hls, estimate_tables
+from sk_shadownet.fpga._codegen.lowering import LoweredPlan, LoweredTables, lower, lower_tables
+from sk_shadownet.fpga._codegen.vendors import VENDORS
 from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tools.parse_vendor import parse_vitis_hls
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
 
 #: Fraction bits of what hls4ml puts out behind the logits: of a class bit, and of a probability by tables.
 FRACTIONS = {"class": 0, "probability": 16}
+#: hls4ml's backends that take layers of ours and whose C++ a common compiler can prove.
+WITH_TABLES = ("Vitis", "Vivado", "VivadoAccelerator", "Catapult")
 
 
 class HLSBackend:
     """C++ for the HLS compilers of several vendors, through hls4ml."""
 
-    def __init__(self, plan: FixedPointPlan, config: FPGAConfig, folder: Path) -> None:
+    def __init__(self, plan: Plan, config: FPGAConfig, folder: Path) -> None:
         self.plan, self.config, self.folder = plan, config, folder
         self.part = config.resolved_part
-        self.lowered = lower(plan)
+        self.lowered: LoweredPlan | LoweredTables
+        if isinstance(plan, TablePlan):
+            self._require_tables()
+            self.lowered = lower_tables(plan)
+        else:
+            assert isinstance(plan, FixedPointPlan)
+            self.lowered = lower(plan)
         self.graph: Any = _hls.build_graph(self.lowered, config, folder)
         self._compiled = False
         self._warn_of_other_reuse()
+
+    def _require_tables(self) -> None:
+        config = self.config
+        if config.backend not in WITH_TABLES:
+            raise InvalidParameterError(
+                f"backend {config.backend!r} has no tables: export a table network with one of "
+                f"{[*WITH_TABLES, 'verilog', 'vhdl']}."
+            )
+        if config.reuse_factor != 1 or config.strategy != "latency":
+            raise InvalidParameterError(
+                f"a table network has no multiplications to share, so reuse_factor={config.reuse_factor} and "
+                f"strategy={config.strategy!r} have no place: leave reuse_factor=1 and strategy='latency'."
+            )
 
     def _warn_of_other_reuse(self) -> None:
         wanted = _hls.default_hls_config(self.lowered, self.config)["LayerName"]
@@ -58,7 +82,7 @@ class HLSBackend:
 
     @property
     def inputs(self) -> tuple[Port, ...]:
-        bits = f"[{int(self.plan.inputs.width.max()) - 1}:0]"
+        bits = f"[{int(self.lowered.inputs.width) - 1}:0]"
         return tuple(Port(f"input_1[{j}]", bits, self.plan.inputs[j]) for j in range(self.plan.widths[0]))
 
     @property
@@ -88,6 +112,9 @@ class HLSBackend:
         return _hls.emulate(self.graph, ports)
 
     def estimate(self) -> ResourceEstimate:
+        if isinstance(self.plan, TablePlan):
+            return estimate_tables(self.plan, clock_period=self.config.clock_period)
+        assert isinstance(self.plan, FixedPointPlan)
         reuses, strategies = zip(*_hls.dense_layers(self.graph).values(), strict=True)
         clock_period = self.config.clock_period
         return estimate_hls(self.plan, reuse_factor=reuses, strategy=strategies, clock_period=clock_period)
@@ -112,7 +139,7 @@ class HLSBackend:
         found = sorted(self.folder.rglob("*csynth.xml"), key=lambda path: (len(path.parts), path.name))
         own = [path for path in found if path.name == f"{self.config.project_name}_csynth.xml"] or found
         if not own:
-            vendor = _hls.VENDORS[self.config.backend]
+            vendor = VENDORS[self.config.backend]
             raise ExportError(
                 f"{self.folder} holds no report of {vendor.tool}; call build() where it is installed "
                 f"(install {vendor.install}). estimate() needs no tool."

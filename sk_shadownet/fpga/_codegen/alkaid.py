@@ -17,22 +17,28 @@ from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_of
 from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages
-from sk_shadownet.fpga._codegen.ports import PortField
+from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.graph import network_outputs
+from sk_shadownet.fpga._tables.plan import TablePlan
+from sk_shadownet.fpga._tables.primitives import with_primitives
 
 Language = Literal["verilog", "vhdl"]
+#: How tables are written.
+Tables = Literal["case", "lut6"]
 
 #: Significant bits of a weight that alkaid keeps: its matrices are float32.
 MAX_WEIGHT_BITS = 24
 
 
 def design_rtl(
-    plan: FixedPointPlan,
+    plan: Plan,
     *,
     clock_period: float = 5.0,
     output: Output = "logits",
@@ -90,11 +96,14 @@ def write_rtl(
     name: str = "shadownet",
     part: str = "xcvu13p-flga2577-2-e",
     rows: npt.ArrayLike | None = None,
+    tables: Tables = "case",
 ) -> DesignRecord:
     """Write sources, constraints, vendor scripts and a self-checking testbench into an existing folder.
 
     ``name`` is that of the top module, ``rows`` of shape (n_rows, n_inputs) are the testbench's stimulus;
     None takes the random rows that the design was proven on. The record also stands in ``design.json``.
+    ``tables`` are case statements, or in Verilog for Xilinx's families LUT6 primitives, which no synthesis
+    takes apart.
     """
     if language not in ("verilog", "vhdl"):
         raise InvalidParameterError(f"language must be 'verilog' or 'vhdl', got {language!r}.")
@@ -111,8 +120,13 @@ def write_rtl(
         print_latency=False,
         ternary_fuse=False,
     )
-    model.write()
+    try:
+        model.write()
+    except (AssertionError, ValueError, OverflowError) as error:
+        raise _not_built(design, error) from error
     _tidy(folder, name)
+    if tables == "lut6":
+        _write_primitives(folder, name)
     record = DesignRecord(
         name=name,
         language=language,
@@ -150,18 +164,26 @@ def _pipeline(design: RtlDesign) -> tuple[Any, ...]:
     except ShadowNetError:
         raise
     except Exception as error:
-        raise ExportError(
-            f"{alkaid_name()} could not build this plan ({type(error).__name__}: {error}). Use fewer bits, "
-            "or export to hls4ml with backend='Vitis'."
-        ) from error
+        raise _not_built(design, error) from error
     return tuple(machine.logic.values())
+
+
+def _not_built(design: RtlDesign, error: Exception) -> ExportError:
+    """What alkaid stopped with, and what helps."""
+    advice = "Use fewer bits, or export to hls4ml with backend='Vitis'."
+    if isinstance(design.plan, TablePlan):
+        advice = "Cut off outliers of the inputs, give targets other units, or allow fewer bits."
+    return ExportError(
+        f"{alkaid_name()} could not build this plan ({type(error).__name__}: {error}). {advice}"
+    )
 
 
 def _machine(design: RtlDesign, name: str) -> Any:
     """alkaid's stages with registers between them, behind ports whose bits follow from the plan alone."""
     from alkaid.stateful import FSM, Conn, Signal
 
-    source, target = _precisions(design.ports.inputs), _precisions(design.ports.outputs)
+    fields = PortMap.from_formats(design.wire_formats, design.wire_formats).inputs
+    source, target = _precisions(fields), _precisions(design.ports.outputs)
     last = Signal("model_inp", True, source, reg=False, mode="r")
     connections: list[Any] = []
     logic: dict[str, Any] = {}
@@ -206,19 +228,11 @@ def _trace(design: RtlDesign) -> Any:
     from alkaid.trace import FVArray, HWConfig, trace
 
     plan, score = design.plan, design.score
-    given = design.input_formats
+    given = design.wire_formats
     # Only with an adder size of 1 is alkaid's cost in LUTs. AMD's carry chains come in pieces of 8 bits.
     hardware = HWConfig(1, 8, -1)
     x = FVArray.from_kif(given.signed, given.integer, given.fraction, hwconf=hardware)
-    signals = x[: plan.widths[0]]
-    for layer in plan.layers:
-        signals = _sums(signals, layer.weight, layer.bias)
-        if layer.relu:
-            signals = signals.relu()
-        if layer.activation is not None:
-            kept = layer.activation
-            signals = signals.quantize(kept.signed, kept.integer, kept.fraction, "SAT", "RND")
-    result = list(np.asarray(signals))
+    result = _outputs(plan, x[: plan.widths[0]])
     if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
@@ -233,6 +247,29 @@ def _trace(design: RtlDesign) -> Any:
             "hardware; use more bits, or leave plan= out if the old formats are too narrow."
         )
     return trace(x, result, keep_dead_inputs=False)
+
+
+def _outputs(plan: Plan, signals: Any) -> list[Any]:
+    """The outputs of a network of either kind, in symbols."""
+    if isinstance(plan, TablePlan):
+        return _table_outputs(plan, signals)
+    assert isinstance(plan, FixedPointPlan)
+    for layer in plan.layers:
+        signals = _sums(signals, layer.weight, layer.bias)
+        if layer.relu:
+            signals = signals.relu()
+        if layer.activation is not None:
+            kept = layer.activation
+            signals = signals.quantize(kept.signed, kept.integer, kept.fraction, "SAT", "RND")
+    return list(np.asarray(signals))
+
+
+def _table_outputs(plan: TablePlan, signals: Any) -> list[Any]:
+    """The same of tables, which take and give whole numbers."""
+    symbols = list(np.asarray(signals))
+    found = [one * plan.network.step for one in network_outputs(plan, symbols)]
+    constant = type(symbols[0]).from_const
+    return [one if hasattr(one, "kif") else constant(one, signals.hwconf) for one in found]
 
 
 def _sums(signals: Any, weight: FloatArray, bias: FloatArray) -> Any:
@@ -258,7 +295,16 @@ def _require_alkaid() -> None:
         ) from error
 
 
-def _require_expressible(plan: FixedPointPlan) -> None:
+def _require_expressible(plan: Plan) -> None:
+    if isinstance(plan, TablePlan):
+        ends = [np.abs(end).max() for n in range(len(plan.network.layers)) for end in plan.sum_ends(n)]
+        if max(ends) >= 1 << MAX_WEIGHT_BITS:
+            raise ExportError(
+                f"sums of this table network reach {max(ends)}; alkaid keeps tables of up to "
+                f"{MAX_WEIGHT_BITS} bits. Give the tables fewer bits."
+            )
+        return
+    assert isinstance(plan, FixedPointPlan)
     for number, layer in enumerate(plan.layers, start=1):
         lossy = layer.weight != layer.weight.astype(np.float32)
         if lossy.any():
@@ -274,7 +320,7 @@ def _prove(design: RtlDesign) -> None:
     expected = design.reference(rows, cuts)
     try:
         got = design.predict(rows, cuts)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ExportError(f"{alkaid_name()} cannot run this plan: {error}. Use fewer bits.") from error
     wrong = int((expected != got).any(axis=1).sum())
     if wrong:
@@ -282,6 +328,13 @@ def _prove(design: RtlDesign) -> None:
             f"{alkaid_name()} built hardware that differs from the plan in {wrong} of {len(rows)} random "
             "rows, so it was not handed out. Use fewer bits, and please report the plan."
         )
+
+
+def _write_primitives(folder: Path, name: str) -> None:
+    for path in (folder / "src").glob("*.v"):
+        source = path.read_text()
+        if "module table_" in source:
+            path.write_text(with_primitives(source, name))
 
 
 def _tidy(folder: Path, name: str) -> None:

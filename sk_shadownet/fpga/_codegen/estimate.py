@@ -9,9 +9,11 @@ from math import ceil, log2
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._tables.costs import count, design_of
 from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._quantization.formats import bits_below
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 #: From this width on, of both operands, AMD's compilers put a multiplication into a DSP block; below, into
 #: LUTs.
@@ -143,6 +145,17 @@ def estimate_hls(
         bits = layers[-1].output_bits
     design = f"hls4ml project of {'-'.join(map(str, plan.widths))}"
     return _estimate(layers, reuse_factor, strategy, clock_period, design)
+
+
+def estimate_tables(plan: TablePlan, *, clock_period: float = 5.0) -> ResourceEstimate:
+    """Estimate an hls4ml project of a table network, by the count that its training keeps budgets by.
+
+    That is of the same tables, adders and clips in Verilog, with registers between stages and at the ports;
+    an HLS compiler places its own.
+    """
+    costs = count(design_of(plan.network), clock_period)
+    cycles, design = int(costs.latency_cycles), f"hls4ml project of {'-'.join(map(str, plan.widths))}"
+    return ResourceEstimate(ceil(costs.lut), ceil(costs.ff), 0, 0, cycles, 1, OWN_ARITHMETIC, design)
 
 
 def estimate_widths(

@@ -8,16 +8,19 @@ import shutil
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sk_shadownet._system.files import is_of_the_disk
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
-from sk_shadownet.fpga._codegen.lowering import LoweredPlan, exact_name
+from sk_shadownet.fpga._codegen.lowering import LoweredPlan, LoweredTables, exact_name
+from sk_shadownet.fpga._codegen.table_sources import AC, AP, table_sources
+from sk_shadownet.fpga._codegen.vendors import VENDORS
 from sk_shadownet.fpga._config import FPGAConfig
 
 #: Where the compiler's words go, inside the project folder.
@@ -30,49 +33,15 @@ UNROLLED = "resource_unrolled"
 SHIFTS_AND_ADDERS = "distributed_arithmetic"
 #: Name of the layer behind the logits, where there is one.
 OUTPUT_LAYER = "answer"
+#: Entries of the tables of a softmax behind tables.
+SOFTMAX_TABLE = 1024
+#: Name of the kind of layer that this package adds to hls4ml's.
+TABLE_LAYER = "ShadowTables"
+#: Backends whose C++ has AMD's types; the others have Algorithmic C's.
+AP_BACKENDS = ("Vitis", "Vivado", "VivadoAccelerator")
 
 
-class Vendor(NamedTuple):
-    """The program of a backend's vendor flow, where it comes from, and how it is run by hand."""
-
-    tool: str
-    install: str
-    command: str
-
-
-VENDORS = {
-    "Vitis": Vendor(
-        "vitis-run",
-        "AMD Vitis (2024.1 or newer), then source its settings64.sh",
-        "vitis-run --mode hls --tcl build_prj.tcl",
-    ),
-    "Vivado": Vendor(
-        "vivado_hls",
-        "AMD Vivado HLS (2020.1 or older; backend='Vitis' for newer), then source its settings64.sh",
-        "vivado_hls -f build_prj.tcl",
-    ),
-    "VivadoAccelerator": Vendor(
-        "vivado_hls",
-        "AMD Vivado HLS (2020.1 or older), then source its settings64.sh",
-        "vivado_hls -f build_prj.tcl",
-    ),
-    "Quartus": Vendor(
-        "i++",
-        "Intel HLS compiler (in Quartus Prime up to 22.4), then source its init_hls.sh",
-        "make myproject-fpga",
-    ),
-    "Catapult": Vendor(
-        "catapult", "Siemens Catapult HLS, then set MGC_HOME", "catapult -shell -f build_prj.tcl"
-    ),
-    "oneAPI": Vendor(
-        "icpx",
-        "Intel oneAPI Base Toolkit with the FPGA add-on, then source setvars.sh",
-        "mkdir -p build && cd build && cmake .. && make report",
-    ),
-}
-
-
-def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
+def default_hls_config(plan: LoweredPlan | LoweredTables, config: FPGAConfig) -> dict[str, Any]:
     """hls4ml's configuration of a plan, every precision stated, the user's ``hls_config`` merged in."""
     model = {
         "Precision": {"default": "fixed<32,16,RND,SAT>"},
@@ -85,6 +54,19 @@ def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
         "TransposeOutputs": False,
     }
     layers: dict[str, Any] = {INPUT_LAYER: {"Precision": {"result": plan.inputs.hls_name()}, "Trace": False}}
+    if isinstance(plan, LoweredTables):
+        for n, result in enumerate(plan.results, start=1):
+            layers[f"tables_{n}"] = {"Precision": {"result": exact_name(result)}, "Trace": False}
+    else:
+        layers |= _dense_layers(plan, config)
+    layers |= _output_layer(config)
+    own: dict[str, Any] = {"Model": model, "LayerName": layers}
+    return _merge(own, config.hls_config or {}, "hls_config")
+
+
+def _dense_layers(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
+    """Configuration of the fully connected layers and of the ReLU behind each."""
+    layers: dict[str, Any] = {}
     for n, layer in enumerate(plan.layers, start=1):
         sums = exact_name(layer.accumulator)
         last = n == len(plan.layers)
@@ -106,9 +88,7 @@ def default_hls_config(plan: LoweredPlan, config: FPGAConfig) -> dict[str, Any]:
                 "ReuseFactor": config.reuse_factor,
                 "Trace": False,
             }
-    layers |= _output_layer(config)
-    own: dict[str, Any] = {"Model": model, "LayerName": layers}
-    return _merge(own, config.hls_config or {}, "hls_config")
+    return layers
 
 
 def _output_layer(config: FPGAConfig) -> dict[str, Any]:
@@ -120,8 +100,10 @@ def _output_layer(config: FPGAConfig) -> dict[str, Any]:
     return {}
 
 
-def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
+def build_graph(plan: LoweredPlan | LoweredTables, config: FPGAConfig, output_dir: Path) -> Any:
     """hls4ml's ModelGraph of a plan, not yet written; an ExportError quotes hls4ml where it refuses."""
+    if isinstance(plan, LoweredTables):
+        return _table_graph(plan, config, output_dir)
     import torch
     from torch import nn
 
@@ -136,9 +118,7 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
             parts[f"relu_{n}"] = nn.ReLU()
     if _output_layer(config):
         parts[OUTPUT_LAYER] = nn.Softmax(dim=1)
-    options = dict(config.options)
-    if config.resolved_part is not None:
-        options.setdefault("part", config.resolved_part)
+    options = _options(config)
     hls_config = dict(default_hls_config(plan, config))
     hls_config["InputShape"] = (plan.layers[0].weight.shape[1],)
 
@@ -168,6 +148,87 @@ def build_graph(plan: LoweredPlan, config: FPGAConfig, output_dir: Path) -> Any:
         for name in single:
             hls_config["LayerName"][name]["Strategy"] = "resource"
         return convert() if single else graph
+
+
+def _options(config: FPGAConfig) -> dict[str, Any]:
+    """What hls4ml's backend is handed beside the configuration of the layers."""
+    own = {} if config.resolved_part is None else {"part": config.resolved_part}
+    return {**own, **config.options}
+
+
+def _table_graph(plan: LoweredTables, config: FPGAConfig, output_dir: Path) -> Any:
+    """The ModelGraph of a table network, of layers that hls4ml learns of here."""
+    layers: list[dict[str, Any]] = [
+        {"name": INPUT_LAYER, "class_name": "InputLayer", "input_shape": [plan.plan.widths[0]]}
+    ]
+    sources = table_sources(plan, AP if config.backend in AP_BACKENDS else AC, config.io_type == "io_stream")
+    for (name, text), n_out in zip(sources.items(), plan.plan.widths[1:], strict=True):
+        layers.append(
+            {
+                "name": name,
+                "class_name": TABLE_LAYER,
+                "inputs": [layers[-1]["name"]],
+                "n_out": n_out,
+                "text": text,
+            }
+        )
+    if _output_layer(config):
+        layers.append(
+            {
+                "name": OUTPUT_LAYER,
+                "class_name": "Softmax",
+                "activation": "softmax",
+                "axis": -1,
+                # Otherwise hls4ml makes the table of reciprocals as coarse as the logits.
+                "inv_table_size": SOFTMAX_TABLE,
+                "exp_table_size": min(SOFTMAX_TABLE, 2 ** int(plan.outputs.width - plan.outputs.signed)),
+                "inputs": [layers[-1]["name"]],
+            }
+        )
+    hls_config = default_hls_config(plan, config)
+    with _quoting("hls4ml could not convert the network"):
+        from hls4ml.model.graph import ModelGraph
+        from hls4ml.utils.config import create_config
+
+        # VivadoAccelerator wraps what Vivado's own templates write.
+        _teach_tables(config.backend.removesuffix("Accelerator"))
+        whole = create_config(
+            output_dir=str(output_dir),
+            project_name=config.project_name,
+            backend=config.backend,
+            clock_period=config.clock_period,
+            io_type=config.io_type,
+            **_options(config),
+        )
+        whole |= {"InputData": None, "OutputPredictions": None, "HLSConfig": hls_config}
+        return ModelGraph.from_layer_list(whole, layers, [INPUT_LAYER], [layers[-1]["name"]])
+
+
+@cache
+def _teach_tables(backend: str) -> None:
+    """Register the layer of tables by hls4ml's extension API: its shape, its C++, and how it is called."""
+    from hls4ml.backends import get_backend
+    from hls4ml.backends.template import FunctionCallTemplate
+    from hls4ml.model.layers import Layer, register_layer
+    from hls4ml.model.types import Source
+
+    class ShadowTables(Layer):  # type: ignore[misc]
+        def initialize(self) -> None:
+            self.add_output_variable([self.attributes["n_out"]])
+            self.set_attr("tables_codegen", Source(self.attributes["text"]))
+
+    class Call(FunctionCallTemplate):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(ShadowTables, include_header=[])
+
+        def format(self, node: Any) -> str:
+            space = node.model.config.get_writer_config().get("Namespace") or "nnet"
+            params = self._default_function_params(node)
+            call = "{space}::{name}<{input_t}, {output_t}>({input}, {output});"
+            return call.format(space=space, **params)
+
+    register_layer(TABLE_LAYER, ShadowTables)
+    get_backend(backend).register_template(Call)
 
 
 def dense_layers(graph: Any) -> dict[str, tuple[int, str]]:

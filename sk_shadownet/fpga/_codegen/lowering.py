@@ -10,6 +10,7 @@ from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan, exact_accumulator
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,38 @@ class LoweredPlan:
         """The one format of all outputs, shape ()."""
         last = self.layers[-1]
         return last.accumulator if last.activation is None else last.activation
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredTables:
+    """A table network whose inputs, codes of a hidden layer, and outputs have one format each, of shape ().
+
+    Port j carries ``x_j * 2**input_shift[j]``, a whole number; ``results`` are those of all layers.
+    """
+
+    plan: TablePlan
+    inputs: FixedFormat
+    results: tuple[FixedFormat, ...]
+
+    @property
+    def input_shift(self) -> IntArray:
+        """Powers of two that make whole numbers of the inputs, shape (n_inputs,)."""
+        return self.plan.inputs.fraction
+
+    @property
+    def outputs(self) -> FixedFormat:
+        """The one format of all outputs, shape ()."""
+        return self.results[-1]
+
+
+def lower_tables(plan: TablePlan) -> LoweredTables:
+    """Give the signals of each layer one format that holds them all."""
+    ports = FixedFormat(plan.inputs.signed, plan.inputs.integer + plan.inputs.fraction, 0)
+    codes = [FixedFormat(0, layer.bits.max(), 0) for layer in plan.network.layers if layer.bits is not None]
+    outputs = plan.outputs.covering()
+    # Sums are whole numbers of the outputs' common step.
+    shared = FixedFormat(outputs.signed, outputs.integer, plan.output_fraction)
+    return LoweredTables(plan, ports.covering(), (*codes, shared))
 
 
 def lower(plan: FixedPointPlan) -> LoweredPlan:

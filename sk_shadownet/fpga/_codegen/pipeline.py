@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_shadownet._tables.levels import cut
 from sk_shadownet._typing import IntArray
 
 #: Operations of alkaid that read an input or name a constant: they stand at level 0.
@@ -26,7 +27,7 @@ def number_stages(logic: Any, adder_levels: int) -> tuple[list[int], int]:
     depth = max(early)
     plans = []
     for levels in (_moved(logic, early), _as_late_as_possible(logic, early)):
-        bits, cuts = _cut(_bits_between(logic, levels), depth, adder_levels)
+        bits, cuts = cut(_bits_between(logic, levels).tolist(), depth, adder_levels)
         plans.append((bits, [1 + int(stage) for stage in np.searchsorted(cuts, levels)], len(cuts) + 1))
     _, stages, n_stages = min(plans, key=lambda plan: plan[0])
     return stages, n_stages
@@ -109,22 +110,3 @@ def _bits_between(logic: Any, levels: Sequence[int]) -> IntArray:
     for index, (width, users) in enumerate(zip(_widths(logic), _users(logic), strict=True)):
         bits[levels[index] : max((ends[i] for i in users), default=0)] += width
     return bits
-
-
-def _cut(bits: IntArray, depth: int, adder_levels: int) -> tuple[int, tuple[int, ...]]:
-    """The levels behind which registers need the fewest bits, and these bits."""
-    n_stages = max(-(-depth // adder_levels), 1)
-    deepest = -(-depth // n_stages)
-    best: dict[int, tuple[int, tuple[int, ...]]] = {0: (0, ())}
-    for number in range(1, n_stages):
-        reached = {}
-        for level in range(max(1, depth - (n_stages - number) * deepest), depth):
-            ways = [
-                (best[p][0] + int(bits[level]), (*best[p][1], level))
-                for p in best
-                if 0 < level - p <= deepest
-            ]
-            if ways:
-                reached[level] = min(ways)
-        best = reached
-    return min(best.values())

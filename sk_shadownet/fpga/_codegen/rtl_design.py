@@ -15,9 +15,10 @@ from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_en
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 Output = Literal["logits", "class", "decision", "trigger"]
 
@@ -37,7 +38,7 @@ class RtlDesign:
     only delay.
     """
 
-    plan: FixedPointPlan
+    plan: Plan
     output: Output
     adder_levels: int
     clock_period: float
@@ -52,6 +53,15 @@ class RtlDesign:
         if self.cut != "port" or self.score_format is None:
             return self.plan.inputs
         return joined(self.plan.inputs, self.score_format)
+
+    @property
+    def wire_formats(self) -> FixedFormat:
+        """The same as the logic has them: tables look up whole numbers, whatever they stand for outside."""
+        given = self.input_formats
+        if not isinstance(self.plan, TablePlan):
+            return given
+        n = self.plan.widths[0]
+        return joined(FixedFormat(given.signed[:n], given.width[:n] - given.signed[:n], [0] * n), given[n:])
 
     @cached_property
     def ports(self) -> PortMap:
@@ -114,9 +124,12 @@ class RtlDesign:
         signals = self.port_values(X, cut)
         if len(signals) == 0:
             return np.zeros((0, len(self.ports.outputs)))
+        signals = np.ldexp(signals, self.input_formats.fraction - self.wire_formats.fraction)
         for stage in self.stages:
-            signals = stage.predict(signals, n_threads=1).reshape(len(signals), -1)
-        return signals
+            # alkaid fills its last batch up with rows of zeros, which a table need not know.
+            given = stage.predict(signals, n_threads=1, ignore_lookup_oob=True)
+            signals = given.reshape(len(signals), -1)
+        return np.asarray(signals)
 
     def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
         """What the plan says the hardware gives, in the shape of :meth:`predict`."""
@@ -137,7 +150,7 @@ def alkaid_name() -> str:
     return f"alkaid {version('alkaid')}"
 
 
-def proof_rows(plan: FixedPointPlan, n_rows: int = N_PROOF_ROWS) -> FloatArray:
+def proof_rows(plan: Plan, n_rows: int = N_PROOF_ROWS) -> FloatArray:
     """Random rows over the whole range of every input and beyond it, the extremes among them."""
     random = np.random.default_rng(0)
     low, high = plan.inputs.lowest, plan.inputs.highest

@@ -10,8 +10,10 @@ import numpy as np
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._decision import Score
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan
+from sk_shadownet.fpga._tables.plan import TablePlan
 
 #: What comes after the last layer: nothing but the outputs' own steps, the index of the first largest, one
 #: score, or whether that score reaches a cut.
@@ -50,11 +52,33 @@ class IntegerLayer:
 
 
 @dataclass(frozen=True, eq=False)
+class LookupLayer:
+    """``z[to[e]] = bias + sum of table[e, a[source[e]]]`` over edges e; then codes of the next layer.
+
+    ``source`` and ``to`` have shape (n_edges,), ``table`` (n_edges, n_codes), 0 beyond an input's codes.
+    Hidden sums become ``clip(z >> shift, 0, results.highest)``, a negative shift going to the left; of the
+    last layer, whose sums are passed on, ``shift`` is None.
+    """
+
+    source: IntArray = field(repr=False)
+    to: IntArray = field(repr=False)
+    table: IntArray = field(repr=False)
+    bias: IntArray = field(repr=False)
+    shift: IntArray | None
+    results: Limits
+
+
+@dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """A plan in integers of 64 bits, equal to its ``forward`` bit for bit."""
+    """A plan in integers of 64 bits, equal to its ``forward`` bit for bit.
+
+    Inputs of tables are rounded down, and become ``clip(port - offset, 0, highest)`` by the ``codes``, whose
+    ``lowest`` is that offset.
+    """
 
     inputs: Limits
-    layers: tuple[IntegerLayer, ...]
+    layers: tuple[IntegerLayer | LookupLayer, ...]
+    codes: Limits | None = None
 
     @property
     def output_fraction(self) -> IntArray:
@@ -146,15 +170,67 @@ def constants_of(content: EmulatorContent) -> list[Constant]:
             found.append(("number", "cut", step.cut))
         elif content.ending == "trigger":
             found += [("number", "cut_lowest", step.lowest), ("number", "cut_highest", step.highest)]
+    if content.network.codes is not None:
+        found.append(("remark", "What the network takes is clip(port - code_offset, 0, code_highest).", None))
+        found.append(("whole", "code_offset", content.network.codes.lowest.tolist()))
+        found.append(("whole", "code_highest", content.network.codes.highest.tolist()))
     for n, layer in enumerate(content.network.layers, start=1):
-        n_outputs, n_inputs = layer.weight.shape
-        found.append(("remark", f"Layer {n}: {n_inputs} -> {n_outputs}.", None))
-        found += [("table", f"weight_{n}", layer.weight), ("whole", f"bias_{n}", layer.bias.tolist())]
-        if layer.shift is not None:
-            found.append(("index", f"shift_{n}", layer.shift.tolist()))
-            found.append(("whole", f"lowest_{n}", layer.results.lowest.tolist()))
-            found.append(("whole", f"highest_{n}", layer.results.highest.tolist()))
+        found += _lookup_constants(n, layer) if isinstance(layer, LookupLayer) else _weights(n, layer)
     return found
+
+
+def _weights(n: int, layer: IntegerLayer) -> list[Constant]:
+    n_outputs, n_inputs = layer.weight.shape
+    found: list[Constant] = [
+        ("remark", f"Layer {n}: {n_inputs} -> {n_outputs}.", None),
+        ("table", f"weight_{n}", layer.weight),
+        ("whole", f"bias_{n}", layer.bias.tolist()),
+    ]
+    if layer.shift is not None:
+        found.append(("index", f"shift_{n}", layer.shift.tolist()))
+        found.append(("whole", f"lowest_{n}", layer.results.lowest.tolist()))
+        found.append(("whole", f"highest_{n}", layer.results.highest.tolist()))
+    return found
+
+
+def _lookup_constants(n: int, layer: LookupLayer) -> list[Constant]:
+    found: list[Constant] = [
+        ("remark", f"Layer {n}: {len(layer.to)} tables, each from a code to a unit.", None),
+        ("index", f"source_{n}", layer.source.tolist()),
+        ("index", f"unit_{n}", layer.to.tolist()),
+        ("table", f"table_{n}", layer.table),
+        ("whole", f"bias_{n}", layer.bias.tolist()),
+    ]
+    if layer.shift is not None:
+        found.append(("index", f"shift_{n}", layer.shift.tolist()))
+        found.append(("whole", f"highest_{n}", layer.results.highest.tolist()))
+    return found
+
+
+def lookup_network(plan: TablePlan) -> IntegerNetwork:
+    """Write a table network as lists of edges."""
+    network, layers = plan.network, list[LookupLayer]()
+    for layer in network.layers:
+        source, to = np.nonzero(layer.edges) if layer.edges.any() else (np.zeros(1, int), np.zeros(1, int))
+        table = np.zeros((len(to), max(map(len, layer.tables))), dtype=np.int64)
+        for edge, (i, j) in enumerate(zip(source, to, strict=True)):
+            table[edge, : len(layer.tables[i])] = layer.tables[i][:, j]
+        if layer.bits is not None:
+            results = Limits(0 * layer.bias, 0 * layer.bias, (1 << layer.bits) - 1)
+        else:
+            results = _limits(plan.outputs, plan.output_fraction + layer.shift)
+        shift = None if layer.bits is None else layer.shift
+        layers.append(LookupLayer(source, to, table, layer.bias, shift, results))
+    codes = Limits(plan.inputs.fraction, network.inputs.offset, (1 << network.inputs.bits) - 1)
+    return IntegerNetwork(_limits(plan.inputs, plan.inputs.fraction), tuple(layers), codes)
+
+
+def network_of(plan: Plan) -> IntegerNetwork:
+    """A plan of either kind in integers."""
+    if isinstance(plan, TablePlan):
+        return lookup_network(plan)
+    assert isinstance(plan, FixedPointPlan)
+    return integer_network(plan)
 
 
 def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
@@ -177,7 +253,7 @@ def integer_network(plan: FixedPointPlan) -> IntegerNetwork:
 
 
 def score_step(
-    plan: FixedPointPlan, network: IntegerNetwork, score: Score, fraction: int, cut: int | None = None
+    plan: Plan, network: IntegerNetwork, score: Score, fraction: int, cut: int | None = None
 ) -> ScoreStep:
     """Write a score of the plan's outputs in steps of ``2**-fraction``.
 

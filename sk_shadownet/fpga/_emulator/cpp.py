@@ -6,7 +6,13 @@ import textwrap
 from collections.abc import Iterable
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorContent, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.content import (
+    EmulatorContent,
+    IntegerLayer,
+    IntegerNetwork,
+    LookupLayer,
+    constants_of,
+)
 from sk_shadownet.fpga._emulator.output_stage import CPP, EndingText, ending_of
 
 _HEAD = """// {title}: the bits of the hardware in this folder, for one event's raw features.
@@ -46,7 +52,7 @@ using Table = std::array<std::array<T, columns>, rows>;
 _FUNCTIONS = """
 static_assert((std::int64_t{{-3}} >> 1) == -2, "shifts of negative numbers must round down");
 
-{scaled}// Integers at the input ports, halves rounded upwards; what is out of range, infinity too, saturates.
+{scaled}// Integers at the input ports, {rounded}; what is out of range, infinity too, saturates.
 inline Ports to_ports(const Features& {value}) {{
     Ports ports{{}};
     for (std::size_t j = 0; j < n_inputs; ++j) {{
@@ -56,49 +62,12 @@ inline Ports to_ports(const Features& {value}) {{
         const double low = static_cast<double>(input_lowest[j]);
         const double high = static_cast<double>(input_highest[j]);
         const double steps = std::clamp(std::ldexp({value}[j], input_fraction[j]), low - 1.0, high + 1.0);
-        // floor(steps + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
-        double nearest = std::floor(steps);
-        nearest += steps - nearest >= 0.5 ? 1.0 : 0.0;
-        ports[j] = static_cast<std::int64_t>(std::clamp(nearest, low, high));
+{nearest}        ports[j] = static_cast<std::int64_t>(std::clamp(nearest, low, high));
     }}
     return ports;
 }}
 
-// weight a + bias, exactly.
-template <std::size_t n, std::size_t m>
-constexpr std::array<std::int64_t, n> sums(const std::array<std::int64_t, m>& a,
-                                           const Table<std::int64_t, n, m>& weight,
-                                           const std::array<std::int64_t, n>& bias) {{
-    std::array<std::int64_t, n> z = bias;
-    for (std::size_t i = 0; i < n; ++i) {{
-        for (std::size_t j = 0; j < m; ++j) z[i] += weight[i][j] * a[j];
-    }}
-    return z;
-}}
-
-template <std::size_t n>
-constexpr std::array<std::int64_t, n> relu(std::array<std::int64_t, n> z) {{
-    for (std::size_t i = 0; i < n; ++i) z[i] = std::max(z[i], std::int64_t{{0}});
-    return z;
-}}
-
-// Sums in steps of 2^shift, halves upwards, cut off at both ends.
-template <std::size_t n>
-constexpr std::array<std::int64_t, n> rounded(std::array<std::int64_t, n> z, const std::array<int, n>& shift,
-                                              const std::array<std::int64_t, n>& lowest,
-                                              const std::array<std::int64_t, n>& highest) {{
-    for (std::size_t i = 0; i < n; ++i) {{
-        if (shift[i] > 0) z[i] = (z[i] + (std::int64_t{{1}} << (shift[i] - 1))) >> shift[i];
-        if (shift[i] < 0) {{
-            // The ends are cut off first: a large sum must not run out of 64 bits.
-            z[i] = std::clamp(z[i], lowest[i] >> -shift[i], (highest[i] >> -shift[i]) + 1);
-            z[i] *= std::int64_t{{1}} << -shift[i];
-        }}
-        z[i] = std::clamp(z[i], lowest[i], highest[i]);
-    }}
-    return z;
-}}
-
+{arithmetic}
 // Integers that the last layer gives.
 inline NetworkOutputs network_outputs(const Ports& ports) {{
 {steps}
@@ -107,6 +76,80 @@ inline NetworkOutputs network_outputs(const Ports& ports) {{
 {ending}
 
 }}  // namespace {namespace}
+"""
+
+_ROUNDING = """\
+        // floor(steps + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
+        double nearest = std::floor(steps);
+        nearest += steps - nearest >= 0.5 ? 1.0 : 0.0;
+"""
+
+_LOOKUPS = """// Codes of the ports' integers.
+inline Ports codes(Ports a) {
+    for (std::size_t j = 0; j < n_inputs; ++j) {
+        a[j] = std::clamp(a[j] - code_offset[j], std::int64_t{0}, code_highest[j]);
+    }
+    return a;
+}
+
+// Sums of what the codes look up.
+template <std::size_t n, std::size_t m, std::size_t edges, std::size_t k>
+constexpr std::array<std::int64_t, n> sums(const std::array<std::int64_t, m>& a,
+                                           const std::array<int, edges>& source,
+                                           const std::array<int, edges>& unit,
+                                           const Table<std::int64_t, edges, k>& table,
+                                           const std::array<std::int64_t, n>& bias) {
+    std::array<std::int64_t, n> z = bias;
+    for (std::size_t e = 0; e < edges; ++e) z[unit[e]] += table[e][a[source[e]]];
+    return z;
+}
+
+// Sums in steps of 2^shift, rounded down, as codes.
+template <std::size_t n>
+constexpr std::array<std::int64_t, n> coded(std::array<std::int64_t, n> z, const std::array<int, n>& shift,
+                                            const std::array<std::int64_t, n>& highest) {
+    for (std::size_t i = 0; i < n; ++i) {
+        z[i] = shift[i] < 0 ? z[i] * (std::int64_t{1} << -shift[i]) : z[i] >> shift[i];
+        z[i] = std::clamp(z[i], std::int64_t{0}, highest[i]);
+    }
+    return z;
+}
+"""
+
+_PRODUCTS = """// weight a + bias, exactly.
+template <std::size_t n, std::size_t m>
+constexpr std::array<std::int64_t, n> sums(const std::array<std::int64_t, m>& a,
+                                           const Table<std::int64_t, n, m>& weight,
+                                           const std::array<std::int64_t, n>& bias) {
+    std::array<std::int64_t, n> z = bias;
+    for (std::size_t i = 0; i < n; ++i) {
+        for (std::size_t j = 0; j < m; ++j) z[i] += weight[i][j] * a[j];
+    }
+    return z;
+}
+
+template <std::size_t n>
+constexpr std::array<std::int64_t, n> relu(std::array<std::int64_t, n> z) {
+    for (std::size_t i = 0; i < n; ++i) z[i] = std::max(z[i], std::int64_t{0});
+    return z;
+}
+
+// Sums in steps of 2^shift, halves upwards, cut off at both ends.
+template <std::size_t n>
+constexpr std::array<std::int64_t, n> rounded(std::array<std::int64_t, n> z, const std::array<int, n>& shift,
+                                              const std::array<std::int64_t, n>& lowest,
+                                              const std::array<std::int64_t, n>& highest) {
+    for (std::size_t i = 0; i < n; ++i) {
+        if (shift[i] > 0) z[i] = (z[i] + (std::int64_t{1} << (shift[i] - 1))) >> shift[i];
+        if (shift[i] < 0) {
+            // The ends are cut off first: a large sum must not run out of 64 bits.
+            z[i] = std::clamp(z[i], lowest[i] >> -shift[i], (highest[i] >> -shift[i]) + 1);
+            z[i] *= std::int64_t{1} << -shift[i];
+        }
+        z[i] = std::clamp(z[i], lowest[i], highest[i]);
+    }
+    return z;
+}
 """
 
 _SCALED = """// What the hardware takes for raw features: this scaling stays outside of it.
@@ -178,11 +221,15 @@ def cpp_emulator(content: EmulatorContent) -> str:
         n_network_outputs=len(content.network.output_fraction),
         n_outputs=len(content.output_fraction),
     )
+    products = content.network.codes is None
     functions = _FUNCTIONS.format(
         namespace=content.namespace,
         value="x" if content.scale else "raw",
         scaled=_SCALED if content.scale else "",
-        steps="\n".join(_steps(content.network.layers)),
+        steps="\n".join(_steps(content.network)),
+        rounded="halves rounded upwards" if products else "rounded down",
+        nearest=_ROUNDING if products else "        const double nearest = std::floor(steps);\n",
+        arithmetic=_PRODUCTS if products else _LOOKUPS,
         ending=ending.code,
     )
     return head + "\n".join(_declared(*one) for one in constants_of(content)) + "\n" + functions
@@ -259,17 +306,26 @@ def _declared(kind: str, name: str, values: Any) -> str:
     return line if kind == "shift" else _wrapped(line)
 
 
-def _steps(layers: tuple[IntegerLayer, ...]) -> list[str]:
-    lines, value = [], "ports"
-    for n, layer in enumerate(layers, start=1):
-        step = f"sums({value}, weight_{n}, bias_{n})"
-        if layer.relu:
-            step = f"relu({step})"
-        if layer.shift is not None:
-            step = f"rounded({step}, shift_{n}, lowest_{n}, highest_{n})"
+def _steps(network: IntegerNetwork) -> list[str]:
+    lines, value = [], "ports" if network.codes is None else "codes(ports)"
+    for n, layer in enumerate(network.layers, start=1):
+        step = _lookups(value, n, layer) if isinstance(layer, LookupLayer) else _products(value, n, layer)
         value = f"a_{n}"
-        lines.append(f"    const auto {value} = {step};" if n < len(layers) else f"    return {step};")
+        last = n == len(network.layers)
+        lines.append(f"    return {step};" if last else f"    const auto {value} = {step};")
     return lines
+
+
+def _products(value: str, n: int, layer: IntegerLayer) -> str:
+    step = f"sums({value}, weight_{n}, bias_{n})"
+    if layer.relu:
+        step = f"relu({step})"
+    return step if layer.shift is None else f"rounded({step}, shift_{n}, lowest_{n}, highest_{n})"
+
+
+def _lookups(value: str, n: int, layer: LookupLayer) -> str:
+    step = f"sums({value}, source_{n}, unit_{n}, table_{n}, bias_{n})"
+    return step if layer.shift is None else f"coded({step}, shift_{n}, highest_{n})"
 
 
 def _literal(text: str) -> str:

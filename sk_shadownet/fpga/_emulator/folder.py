@@ -16,14 +16,14 @@ from sk_shadownet.fpga._emulator.content import (
     Ending,
     IntegerNetwork,
     ScoreStep,
-    integer_network,
+    network_of,
     score_step,
 )
 from sk_shadownet.fpga._emulator.cpp import cpp_check, cpp_emulator, cpp_example
 from sk_shadownet.fpga._emulator.numpy_file import numpy_emulator
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import decisions
-from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 
 #: Where the files lie in the folder of an export.
 EMULATOR_FOLDER = "emulator"
@@ -111,7 +111,7 @@ def _score_words(ending: Ending, step: ScoreStep) -> str:
 def _content(project: Project) -> EmulatorContent:
     model, config, score = project.model, project.config, project.score
     remarks = {"probability": SOFTMAX, "class": "" if config.is_rtl else ONE_HOT}
-    scaling, network = model.scaling, integer_network(project.plan)
+    scaling, network = model.scaling, network_of(project.plan)
     fractions = _output_fraction(network, project)
     return EmulatorContent(
         name=config.project_name,
@@ -173,7 +173,7 @@ def _vectors(project: Project, content: EmulatorContent) -> FloatArray:
     return inputs if model.scaling is None else model.scaling.invert(inputs)
 
 
-def _around_cut(plan: FixedPointPlan, rows: FloatArray, step: ScoreStep) -> FloatArray:
+def _around_cut(plan: Plan, rows: FloatArray, step: ScoreStep) -> FloatArray:
     """The first rows, and behind them those whose scores are nearest to the cut."""
     first, others = rows[: N_VECTORS // 2], rows[N_VECTORS // 2 :]
     distance = np.abs(np.ldexp(Score(step.signal).of(plan.forward(others))[:, 0], step.fraction) - step.cut)

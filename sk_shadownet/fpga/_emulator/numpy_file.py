@@ -5,7 +5,13 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from sk_shadownet.fpga._emulator.content import EmulatorContent, IntegerLayer, constants_of
+from sk_shadownet.fpga._emulator.content import (
+    EmulatorContent,
+    IntegerLayer,
+    IntegerNetwork,
+    LookupLayer,
+    constants_of,
+)
 from sk_shadownet.fpga._emulator.output_stage import PYTHON, EndingText, ending_of
 
 _HEAD = '''"""{title}: the bits of the hardware in this folder, for rows of raw features.
@@ -24,7 +30,7 @@ import numpy as np
 _FUNCTIONS = '''
 
 def to_ports({value}):
-    """Integers at the input ports for {what} of shape (n_rows, {n_inputs}), halves rounded upwards.
+    """Integers at the input ports for {what} of shape (n_rows, {n_inputs}), {rounded}.
 
     Raises ValueError for NaN, which no fixed-point number can say. Infinities are cut off like all numbers
     outside the range.
@@ -35,20 +41,10 @@ def to_ports({value}):
     if np.isnan({value}).any():
         raise ValueError("rows hold NaN, which no port can carry")
     steps = np.clip(np.ldexp({value}, INPUT_FRACTION), INPUT_LOWEST - 1.0, INPUT_HIGHEST + 1.0)
-    # floor(steps + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
-    nearest = np.floor(steps)
-    nearest += steps - nearest >= 0.5
-    return np.clip(nearest, INPUT_LOWEST, INPUT_HIGHEST).astype(np.int64)
+{nearest}    return np.clip(nearest, INPUT_LOWEST, INPUT_HIGHEST).astype(np.int64)
 
 
-def rounded(z, shift, lowest, highest):
-    """Sums in steps of 2**shift, halves upwards, cut off at both ends."""
-    right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
-    z = (z + ((np.int64(1) << right) >> 1)) >> right
-    # The ends are cut off first: a large sum must not run out of 64 bits.
-    z = np.clip(z, lowest >> left, (highest >> left) + 1) << left
-    return np.clip(z, lowest, highest)
-
+{arithmetic}
 
 def network_outputs(ports):
     """Integers that the last layer gives, shape (n_rows, {n_network_outputs})."""
@@ -78,6 +74,33 @@ if __name__ == "__main__":
     raise SystemExit(n_wrong > 0)
 '''
 
+_ROUNDING = """    # floor(steps + 0.5) would round 0.49999999999999994 up, since the sum itself rounds to 1.
+    nearest = np.floor(steps)
+    nearest += steps - nearest >= 0.5
+"""
+
+_PRODUCTS = '''def rounded(z, shift, lowest, highest):
+    """Sums in steps of 2**shift, halves upwards, cut off at both ends."""
+    right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
+    z = (z + ((np.int64(1) << right) >> 1)) >> right
+    # The ends are cut off first: a large sum must not run out of 64 bits.
+    z = np.clip(z, lowest >> left, (highest >> left) + 1) << left
+    return np.clip(z, lowest, highest)
+'''
+
+_LOOKUPS = '''def sums(a, source, unit, table, bias):
+    """Sums, shape (n_rows, n_units), of what the codes look up."""
+    z = np.tile(bias, (len(a), 1))
+    for values, i, j in zip(table, source, unit):
+        z[:, j] += values[a[:, i]]
+    return z
+
+
+def coded(z, shift, highest):
+    """Sums in steps of 2**shift, rounded down, as codes."""
+    return np.clip((z >> np.maximum(shift, 0)) << np.maximum(-shift, 0), 0, highest)
+'''
+
 _SCALED = '''
 
 def scaled(raw):
@@ -89,13 +112,16 @@ def scaled(raw):
 def numpy_emulator(content: EmulatorContent) -> str:
     """The text of ``<name>.py``."""
     scales = bool(content.scale)
-    ending = ending_of(content, PYTHON)
+    ending, products = ending_of(content, PYTHON), content.network.codes is None
     functions = _FUNCTIONS.format(
         value="x" if scales else "raw",
         what="rows scaled as the hardware takes them," if scales else "rows of raw features,",
         n_inputs=len(content.feature_names),
         n_network_outputs=len(content.network.output_fraction),
-        steps="\n".join(_step(n, layer) for n, layer in enumerate(content.network.layers, start=1)),
+        steps="\n".join(_steps(content.network)),
+        rounded="halves rounded upwards" if products else "rounded down",
+        nearest=_ROUNDING if products else "    nearest = np.floor(steps)\n",
+        arithmetic=_PRODUCTS if products else _LOOKUPS,
         ending=ending.code,
         **_reading(content, ending),
         ports_of_raw=content.ports_of_raw,
@@ -153,6 +179,18 @@ def _assigned(kind: str, name: str, values: Any) -> str:
         return "\n".join([f"{name} = (", *(f"    {value!a}," for value in values), ")"])
     line = f"{name} = np.array({list(values)!r}, {_TYPES.get(kind, 'np.int64')})"
     return line if kind == "shift" else _wrapped(line)
+
+
+def _steps(network: IntegerNetwork) -> list[str]:
+    lines = [] if network.codes is None else ["    a = np.clip(a - CODE_OFFSET, 0, CODE_HIGHEST)"]
+    for n, layer in enumerate(network.layers, start=1):
+        lines.append(_lookup(n, layer) if isinstance(layer, LookupLayer) else _step(n, layer))
+    return lines
+
+
+def _lookup(n: int, layer: LookupLayer) -> str:
+    line = f"    a = sums(a, SOURCE_{n}, UNIT_{n}, TABLE_{n}, BIAS_{n})"
+    return line if layer.shift is None else f"{line}\n    a = coded(a, SHIFT_{n}, HIGHEST_{n})"
 
 
 def _step(n: int, layer: IntegerLayer) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._system.versions import KnowsItsVersion
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga._quantization.formats import FixedFormat, bits_below, integer_bits
 
@@ -166,6 +167,28 @@ class FixedPointPlan(KnowsItsVersion):
             total += int((weight_bits(layer) * bits).sum())
             bits = layer.output_format.width
         return total
+
+    #: How a port's integer comes of the input ``x``.
+    rounding = "`round(x * 2**F)`, halves upwards"
+
+    @property
+    def summary(self) -> str:
+        """The network in a line."""
+        return f"{'-'.join(map(str, self.widths))}, {self.n_multiplications} weights that are not 0"
+
+    @property
+    def size(self) -> str:
+        """What stands for the size of the hardware, in words."""
+        return f"{self.bit_operations:,} bit operations"
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What the record of an export says of it beside its widths."""
+        return {"weight_bits": [int(layer.weight_format.width.max()) for layer in self.layers]}
+
+    def outside(self, X: npt.ArrayLike) -> BoolArray:
+        """Where inputs saturate, shape (n_rows, n_inputs)."""
+        return self.inputs.overflows(X)
 
     def quantize_inputs(self, X: npt.ArrayLike) -> FloatArray:
         """Rows as the input ports carry them, shape (n_rows, n_inputs).

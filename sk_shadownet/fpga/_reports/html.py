@@ -45,9 +45,10 @@ def _facts(project: Project) -> str:
 
 def _interface(project: Project) -> str:
     inputs, outputs = input_signals(project), output_signals(project)
+    rounding = "floor" if project.plan.rounding.startswith("`floor") else "round"
     note = (
-        '<p class="note">A port carries round(x · 2<sup>F</sup>) as an integer of W bits, cut off at the '
-        "ends of the range.</p>"
+        f'<p class="note">A port carries {rounding}(x · 2<sup>F</sup>) as an integer of W bits, cut off at '
+        "the ends of the range.</p>"
     )
     parts = [_signals(f"{len(inputs)} inputs", inputs)]
     if outputs:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from sk_shadownet.fpga._backends import HDLBackend, HLSBackend
-from sk_shadownet.fpga._codegen.hls4ml import VENDORS
+from sk_shadownet.fpga._codegen.vendors import VENDORS
 from sk_shadownet.fpga._frozen_plan import drift_lines
+from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._reports.signals import input_signals, output_signals
+from sk_shadownet.fpga._tables.plan import TablePlan
+from sk_shadownet.fpga._tables.readme import table_lines
 
 
 def readme_text(project: Project, emulator_lines: Sequence[str]) -> str:
@@ -28,7 +31,7 @@ def readme_text(project: Project, emulator_lines: Sequence[str]) -> str:
         *([] if project.drift is None else drift_lines(project.drift, model)),
         *_inputs(project),
         *(_outputs(project) if project.score is None else _score(project)),
-        *_formats(project.plan),
+        *_arithmetic(project.plan),
         *emulator_lines,
         *_next_steps(project),
     ]
@@ -47,9 +50,8 @@ def _figures(project: Project) -> list[str]:
     kept = ("squared error / variance", f"{project.loss:.3g}", rows)
     if project.model.class_labels is not None:
         kept = ("same class as the float network", f"{1 - project.loss:.2%}", rows)
-    network = f"{'-'.join(map(str, plan.widths))}, {plan.n_multiplications} weights that are not 0"
     figures = [
-        ("network", network, "plan"),
+        ("network", plan.summary, "plan"),
         kept,
         ("LUT", f"{estimate.lut:,}", source),
         ("FF", f"{estimate.ff:,}", source),
@@ -77,8 +79,8 @@ def _inputs(project: Project) -> list[str]:
     lines = [
         "## Inputs",
         "",
-        "Each port carries `round(x * 2**F)`, halves upwards, limited to the port's range, as an integer of "
-        "W bits (two's complement where signed).",
+        f"Each port carries {project.plan.rounding}, limited to the port's range, as an integer of W bits "
+        "(two's complement where signed).",
         "",
         *_table(head, [(*one[:3], column, *one[3:]) for one, column in signals]),
     ]
@@ -148,6 +150,13 @@ def _score(project: Project) -> list[str]:
         )
         lines.append(f"`model_out[0]` is 1 where `score >= cut`, else 0. The cut is {against}.")
     return [*lines, ""]
+
+
+def _arithmetic(plan: Plan) -> list[str]:
+    if isinstance(plan, TablePlan):
+        return table_lines(plan)
+    assert isinstance(plan, FixedPointPlan)
+    return _formats(plan)
 
 
 def _formats(plan: FixedPointPlan) -> list[str]:

@@ -1,0 +1,1 @@
+"""Table networks in hardware: their plan, their graph, and tables as primitives."""

@@ -1,0 +1,116 @@
+"""A table network in alkaid's symbols: clipped codes, look-ups, and balanced trees of adders."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sk_shadownet._tables.integers import TableLayer
+from sk_shadownet._typing import IntArray
+from sk_shadownet.fpga._tables.plan import TablePlan
+
+#: Inputs of a look-up table: a signal of no more bits goes into tables as it is, cut off inside them.
+LUT_INPUTS = 6
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What tables look up: a symbol, and the code that each of its numbers, ascending, stands for.
+
+    The symbol is None where there is one code alone.
+    """
+
+    symbol: Any
+    codes: IntArray = field(repr=False)
+
+
+def network_outputs(plan: TablePlan, inputs: Sequence[Any]) -> list[Any]:
+    """Outputs in steps of the network, symbols or constants, of the integers that the ports carry."""
+    network = plan.network
+    parts = zip(inputs, network.inputs.offset.tolist(), network.inputs.bits.tolist(), strict=True)
+    signals = [coded(symbol, offset, bits) for symbol, offset, bits in parts]
+    for layer in network.layers:
+        sums = [sum_of(signals, layer, unit) for unit in range(len(layer.bias))]
+        moved = [total * 2.0**-shift for total, shift in zip(sums, layer.shift.tolist(), strict=True)]
+        if layer.bits is None:
+            return moved
+        signals = [coded(total, 0, bits) for total, bits in zip(moved, layer.bits.tolist(), strict=True)]
+    raise AssertionError("the last layer of a table network has no bits")
+
+
+def coded(value: Any, offset: int, bits: int) -> Signal:
+    """Codes ``clip(floor(value) - offset, 0, 2**bits - 1)`` of a symbol or of a number."""
+    top = (1 << bits) - 1
+    if hasattr(value, "kif"):
+        sign, integer, _ = value.kif
+        value = value.quantize(sign, max(integer, 0), 0)
+        value = value.low if value.low == value.high else value
+    if not hasattr(value, "kif"):
+        return Signal(None, np.array([min(max(int(np.floor(value)) - offset, 0), top)]))
+    if sum(value.kif) > LUT_INPUTS:
+        value = _clipped(value, offset, bits)
+        codes = (_numbers(value) - offset) % (top + 1)
+    else:
+        codes = np.clip(_numbers(value) - offset, 0, top)
+    return Signal(None, codes[:1]) if codes.min() == codes.max() else Signal(value, codes)
+
+
+def _clipped(value: Any, offset: int, bits: int) -> Any:
+    """The lowest bits of a number within the window of the codes, else those of the window's nearer end.
+
+    The offset is never subtracted: tables are turned by it instead.
+    """
+    low, high = offset, offset + (1 << bits) - 1
+    inside = value.quantize(0, bits, 0)
+    if value.low < low == 0:
+        # The sign is there before a look-up: cleared first, the code is ready one level earlier.
+        inside = value.msb_mux(0.0, inside)
+    if value.high > high:
+        inside = reaches(value, high + 1).msb_mux(float(high % (1 << bits)), inside)
+    if value.low < low != 0:
+        inside = (~reaches(value, low)).msb_mux(float(low % (1 << bits)), inside)
+    return inside
+
+
+def reaches(value: Any, level: int) -> Any:
+    """1 where a whole number is at least a level between its ends: a look-up of the bits that decide it."""
+    spare = (level & -level).bit_length() - 1 if level else 63
+    sign, integer, _ = value.kif
+    high = value.quantize(sign, integer, -min(spare, integer))
+    if sum(high.kif) > LUT_INPUTS:
+        return ~(value - float(level)).is_negative()
+    return high.lookup((_numbers(high) >= level).astype(np.float64))
+
+
+def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int) -> Any:
+    """The sum of a unit: look-ups, of which the widest carries the bias, added two smallest ranges first."""
+    bias, terms = int(layer.bias[unit]), list[tuple[int, int, Any, IntArray]]()
+    for number, (signal, table) in enumerate(zip(signals, layer.tables, strict=True)):
+        values = table[signal.codes, unit]
+        bias += int(values.min())
+        if values.min() < values.max():
+            terms.append((int(values.max() - values.min()), number, signal.symbol, values - values.min()))
+    if not terms:
+        return float(bias)
+    terms.sort()
+    heap = [
+        (span, number, symbol.lookup(values.astype(np.float64)))
+        for span, number, symbol, values in terms[:-1]
+    ]
+    span, number, symbol, values = terms[-1]
+    heap.append((span, number, symbol.lookup((values + bias).astype(np.float64))))
+    heapq.heapify(heap)
+    for number in range(len(signals), len(signals) + len(terms) - 1):
+        one, other = heapq.heappop(heap), heapq.heappop(heap)
+        heapq.heappush(heap, (one[0] + other[0], number, one[2] + other[2]))
+    return heap[0][2]
+
+
+def _numbers(symbol: Any) -> IntArray:
+    """All numbers of a symbol, ascending."""
+    count = round((symbol.high - symbol.low) / symbol.step) + 1
+    return np.asarray(round(symbol.low) + round(symbol.step) * np.arange(count), dtype=np.int64)

@@ -1,0 +1,94 @@
+"""The fast count that training uses, against the cost that alkaid gives the traced design."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sk_shadownet._tables.costs import count, design_of
+from sk_shadownet._tables.integers import InputCodes, TableLayer, TableNetwork
+from sk_shadownet.fpga import to_fpga
+from sk_shadownet.fpga._tools.programs import has_tool
+
+from .networks import FittedTables, random_tables
+from .test_graph import traced
+
+pytest.importorskip("alkaid")
+
+
+def smooth_tables(seed: int) -> TableNetwork:
+    """A network such as training leaves: smooth tables, hidden sums that fill their codes."""
+    random = np.random.default_rng(seed)
+    widths, bits = (10, 12, 5), 6
+    place = np.linspace(-1, 1, 2**bits)
+    layers = []
+    for n, n_out in enumerate(widths[1:]):
+        tables = []
+        for i in range(widths[n]):
+            # Nothing is dead: every signal is read by a unit of its own at least, every unit reads a signal.
+            kept = (random.random(n_out) < 0.4) | (np.arange(n_out) % widths[n] == i)
+            kept[i % n_out] = True
+            height = 2.0 ** random.uniform(2, 5, n_out) * kept
+            curve = np.tanh(np.outer(place, random.normal(size=n_out) * 3) + random.normal(size=n_out))
+            table = np.round(curve * height / 2).astype(np.int64)
+            tables.append(table - table.min(axis=0))
+        span = sum(table.max(axis=0) for table in tables)
+        bias = -(span // 4) - random.integers(0, 3, n_out)
+        shift = np.frexp(span)[1] - bits - 1 if n == 0 else np.zeros(n_out, dtype=np.int64)
+        layers.append(TableLayer(tuple(tables), bias, shift, np.full(n_out, bits) if n == 0 else None))
+    offset = random.integers(-40, 10, widths[0])
+    ends = offset - random.integers(0, 10, widths[0]), offset + 63 + random.integers(0, 20, widths[0])
+    inputs = InputCodes(np.zeros(widths[0], dtype=np.int64), offset, np.full(widths[0], bits), *ends)
+    return TableNetwork(np.arange(widths[0]), inputs, tuple(layers))
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=25, deadline=None)
+def test_count_of_smooth_tables_is_close_to_the_design(seed):
+    network = smooth_tables(seed)
+    counted, built = count(design_of(network)).lut, traced_cost(network)
+    assert built - 1e-6 <= counted <= 1.2 * built
+
+
+@given(seed=st.integers(0, 2**32 - 1), most_bits=st.sampled_from([4, 6, 8]))
+@settings(max_examples=40, deadline=None)
+def test_count_is_never_below_the_design(seed, most_bits):
+    # Above it lie tables of which few codes can occur, or whose bits are no function of all inputs.
+    network = random_tables(seed, widths=(5, 6, 3), most_bits=most_bits)
+    assert count(design_of(network)).lut >= traced_cost(network) - 1e-6
+
+
+def traced_cost(network: TableNetwork) -> float:
+    from sk_shadownet.fpga._tables.plan import TablePlan
+
+    return float(traced(TablePlan(network)).cost)
+
+
+@given(seed=st.integers(0, 2**32 - 1), clock_period=st.sampled_from([1.0, 2.5, 5.0]))
+@settings(max_examples=15, deadline=None)
+def test_cycles_and_flip_flops_are_those_of_the_export(seed, clock_period):
+    from sk_shadownet.fpga._codegen.alkaid import design_rtl
+    from sk_shadownet.fpga._tables.plan import TablePlan
+
+    network = smooth_tables(seed)
+    built = design_rtl(TablePlan(network), clock_period=clock_period).estimate("design")
+    counted = count(design_of(network), clock_period)
+    assert abs(counted.latency_cycles - built.latency_cycles) <= 2
+    assert counted.latency_ns == clock_period * counted.latency_cycles
+    if counted.latency_cycles == built.latency_cycles:
+        assert 0.9 * built.ff <= counted.ff <= 1.6 * built.ff
+
+
+@pytest.mark.hardware
+@pytest.mark.skipif(not has_tool("yosys"), reason="yosys is not installed")
+@pytest.mark.parametrize("seed", [0, 1])
+def test_count_is_what_yosys_maps(tmp_path, seed):
+    network = smooth_tables(seed)
+    fpga = to_fpga(
+        FittedTables(network, np.random.default_rng(seed).uniform(-50, 100, (200, 10))),
+        tmp_path / "fw",
+        backend="verilog",
+    )
+    counted, mapped = count(design_of(network)).lut, fpga.synthesize("xcup").lut
+    # Below it lie tables with bits that are equal, which these have more of than trained ones.
+    assert 0.9 < mapped / counted < 1.03
