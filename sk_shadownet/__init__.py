@@ -10,6 +10,8 @@ from sk_shadownet._system.versions import MovedModuleFinder
 
 if TYPE_CHECKING:
     from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
+    from sk_shadownet._table_estimator.classifier import ShadowTableClassifier
+    from sk_shadownet._table_estimator.regressor import ShadowTableRegressor
     from sk_shadownet.architecture import Architecture
     from sk_shadownet.callbacks import ShadowPruning
     from sk_shadownet.classifier import ShadowMLPClassifier
@@ -25,6 +27,8 @@ __all__ = [
     "ShadowMLPRegressor",
     "ShadowNetwork",
     "ShadowPruning",
+    "ShadowTableClassifier",
+    "ShadowTableRegressor",
     "__version__",
 ]
 
@@ -43,6 +47,8 @@ _HOMES = {
     "ShadowMLPRegressor": "regressor",
     "ShadowNetwork": "shadow",
     "ShadowPruning": "callbacks",
+    "ShadowTableClassifier": "_table_estimator.classifier",
+    "ShadowTableRegressor": "_table_estimator.regressor",
 }
 
 

@@ -1,8 +1,8 @@
 """``python -m sk_shadownet``: prune a jet tagger and say what it cost.
 
-Trains on the embedded sample of simulated LHC jets, prints dense against pruned against the same
-size from scratch, writes the pruned network as a hardware project and emulates the test jets in it. Model,
-plain torch network, figures and project go to a folder.
+Trains on the embedded sample of simulated LHC jets, prints dense against pruned against the same size from
+scratch, and a network of tables beside them; writes the pruned network as a hardware project and emulates
+the test jets in it. Model, plain torch network, figures and project go to a folder.
 """
 
 from __future__ import annotations

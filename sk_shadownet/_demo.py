@@ -1,4 +1,4 @@
-"""The main job: dense, pruned and same-size networks on the embedded jets, side by side."""
+"""The main job: dense, pruned, same-size and table networks on the embedded jets, side by side."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +15,14 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils import Bunch
 
+from sk_shadownet._table_estimator.classifier import ShadowTableClassifier
 from sk_shadownet.classifier import ShadowMLPClassifier
 from sk_shadownet.exceptions import MissingToolError
+
+Model = TypeVar("Model", Pipeline, ShadowTableClassifier)
+
+# Look-up tables of the table network, and passes over the rows: some seven CPU seconds.
+_LUT, _TABLE_EPOCHS = 500, 100
 
 
 @dataclass(frozen=True)
@@ -41,39 +47,42 @@ def compare(
     verbose: bool,
     say: Callable[[str], None],
 ) -> tuple[Pipeline, list[Result]]:
-    """Fit the three networks of the main job: dense on all inputs, pruned, and the pruned one's size afresh.
+    """Fit the networks of the main job: dense on all inputs, pruned, the pruned one's size afresh, tables.
 
     The pipeline is of scaler and pruned classifier.
     """
     common: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
-    say("1/3  dense network on all inputs")
+    say("1/4  dense network on all inputs")
     dense = ShadowMLPClassifier(hidden, **common)
     results = [_fit("dense", make_pipeline(StandardScaler(), dense), data, slice(None))[1]]
-    say("2/3  the same network with its shadow")
+    say("2/4  the same network with its shadow")
     pruned = ShadowMLPClassifier(
         hidden, n_features_to_select=n_features, target_hidden_layer_sizes=target, **common
     )
     pipeline, result = _fit("pruned", make_pipeline(StandardScaler(), pruned), data, slice(None))
     results.append(result)
-    say("3/3  the pruned network's size, trained from scratch on the inputs it selected")
+    say("3/4  the pruned network's size, trained from scratch on the inputs it selected")
     scratch = make_pipeline(StandardScaler(), ShadowMLPClassifier(target, **common))
     results.append(_fit("from scratch", scratch, data, np.flatnonzero(pruned.support_))[1])
+    say(f"4/4  a network of tables within {_LUT} look-up tables, on raw inputs")
+    tables = ShadowTableClassifier(budget={"lut": _LUT}, max_epochs=_TABLE_EPOCHS, **common)
+    results.append(_fit(f"tables, {_LUT} LUT", tables, data, slice(None))[1])
     return pipeline, results
 
 
-def _fit(name: str, model: Pipeline, data: Bunch, columns: Any) -> tuple[Pipeline, Result]:
+def _fit(name: str, model: Model, data: Bunch, columns: Any) -> tuple[Model, Result]:
     start = time.process_time()
     model.fit(data.X_train[:, columns], data.y_train)
     seconds = time.process_time() - start
     probability = model.predict_proba(data.X_test[:, columns])
-    network = model[-1]
+    network: Any = model[-1] if isinstance(model, Pipeline) else model
     return model, Result(
         name=name,
         architecture=str(network.architecture_),
         accuracy=float(accuracy_score(data.y_test, probability.argmax(axis=1))),
         auc=_auc(data.y_test, probability, data.target_names),
         n_features=network.architecture_.widths[0],
-        n_multiplications=network.architecture_.n_multiplications,
+        n_multiplications=getattr(network.architecture_, "n_multiplications", 0),  # tables have none
         cpu_seconds=seconds,
     )
 

@@ -62,7 +62,7 @@ def require_fitted(estimator: Any) -> None:
     from sklearn.exceptions import NotFittedError
 
     name = type(estimator).__name__
-    if hasattr(estimator, "module_") and hasattr(estimator, "support_"):
+    if hasattr(estimator, "network_") or (hasattr(estimator, "module_") and hasattr(estimator, "support_")):
         return
     if hasattr(estimator, "to_fpga"):
         raise NotFittedError(f"this {name} is not fitted yet; call fit before exporting it.")
@@ -90,6 +90,7 @@ def fold_steps(steps: list[tuple[str, Any]], estimator: Any) -> tuple[ColumnMap,
 def _fold_step(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
     """The map with one more pipeline step behind it."""
     from sklearn import preprocessing
+    from sklearn.compose import ColumnTransformer
     from sklearn.feature_selection import SelectorMixin
 
     if step is None or step == "passthrough":
@@ -98,6 +99,8 @@ def _fold_step(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
         return fold
     if isinstance(step, SelectorMixin):
         return fold.then_select(np.asarray(step.get_support()))
+    if isinstance(step, ColumnTransformer):
+        return _fold_columns(name, step, fold)
     ones, zeros = np.ones(len(fold.columns)), np.zeros(len(fold.columns))
     if isinstance(step, preprocessing.MinMaxScaler):
         _require_no_clip(name, step)
@@ -120,6 +123,25 @@ def _fold_step(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
     return fold.then_affine(scale, zeros if centre is None else -np.asarray(centre, np.float64) * scale)
 
 
+def _fold_columns(name: str, step: Any, fold: ColumnMap) -> ColumnMap:
+    """The map with a ColumnTransformer behind it: its parts side by side."""
+    known = list(getattr(step, "feature_names_in_", ()))
+    parts = []
+    for part, transformer, columns in step.transformers_:
+        if isinstance(transformer, str) and transformer == "drop":
+            continue
+        wanted = (
+            np.arange(len(fold.columns))[columns] if isinstance(columns, slice) else np.atleast_1d(columns)
+        )
+        if wanted.dtype.kind in "OUT":
+            wanted = np.array([known.index(column) for column in wanted.tolist()], dtype=np.intp)
+        if len(wanted):
+            parts.append(_fold_step(f"{name}__{part}", transformer, fold.then_select(wanted)))
+    return ColumnMap(
+        *(np.concatenate([getattr(one, key) for one in parts]) for key in ("columns", "scale", "shift"))
+    )
+
+
 def _require_no_clip(name: str, step: Any) -> None:
     if getattr(step, "clip", False):
         raise UnsupportedLayerError(
@@ -128,13 +150,13 @@ def _require_no_clip(name: str, step: Any) -> None:
         )
 
 
+_CURVE = "its curve is no affine map; use StandardScaler or RobustScaler, or none before a table network"
 #: What to do in place of a step that is no affine map of single columns.
 _ADVICE = {
     "PCA": "its rotation mixes all inputs; train without it, the first layer learns one of its own",
     "SimpleImputer": "impute before the pipeline: hardware has no missing values",
-    "ColumnTransformer": "pass numeric columns through one scaler instead",
-    "QuantileTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
-    "PowerTransformer": "its curve is no affine map; use StandardScaler or RobustScaler",
+    "QuantileTransformer": _CURVE,
+    "PowerTransformer": _CURVE,
     "FunctionTransformer": "only func=None can be; apply the function before the pipeline",
     "Normalizer": "it divides by each row's norm; use StandardScaler",
     "PolynomialFeatures": "products of inputs are no affine map; compute them before the pipeline",

@@ -8,24 +8,20 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
 
+from sk_shadownet._contract.table import Table
+from sk_shadownet._contract.targets import ClassTargets
 from sk_shadownet._estimator.base import BaseShadowMLP
 from sk_shadownet._estimator.constructor import SharedParameters, with_shared_docs
 from sk_shadownet._estimator.prediction import probabilities
-from sk_shadownet._estimator.table import Table, scaled_weights
-from sk_shadownet._metrics.sample_weight import class_factors, class_sums
 from sk_shadownet._training.losses import CrossEntropy, Loss
-from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["ShadowMLPClassifier"]
 
 
 @with_shared_docs
 @dataclass(eq=False, repr=False)
-class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP, SharedParameters):  # type: ignore[misc]
+class ShadowMLPClassifier(ClassTargets, BaseShadowMLP, SharedParameters):
     r"""Multilayer perceptron that trains itself down to the inputs and widths asked for.
 
     One call of `fit` trains the wide network of `hidden_layer_sizes` together with its shadow network of
@@ -134,48 +130,6 @@ class ShadowMLPClassifier(ClassifierMixin, BaseShadowMLP, SharedParameters):  # 
 
     _: KW_ONLY
     class_weight: Any = None
-
-    _task = "classification"
-    _target_names = ("classes_",)
-
-    @property
-    def _n_outputs(self) -> int:
-        return len(self.classes_)
-
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(self, X, y, dtype=np.float32, reset=reset)
-        y = column_or_1d(y, warn=True)
-        if reset:
-            check_classification_targets(y)
-        return X, y
-
-    def _encoded(self, y: Any, *, reset: bool) -> npt.NDArray[np.int64]:
-        """Positions in ``classes_``."""
-        if reset:
-            self.classes_, positions = np.unique(y, return_inverse=True)
-            if len(self.classes_) < 2:
-                raise InvalidDataError(
-                    "ShadowMLPClassifier needs at least two classes in y, got one class: "
-                    f"{self.classes_.tolist()[0]!r}."
-                )
-            return np.asarray(positions, dtype=np.int64)
-        unknown = np.setdiff1d(y, self.classes_)
-        if len(unknown):
-            raise InvalidDataError(
-                f"y_val contains {unknown.tolist()}, which y does not; its classes are "
-                f"{self.classes_.tolist()}."
-            )
-        return np.asarray(np.searchsorted(self.classes_, y), dtype=np.int64)
-
-    def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
-        sums = class_sums(table.y, table.weight, self.classes_)
-        factors = class_factors(self.class_weight, sums, self.classes_)
-        if factors is None:
-            return scaled_weights(table), None if valid is None else scaled_weights(valid)
-        return (
-            scaled_weights(table, factors[table.y]),
-            None if valid is None else scaled_weights(valid, factors[valid.y]),
-        )
 
     def _make_loss(self, table: Table, before: dict[str, Any] | None) -> Loss:
         return CrossEntropy()

@@ -16,6 +16,7 @@
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
     ├── CalibrationWarning                          too few rows to know the ranges
     ├── FewRowsWarning                              too few held-out rows of a class to choose sizes by
+    ├── CoarseInputsWarning                         an input's codes hardly tell its values apart
     ├── HardwareWarning                             the hardware will not do what the float network did
     └── VersionMismatchWarning                      a pickle of another version of this package
 """
@@ -24,6 +25,7 @@ from __future__ import annotations
 
 __all__ = [
     "CalibrationWarning",
+    "CoarseInputsWarning",
     "DownloadError",
     "ExportError",
     "FewRowsWarning",
@@ -254,6 +256,27 @@ class FewRowsWarning(ShadowNetWarning):
     ...     clf = ShadowMLPClassifier((4,), target_hidden_layer_sizes="auto", max_epochs=2).fit(X, y)
     >>> [warning.category.__name__ for warning in caught]
     ['FewRowsWarning']
+    """
+
+
+class CoarseInputsWarning(ShadowNetWarning):
+    """Nearly all rows of a column of floats have one code, so that a table network learns little from it.
+
+    Examples
+    --------
+    A few of a column's values are far from all others, which four bits cannot tell apart then:
+
+    >>> import numpy as np, warnings
+    >>> from sk_shadownet import ShadowTableClassifier
+    >>> X = np.random.default_rng(0).normal(size=(4000, 2))
+    >>> y = X[:, 0] > 0
+    >>> X[:, 1] = 0.0
+    >>> X[:3, 1] = 0.1, 0.2, 1e6
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", CoarseInputsWarning)
+    ...     clf = ShadowTableClassifier((2,), input_bits=4, max_epochs=1).fit(X, y)
+    >>> "1 columns: 1." in str(caught[0].message)
+    True
     """
 
 

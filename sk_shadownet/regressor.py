@@ -9,26 +9,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import sparse
-from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import validate_data
 
+from sk_shadownet._contract.table import Table, target_units
+from sk_shadownet._contract.targets import NumberTargets
 from sk_shadownet._estimator.base import BaseShadowMLP
 from sk_shadownet._estimator.constructor import SharedParameters, with_shared_docs
-from sk_shadownet._estimator.table import Table, target_units
 from sk_shadownet._training.losses import LOSSES, PointLoss
 from sk_shadownet._validation import check_choice
-from sk_shadownet.exceptions import InvalidDataError
 
 __all__ = ["ShadowMLPRegressor"]
-
-# The small network's outputs are float32.
-_LARGEST_TARGET = float(np.finfo(np.float32).max)
 
 
 @with_shared_docs
 @dataclass(eq=False, repr=False)
-class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP, SharedParameters):  # type: ignore[misc]
+class ShadowMLPRegressor(NumberTargets, BaseShadowMLP, SharedParameters):
     r"""Multilayer perceptron for numbers that trains itself down to the inputs and widths asked for.
 
     One call of `fit` trains the wide network of `hidden_layer_sizes` together with its shadow network of
@@ -119,40 +113,6 @@ class ShadowMLPRegressor(MultiOutputMixin, RegressorMixin, BaseShadowMLP, Shared
 
     _: KW_ONLY
     loss: str = "squared_error"
-
-    _task = "regression"
-    _target_names = ("n_outputs_",)
-
-    @property
-    def _n_outputs(self) -> int:
-        return int(self.n_outputs_)
-
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        if sparse.issparse(y):
-            raise InvalidDataError("y must be dense numbers; pass y.toarray().")
-        X, y = validate_data(self, X, y, dtype=np.float32, multi_output=True, y_numeric=True, reset=reset)
-        if y.dtype.kind not in "biuf":
-            raise InvalidDataError(f"y must hold real numbers, got {y.dtype}.")
-        y = y.astype(np.float64)
-        if np.abs(y).max() > _LARGEST_TARGET:
-            raise InvalidDataError(
-                f"y holds {y.flat[np.abs(y).argmax()]:g}, beyond the {_LARGEST_TARGET:.2g} that the "
-                "network's float32 outputs can give; change its unit."
-            )
-        return X, y
-
-    def _encoded(self, y: Any, *, reset: bool) -> npt.NDArray[np.float64]:
-        """Targets of shape (n_rows, n_outputs)."""
-        if reset:
-            self._flat_targets = y.ndim == 1
-        y = y.reshape(len(y), -1)
-        if reset:
-            self.n_outputs_ = y.shape[1]
-        elif y.shape[1] != self.n_outputs_:
-            raise InvalidDataError(
-                f"y_val has {y.shape[1]} outputs, but y has {self.n_outputs_}; pass the same ones."
-            )
-        return np.asarray(y)
 
     def _make_loss(self, table: Table, before: dict[str, Any] | None) -> PointLoss:
         if before is None:

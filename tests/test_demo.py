@@ -17,15 +17,17 @@ def few_epochs(monkeypatch):
     """The same job in a few seconds."""
     monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_EPOCHS", 4)
     monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_STEPS", 1)
+    monkeypatch.setattr("sk_shadownet._demo._TABLE_EPOCHS", 4)
 
 
-def test_it_prints_three_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
+def test_it_prints_four_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
     assert main([*FAST, "--backend", "none", "--output-dir", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
     for words in (
         "dense",
         "pruned",
         "from scratch",
+        "tables, 500 LUT",
         "AUC t",
         "multiplications",
         "16-12-6-5 -> 5-6-4-5",
@@ -34,7 +36,9 @@ def test_it_prints_three_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
         assert words in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["selected_features"]) == 5
-    assert [row["n_features"] for row in report["results"]] == [16, 5, 5]
+    assert [row["n_features"] for row in report["results"]][:3] == [16, 5, 5]
+    assert report["results"][3]["n_multiplications"] == 0
+    assert report["results"][3]["accuracy"] > 0.6
     jets = load_lhc_jets()
     model = joblib.load(tmp_path / "out" / "model.joblib")
     accuracy = model.score(jets.X_test, jets.y_test)

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from sk_shadownet._estimator import table as _table
-from sk_shadownet._estimator.table import Table, merge_equal_rows, scaled_weights, split_rows, standardisation
+from sk_shadownet._contract import table as _table
+from sk_shadownet._contract.table import Table, merge_equal_rows, scaled_weights, split_rows, standardisation
 
 
 def rows(n, seed=0, levels=3):

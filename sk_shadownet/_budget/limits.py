@@ -70,6 +70,41 @@ class Budget:
         return {limit.name: limit.cost(widths) for limit in self.limits}
 
 
+def cost_name(key: Any) -> str:
+    """Name of a cost that a budget limits: its key, or that of a callable."""
+    return getattr(key, "__name__", repr(key)) if callable(key) else str(key)
+
+
+def cost_names(budget: Mapping[Any, Any]) -> list[str]:
+    """Names of a budget's costs, of a callable its own; two of one name are refused: one would be lost."""
+    names = [cost_name(key) for key in budget]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InvalidParameterError(
+            f"budget has two costs by the name {twice[0]!r}; give each callable a name of its own (def, or "
+            "its __name__)."
+        )
+    return names
+
+
+def called(function: Callable[[Any], Any], counts: Any) -> float:
+    """What a callable of a budget gives for counts; an error of it is named, with what it was given."""
+    name = cost_name(function)
+    try:
+        value = function(counts)
+    except Exception as error:
+        raise InvalidParameterError(
+            f"the budget's {name!r} stopped with {type(error).__name__}: {error}; it is called with "
+            f"{counts!r} and must give a finite number of at least 0."
+        ) from error
+    if not _is_cost(value):
+        raise InvalidParameterError(
+            f"the budget's {name!r} must give a finite number of at least 0; for {counts!r} it gave "
+            f"{value!r}."
+        )
+    return float(value)
+
+
 def share(cost: float, limit: float) -> float:
     """Cost as a share of its limit; of a limit of nothing, nothing is 0, and anything above 1."""
     if limit > 0:
@@ -83,20 +118,14 @@ def count_limit(name: Any, value: Any) -> Limit | None:
         raise InvalidParameterError(f"budget[{name!r}] must be a finite number of at least 0, got {value!r}.")
     limit = float(value)
     if callable(name):
-        return Limit(getattr(name, "__name__", repr(name)), limit, _of_architecture(name))
+        return Limit(cost_name(name), limit, _of_architecture(name))
     return Limit(name, limit, COUNTS[name]) if name in COUNTS else None
 
 
 def _of_architecture(function: Callable[[Architecture], float]) -> Callable[[Widths], float]:
     @lru_cache(maxsize=100_000)
     def cost(widths: Widths) -> float:
-        value = function(Architecture.dense(widths))
-        if not _is_cost(value):
-            raise InvalidParameterError(
-                f"the budget's {getattr(function, '__name__', function)!r} must give a finite number of at "
-                f"least 0 for an Architecture; for {widths} it gave {value!r}."
-            )
-        return float(value)
+        return called(function, Architecture.dense(widths))
 
     return cost
 

@@ -1,21 +1,20 @@
-"""What classifier and regressor share: fitting, selecting features, running the small network."""
+"""What the perceptrons share: fitting, selecting features, running the small network."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
-from sklearn.feature_selection import SelectorMixin
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from sk_shadownet._contract.base import ShadowSelector, check_continuation
+from sk_shadownet._contract.table import Table, merge_equal_rows
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit, plan_fit
 from sk_shadownet._estimator.frontier import Frontier
@@ -23,41 +22,32 @@ from sk_shadownet._estimator.hardware import Hardware, export_options
 from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._estimator.model_selection import select_model, tightened, warn_of_few_rows
 from sk_shadownet._estimator.prediction import predict_in_blocks
-from sk_shadownet._estimator.table import Table, dense_numbers, merge_equal_rows, scaled_weights
 from sk_shadownet._gating.score_rules import LOG_RULES, shares
-from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._system.threads import thread_limit
-from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet
 from sk_shadownet._validation import check_flag, check_seed
 from sk_shadownet.architecture import Architecture
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidParameterError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
     from sk_shadownet.fpga import FPGAModel
-    from sk_shadownet.fpga._quantization.format_search import Task
 
 # Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
 BUDGET_ATTEMPTS = 3
 
 
-class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
+class BaseShadowMLP(ShadowSelector):
     """Shared façade; see `ShadowMLPClassifier` for the parameters."""
 
     module_: nn.Sequential
-    support_: npt.NDArray[np.bool_]
     architecture_: Architecture
     feature_scores_: npt.NDArray[np.float64]
     frontier_: Frontier
     net_: CommitteeNet
-    n_features_in_: int
     _scores_are_logs: bool
-    _task: Task
-    # What a further fit that continues this one must find the same in its targets.
-    _target_names: tuple[str, ...]
 
     @property
     @abstractmethod
@@ -65,45 +55,10 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         """Outputs of the network."""
 
     @abstractmethod
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
-        """Rows of float32, and their targets as the user has them."""
-
-    @abstractmethod
-    def _encoded(self, y: Any, *, reset: bool) -> npt.NDArray[Any]:
-        """Targets as training takes them; `reset` learns from them which ones there may be."""
-
-    def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
-        """The tables with weights as training takes them, of mean 1 over the training rows."""
-        return scaled_weights(table), valid
-
-    @abstractmethod
     def _make_loss(self, table: Table, before: dict[str, Any] | None) -> Loss:
         """What is minimised and scored, and what outputs mean."""
 
     # ---------------------------------------------------------------- fit
-
-    @contextmanager
-    def _fitting(self) -> Iterator[tuple[Self, dict[str, Any] | None]]:
-        """Fit a copy from an unfitted state, and become it at the end; become unfitted on any error.
-
-        Until then other threads get the answers of the network that was there. Yields the copy, and what
-        the fit before had learnt where ``warm_start=True`` continues it.
-        """
-        try:
-            learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
-            before = learnt if check_flag("warm_start", self.warm_start) and "module_" in learnt else None
-            new = copy(self)
-            new._forget()
-            with thread_limit():
-                yield new, before
-            self.__dict__ = new.__dict__
-        except BaseException:
-            self._forget()
-            raise
-
-    def _forget(self) -> None:
-        # Whoever reads the old state in another thread has the whole of it.
-        self.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
 
     def fit(
         self,
@@ -151,35 +106,17 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         TrainingInterruptedWarning
             If Ctrl-C ended training; the best network so far is kept.
         """
-        with self._fitting() as (new, before):
+        with self._fitting() as (new, learnt):
+            before = learnt if check_flag("warm_start", new.warm_start) and "module_" in learnt else None
             rng = check_seed(new.random_state)
             table = merge_equal_rows(new._table(X, y, sample_weight, "sample_weight", reset=True))
             names = ("n_features_in_", "feature_names_in_", *new._target_names)
-            _check_continuation(before, {name: getattr(new, name, None) for name in names})
+            check_continuation(before, {name: getattr(new, name, None) for name in names})
             valid = new._validation_table(X_val, y_val, sample_weight_val)
             table, valid = new._weighed(table, valid)
             loss = new._make_loss(table, before)
             new._train(plan_fit(new, table, valid, new._n_outputs, loss, rng, before), before)
         return self
-
-    def _table(self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool) -> Table:
-        """Checked rows; those that are trained on (`reset`) say what rows there may be from now on."""
-        X, y = self._validated(dense_numbers(_as_numpy(X)), _as_numpy(y), reset=reset)
-        weight = None
-        if sample_weight is not None:
-            weight = _check_sample_weight(_as_numpy(sample_weight), X, dtype=np.float64)
-            check_total(weight, name)
-            if reset and (weight == 0).any():
-                X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
-        return Table(X, self._encoded(y, reset=reset), weight)
-
-    def _validation_table(self, X: Any, y: Any, sample_weight: Any) -> Table | None:
-        """The user's own validation rows."""
-        if X is None and y is None and sample_weight is None:
-            return None
-        if X is None or y is None:
-            raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
-        return self._table(X, y, sample_weight, "sample_weight_val", reset=False)
 
     def _train(self, fit: Fit, before: dict[str, Any] | None) -> None:
         """Become the network that a fit finds."""
@@ -234,8 +171,7 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         self.n_iter_ = len(candidate.history["epoch"])
         self.best_epoch_ = candidate.best_epoch
         self.net_ = net.keeping(candidate.network)
-        names = getattr(self, "feature_names_in_", None)
-        self.selected_features_ = candidate.columns if names is None else names[candidate.columns]
+        self.selected_features_ = self._names_of(candidate.columns)
 
     # ---------------------------------------------------------------- use
 
@@ -316,15 +252,11 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
         """Whether `fit` has succeeded."""
         return hasattr(self, "module_")
 
-    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
-        check_is_fitted(self)
-        return self.support_
-
     @thread_limit()
     def _outputs(self, X: Any, link: Callable[[Tensor], Tensor] | None = None) -> npt.NDArray[np.float64]:
         """Outputs of the small network, or `link` of them (transposed), shape (n_samples, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, dense_numbers(_as_numpy(X)), dtype=np.float32, reset=False)
+        X = self._checked(X, reset=False)
         columns = np.flatnonzero(self.support_)
         plan = getattr(self, "fixed_point_plan_", None)
         if plan is not None:
@@ -332,37 +264,5 @@ class BaseShadowMLP(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ign
             return np.asarray((outputs if link is None else link(outputs.T).T).numpy())
         return predict_in_blocks(self.module_, X, columns, link)
 
-    # scikit-learn's own hooks for notebooks, in all versions: one for each kind of front end.
-    def _repr_html_inner(self) -> str:
-        return f"{super()._repr_html_inner()}{estimator_view(self)}"
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in bundle:
-            bundle["text/html"] += estimator_view(self)
-        return bundle
-
-
-def _is_fitted_name(name: str) -> bool:
-    return name.endswith("_") and not name.startswith("_")
-
-
-def _as_numpy(X: Any) -> Any:
-    """Numpy's view of a torch tensor; anything else as it is."""
-    if not isinstance(X, torch.Tensor):
-        return X
-    if X.layout is not torch.strided:
-        raise InvalidDataError(f"a sparse tensor came ({X.layout}); pass its to_dense().")
-    X = X.detach().cpu()
-    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-
-
-def _check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
-    """Refuse to continue (``warm_start=True``) on data of another kind."""
-    for name, value in now.items():
-        was = None if before is None else before.get(name)
-        if before is not None and not np.array_equal(np.asarray(was), np.asarray(value)):
-            raise InvalidDataError(
-                f"warm_start=True continues the network that was fitted with {name}={was}, but now "
-                f"{name}={value}; set warm_start=False to start from scratch."
-            )
+    def _view(self) -> str:
+        return estimator_view(self)

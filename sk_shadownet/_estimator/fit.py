@@ -12,12 +12,12 @@ import torch
 from torch import nn
 
 from sk_shadownet._budget.limits import Budget
+from sk_shadownet._contract.table import Table, split_rows, standardisation
 from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.hardware import Hardware
 from sk_shadownet._estimator.parameters import plan_run, validation_fraction
 from sk_shadownet._estimator.sizes import asks_for_auto
-from sk_shadownet._estimator.table import Table, split_rows, standardisation
 from sk_shadownet._pruning.config import PruningConfig
 from sk_shadownet._pruning.feature_elimination import eliminate_features
 from sk_shadownet._pruning.quantized_finetuning import finetune

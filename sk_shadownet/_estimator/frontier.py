@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._validation import check_real
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidParameterError
@@ -23,7 +22,7 @@ class FrontierPoint:
 
     Attributes
     ----------
-    candidate : Candidate
+    candidate : Candidate or TableCandidate
         The network, and what training it told.
     costs : dict of str to float
         "parameters", "multiplications", and every resource that the budget names.
@@ -47,7 +46,7 @@ class FrontierPoint:
     True
     """
 
-    candidate: Candidate = field(repr=False)
+    candidate: Any = field(repr=False)
     costs: dict[str, float]
     loss: float
     loss_std_error: float
@@ -57,12 +56,14 @@ class FrontierPoint:
     @property
     def architecture(self) -> Architecture:
         """Widths before and after, and the masks between them."""
-        return self.candidate.architecture
+        architecture: Architecture = self.candidate.architecture
+        return architecture
 
     @property
     def module(self) -> nn.Sequential:
-        """The network itself; it takes the selected features."""
-        return self.candidate.module
+        """The network itself, of perceptrons; it takes the selected features."""
+        module: nn.Sequential = self.candidate.module
+        return module
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -99,6 +100,8 @@ class Frontier:
     chosen_by : str or None
         Name of the score that points are chosen by, `scoring`; None for the loss.
     task : {"classification", "regression"}, default="classification"
+    cost : str, default="multiplications"
+        The cost that pictures are drawn over where none is named: what the budget names first.
 
     Examples
     --------
@@ -124,6 +127,7 @@ class Frontier:
     held_out: bool
     chosen_by: str | None = None
     task: str = "classification"
+    cost: str = "multiplications"
 
     @property
     def score_name(self) -> str:
@@ -174,7 +178,10 @@ class Frontier:
     def locate(self, index: Any, limits: Mapping[str, float]) -> tuple[int, str]:
         """Position of the network that is asked for by a position or by limits, and why it is that one."""
         if (index is None) == (not limits):
-            raise InvalidParameterError("at() takes either a position or limits such as multiplications=400.")
+            name, cost = next(iter(self.points[-1].costs.items()))
+            raise InvalidParameterError(
+                f"at() takes either a position or limits such as {name}={cost:g}, got {index=} and {limits}."
+            )
         if index is None:
             what = "least loss" if self.chosen_by is None else f"best {self.chosen_by}"
             index = self.find(**limits)

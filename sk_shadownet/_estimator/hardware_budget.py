@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sk_shadownet._budget.limits import COUNTS, Budget, Limit, Widths, count_limit
+from sk_shadownet._budget.limits import COUNTS, Budget, Limit, Widths, cost_names, count_limit
 from sk_shadownet._defaults import WEIGHT_BITS
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
@@ -29,6 +29,7 @@ def parse_budget(value: Any, config: FPGAConfig | None, n_layers: int) -> Budget
             "budget must be a dict of upper limits such as {'multiplications': 600}, with any of "
             f"{', '.join((*COUNTS, *HARDWARE))} or a callable on an Architecture; got {value!r}."
         )
+    cost_names(value)
     return Budget(tuple(_limit(name, limit, config, n_layers) for name, limit in value.items()))
 
 

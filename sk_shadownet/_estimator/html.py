@@ -18,7 +18,12 @@ def estimator_view(estimator: Any) -> str:
     """Architecture, selected features and scores as HTML; an empty text before `fit`."""
     if not hasattr(estimator, "architecture_"):
         return ""
-    parts = [_architecture(estimator), _features(estimator), _scores(estimator), _frontier(estimator)]
+    parts = [
+        _architecture(estimator),
+        features_section(estimator),
+        _scores(estimator),
+        frontier_section(estimator),
+    ]
     return panel(f"<p><code>{escape(repr(estimator.architecture_))}</code></p>", *parts)
 
 
@@ -39,7 +44,8 @@ def _architecture(estimator: Any) -> str:
     )
 
 
-def _features(estimator: Any) -> str:
+def features_section(estimator: Any) -> str:
+    """Selected features and their scores; the removed ones folded away."""
     support, scores = estimator.support_, estimator.feature_scores_
     names = getattr(estimator, "feature_names_in_", None)
     names = [f"x{column}" for column in range(len(support))] if names is None else list(names)
@@ -86,7 +92,7 @@ def _scores(estimator: Any) -> str:
     return section("Training", table(["", ""], rows))
 
 
-def _frontier(estimator: Any) -> str:
+def frontier_section(estimator: Any) -> str:
     """All sizes of the run, folded away, and why the one was chosen."""
     frontier = getattr(estimator, "frontier_", None)
     if frontier is None:

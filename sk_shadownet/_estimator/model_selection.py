@@ -111,7 +111,9 @@ def _frontier(
     buildable = [n for n in range(len(candidates)) if np.isfinite(loads[n])]
     order = sorted(buildable, key=lambda n: (loads[n], costs[n]["multiplications"], n))
     points = tuple(_point(candidates[n], costs[n], comparison, n) for n in order)
-    return Frontier(points, 0, "", comparison.held_out, comparison.chosen_by, fit.hardware.task), order
+    cost = fit.budget.limits[0].name if fit.budget.limits else "multiplications"
+    found = Frontier(points, 0, "", comparison.held_out, comparison.chosen_by, fit.hardware.task, cost)
+    return found, order
 
 
 def _point(candidate: Candidate, costs: dict[str, float], comparison: Comparison, n: int) -> FrontierPoint:

@@ -124,7 +124,7 @@ def plan_sizes(
     With `is_auto` the data decide how much of the budget is used; with `may_lose_layers` hidden layers whose
     width is not fixed may go as a whole.
     """
-    _check_fpga(fpga)
+    check_fpga(fpga)
     if budget is None and not is_auto:
         return Sizes(widths, _at_most(exact, widths[:-1]))
     limits = _everything(widths) if budget is None else parse_budget(budget, fpga, len(exact))
@@ -212,7 +212,8 @@ def _feasible(
     )
 
 
-def _check_fpga(fpga: Any) -> None:
+def check_fpga(fpga: Any) -> None:
+    """Refuse what is no `FPGAConfig`."""
     if fpga is None:
         return
     from sk_shadownet.fpga import FPGAConfig

@@ -14,6 +14,7 @@ from sk_shadownet.display._roc_curve import RocCurve
 from sk_shadownet.display._roc_display import RocDisplay
 from sk_shadownet.display._selection_display import SelectionDisplay
 from sk_shadownet.display._shrinkage_display import ShrinkageDisplay
+from sk_shadownet.display._table_display import TableDisplay
 
 __all__ = [
     "ArchitectureDisplay",
@@ -24,4 +25,5 @@ __all__ = [
     "RocDisplay",
     "SelectionDisplay",
     "ShrinkageDisplay",
+    "TableDisplay",
 ]

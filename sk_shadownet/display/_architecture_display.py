@@ -14,7 +14,7 @@ from sk_shadownet._validation import check_flag, check_integer
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.display._axes import annotate, colour, ink, safe_text, single
 from sk_shadownet.display._fitted_models import feature_names as names_of
-from sk_shadownet.display._fitted_models import shadow_estimator
+from sk_shadownet.display._fitted_models import perceptron
 
 #: Width of the boldest connection, points; fainter than this share of a layer's boldest are left out.
 BOLDEST, FAINTEST = 1.6, 0.05
@@ -95,7 +95,7 @@ class ArchitectureDisplay:
         The strength of a connection is its weight times the standard deviation of what comes through it on
         the calibration rows of the estimator, so that inputs of unlike units can be compared.
         """
-        fitted = shadow_estimator(estimator)
+        fitted = perceptron(estimator)
         outputs = tuple(map(str, fitted.classes_)) if is_classifier(fitted) else None
         n_outputs = fitted.architecture_.widths[-1]
         return cls(

@@ -16,15 +16,26 @@ from sk_shadownet.fpga import FPGAModel
 
 
 def shadow_estimator(model: Any) -> Any:
-    """The fitted ShadowMLP estimator in a search, a pipeline, or by itself."""
+    """The fitted estimator of this package in a search, a pipeline, or by itself."""
     model = getattr(model, "best_estimator_", model)
     estimator = model[-1] if hasattr(model, "steps") else model
     if not (hasattr(estimator, "n_features_to_select") or hasattr(estimator, "architecture_")):
         raise InvalidParameterError(
-            "a ShadowMLPClassifier or ShadowMLPRegressor was expected, or a pipeline or search that ends in "
-            f"one, got {type(estimator).__name__}."
+            "an estimator of sk_shadownet, such as a ShadowMLPClassifier, was expected, or a pipeline or "
+            f"search that ends in one, got {type(estimator).__name__}."
         )
     check_is_fitted(estimator)
+    return estimator
+
+
+def perceptron(model: Any) -> Any:
+    """The same, if it is a perceptron: a table network has neither weights nor gates."""
+    estimator = shadow_estimator(model)
+    if not hasattr(estimator, "module_"):
+        raise InvalidParameterError(
+            f"this picture is of a perceptron's weights and gates, which a {type(estimator).__name__} does "
+            "not have; TableDisplay draws its tables."
+        )
     return estimator
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,7 @@ from sk_shadownet.display._axes import (
     safe_text,
     single,
 )
-from sk_shadownet.display._fitted_models import shadow_estimator
-from sk_shadownet.display._frontier_values import Rival, judged, make_rival, scorer_name
+from sk_shadownet.display._frontier_values import Rival, frontier_in, judged, make_rival, scorer_name
 from sk_shadownet.exceptions import InvalidParameterError
 
 #: Costs that differ by more than this factor get a logarithmic axis.
@@ -53,6 +52,8 @@ class FrontierDisplay:
         True for a loss.
     rivals : dict of Rival
         By name.
+    name : str, default="one run"
+        What the legend calls the networks.
 
     Attributes
     ----------
@@ -85,29 +86,31 @@ class FrontierDisplay:
     value_name: str
     lower_is_better: bool = False
     rivals: dict[str, Rival] = field(default_factory=dict)
+    name: str = "one run"
 
     @classmethod
     def from_estimator(
         cls,
         estimator: Any,
         *,
-        cost: str = "multiplications",
+        cost: str | None = None,
         value: str = "score",
         rivals: Mapping[str, Any] | None = None,
         scoring: Any = None,
         X: Any = None,
         y: Any = None,
+        name: str = "one run",
         ax: Any = None,
     ) -> FrontierDisplay:
         """Draw the frontier of an estimator; see `from_frontier`.
 
         Parameters
         ----------
-        estimator : ShadowMLPClassifier or ShadowMLPRegressor
-            Fitted with sizes left open, so that it has ``frontier_``; or a fitted pipeline or search that
-            ends in one.
-        cost, value, rivals, ax
-            See `from_frontier`.
+        estimator : ShadowMLPClassifier, ShadowTableClassifier or a regressor
+            Fitted with sizes left open, or a table network within several budgets, so that it has
+            ``frontier_``; or a fitted pipeline or search that ends in one.
+        cost, value, rivals, name, ax
+            See `from_frontier`. With `scoring` rivals that are estimators are judged by it, too.
         scoring : str, callable or None, default=None
             A scorer of scikit-learn, by name or as ``scorer(estimator, X, y)``, that judges every network on
             `X` and `y`. None draws what `value` says of the validation rows.
@@ -133,34 +136,37 @@ class FrontierDisplay:
         With `scoring` there are no standard errors: scikit-learn's scorers give none.
         """
         check_choice("value", value, VALUES)
-        fitted = shadow_estimator(estimator)
-        frontier = getattr(fitted, "frontier_", None)
-        if frontier is None:
-            raise InvalidParameterError(
-                "the estimator was fitted to one size, so it has no frontier; leave a size open, such as "
-                "n_features_to_select='auto' or target_hidden_layer_sizes='auto'."
-            )
+        frontier = frontier_in(estimator)
         if scoring is None and X is None and y is None:
-            return cls.from_frontier(frontier, cost=cost, value=value, rivals=rivals, ax=ax)
+            return cls.from_frontier(frontier, cost=cost, value=value, rivals=rivals, name=name, ax=ax)
         if scoring is None or X is None or y is None or value != "score":
             raise InvalidParameterError(
                 "scoring, X and y go together, with value='score': a scorer, such as 'roc_auc', and the rows "
                 "that it judges networks on."
             )
-        fields = _fields_of(frontier, cost, rivals)
-        values = judged(estimator, frontier, scoring, X, y)
-        name = f"{scorer_name(scoring)} of the rows given"
-        return cls(value=values, error=np.full(len(values), np.nan), value_name=name, **fields).plot(ax)
+
+        def judge(model: Any) -> tuple[FloatArray]:
+            return (judged(model, frontier_in(model), scoring, X, y),)
+
+        (values,) = judge(estimator)
+        return cls(
+            value=values,
+            error=np.full(len(values), np.nan),
+            value_name=f"{scorer_name(scoring)} of the rows given",
+            name=name,
+            **_fields_of(frontier, cost, rivals, judge),
+        ).plot(ax)
 
     @classmethod
     def from_frontier(
         cls,
         frontier: Any,
         *,
-        cost: str = "multiplications",
+        cost: str | None = None,
         value: str = "score",
         rivals: Mapping[str, Any] | None = None,
         score_name: str | None = None,
+        name: str = "one run",
         ax: Any = None,
     ) -> FrontierDisplay:
         """Draw a frontier.
@@ -168,14 +174,17 @@ class FrontierDisplay:
         Parameters
         ----------
         frontier : Frontier
-        cost : str, default="multiplications"
-            "n_features", or one of the costs that the points know.
+        cost : str or None, default=None
+            "n_features", or one of the costs that the points know. None takes ``frontier.cost``: what the
+            budget names first; without a budget multiplications, of table networks look-up tables.
         value : {"score", "loss"}, default="score"
         rivals : mapping or None, default=None
             By name, costs and values, ``(cost, value)`` or ``(cost, value, standard_error)``, each a number
-            or an array.
+            or an array; or a fitted estimator with a frontier that knows this cost.
         score_name : str or None, default=None
             None takes the frontier's own, ``frontier.score_name``.
+        name : str, default="one run"
+            What the legend calls the networks of the frontier.
         ax : Axes or None, default=None
             None makes a figure.
 
@@ -185,23 +194,25 @@ class FrontierDisplay:
         """
         if not hasattr(frontier, "points"):
             raise InvalidParameterError(f"frontier must be a sk_shadownet.Frontier, got {frontier!r}.")
-        if not isinstance(cost, str):
+        if cost is not None and not isinstance(cost, str):
             raise InvalidParameterError(f"cost must be the name of a cost, got {cost!r}.")
         if rivals is not None and not isinstance(rivals, Mapping):
             raise InvalidParameterError(f"rivals must map names to costs and values, got {rivals!r}.")
         check_choice("value", value, VALUES)
         rows = "validation" if getattr(frontier, "held_out", True) else "training"
-        name = score_name or getattr(frontier, "score_name", "score")
-        values, errors = (
-            np.array([getattr(point, field) for point in frontier.points], dtype=np.float64)
-            for field in (value, f"{value}_std_error")
-        )
+        score = score_name or getattr(frontier, "score_name", "score")
+
+        def known(model: Any) -> tuple[FloatArray, FloatArray]:
+            return _of_points(frontier_in(model), value)
+
+        values, errors = _of_points(frontier, value)
         return cls(
             value=values,
             error=errors,
-            value_name=f"{rows} {name if value == 'score' else 'loss'}",
+            value_name=f"{rows} {score if value == 'score' else 'loss'}",
+            name=name,
             lower_is_better=value == "loss",
-            **_fields_of(frontier, cost, rivals),
+            **_fields_of(frontier, cost, rivals, known),
         ).plot(ax)
 
     @property
@@ -243,7 +254,7 @@ class FrontierDisplay:
         line = {"color": colour(0), "zorder": 2}
         self.ax_.plot(self.cost[front][order], self.value[front][order], linestyle="-", **line)
         known = bool(np.isfinite(self.error).all())
-        label = "one run (± 1 standard error)" if known else "one run"
+        label = f"{safe_text(self.name)} (± 1 standard error)" if known else safe_text(self.name)
         bars = {"capsize": 2, "elinewidth": 1}
         for which, face, name in ((front, colour(0), label), (~front, "none", "beaten by a cheaper one")):
             if which.any():
@@ -292,15 +303,40 @@ class FrontierDisplay:
         self.ax_.legend(frameon=False, fontsize="small", loc="best")
 
 
-def _fields_of(frontier: Any, cost: str, rivals: Mapping[str, Any] | None) -> dict[str, Any]:
-    """All that does not depend on what the networks are judged by."""
+def _fields_of(
+    frontier: Any,
+    cost: str | None,
+    rivals: Mapping[str, Any] | None,
+    values_of: Callable[[Any], tuple[FloatArray, ...]],
+) -> dict[str, Any]:
+    """All but the frontier's own values; `values_of` gives those of a rival's, with errors where known."""
+    cost_name = str(getattr(frontier, "cost", "multiplications")) if cost is None else cost
+
+    def rival(name: str, given: Any) -> Rival:
+        if hasattr(given, "fit"):
+            given = (_costs(frontier_in(given), cost_name), *values_of(given))
+        return make_rival(name, given)
+
     return {
-        "cost": np.array([_cost(point, cost) for point in frontier.points], dtype=np.float64),
+        "cost": _costs(frontier, cost_name),
         "widths": tuple("-".join(map(str, point.widths)) for point in frontier.points),
         "chosen": frontier.chosen,
-        "cost_name": {"n_features": "features"}.get(cost, cost),
-        "rivals": {name: make_rival(name, given) for name, given in (rivals or {}).items()},
+        "cost_name": {"n_features": "features"}.get(cost_name, cost_name),
+        "rivals": {name: rival(name, given) for name, given in (rivals or {}).items()},
     }
+
+
+def _of_points(frontier: Any, value: str) -> tuple[FloatArray, FloatArray]:
+    """Values of a frontier's points and their standard errors, each of shape (n_points,)."""
+    values, errors = (
+        np.array([getattr(point, field) for point in frontier.points], dtype=np.float64)
+        for field in (value, f"{value}_std_error")
+    )
+    return values, errors
+
+
+def _costs(frontier: Any, name: str) -> FloatArray:
+    return np.array([_cost(point, name) for point in frontier.points], dtype=np.float64)
 
 
 def _cost(point: Any, name: str) -> float:

@@ -27,8 +27,8 @@ def make_rival(name: str, given: Any) -> Rival:
     """A rival given as ``(cost, value)`` or ``(cost, value, standard_error)``, sorted by cost."""
     if not (isinstance(given, tuple) and len(given) in (2, 3)):
         raise InvalidParameterError(
-            f"the rival {name!r} must be a tuple (cost, value) or (cost, value, standard_error), got "
-            f"{given!r}."
+            f"the rival {name!r} must be a tuple (cost, value) or (cost, value, standard_error), or a fitted "
+            f"estimator with a frontier; got {given!r}."
         )
     parts = [np.atleast_1d(np.asarray(part, dtype=np.float64)) for part in given]
     if len({part.shape for part in parts}) > 1:
@@ -37,6 +37,18 @@ def make_rival(name: str, given: Any) -> Rival:
         )
     order = np.argsort(parts[0], kind="stable")
     return Rival(parts[0][order], parts[1][order], parts[2][order] if len(parts) == 3 else None)
+
+
+def frontier_in(model: Any) -> Any:
+    """The frontier of a fitted estimator, or of a pipeline or search that ends in one."""
+    frontier = getattr(shadow_estimator(model), "frontier_", None)
+    if frontier is None:
+        raise InvalidParameterError(
+            "the estimator was fitted to one size, so it has no frontier; leave a size open, such as "
+            "n_features_to_select='auto' or target_hidden_layer_sizes='auto', or give a table network "
+            "several budgets."
+        )
+    return frontier
 
 
 def judged(model: Any, frontier: Any, scoring: Any, X: Any, y: Any) -> FloatArray:

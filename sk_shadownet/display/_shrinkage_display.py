@@ -9,7 +9,7 @@ import numpy as np
 
 from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.display._axes import colour, ink, linestyle, panels, plain_log, safe_text
-from sk_shadownet.display._fitted_models import shadow_estimator
+from sk_shadownet.display._fitted_models import perceptron
 
 
 @dataclass(eq=False)
@@ -78,7 +78,7 @@ class ShrinkageDisplay:
         -------
         display : ShrinkageDisplay
         """
-        fitted = shadow_estimator(estimator)
+        fitted = perceptron(estimator)
         history = fitted.history_
         columns = {"training": "train_loss", "validation": "valid_loss"}
         score = history.get("valid_score")

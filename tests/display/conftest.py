@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor, ShadowTableClassifier
 
 mpl.use("Agg")
 
@@ -40,6 +40,17 @@ def small(**parameters):
 @pytest.fixture(scope="session")
 def classifier(data):
     return small().fit(*data)
+
+
+@pytest.fixture(scope="session")
+def tables(data):
+    return ShadowTableClassifier((5,), budget={"lut": 150}, max_epochs=60, random_state=0).fit(*data)
+
+
+@pytest.fixture(scope="session")
+def several(data):
+    clf = ShadowTableClassifier((5,), budget={"lut": [100, 160]}, max_epochs=60, random_state=0)
+    return clf.fit(*data)
 
 
 @pytest.fixture(scope="session")

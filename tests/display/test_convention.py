@@ -18,6 +18,7 @@ from sk_shadownet.display import (
     RocDisplay,
     SelectionDisplay,
     ShrinkageDisplay,
+    TableDisplay,
 )
 from sk_shadownet.exceptions import InvalidParameterError, MissingToolError
 
@@ -43,6 +44,7 @@ PICTURES = {
     "shrinkage": lambda m, ax: ShrinkageDisplay.from_estimator(m["classifier"], ax=ax),
     "shrinkage of a regressor": lambda m, ax: ShrinkageDisplay.from_estimator(m["regressor"], ax=ax),
     "shrinkage of a dense network": lambda m, ax: ShrinkageDisplay.from_estimator(m["dense"], ax=ax),
+    "tables": lambda m, ax: TableDisplay.from_estimator(m["tables"], ax=ax),
     "selection": lambda m, ax: SelectionDisplay.from_estimator(m["classifier"], ax=ax),
     "selection of a regressor": lambda m, ax: SelectionDisplay.from_estimator(m["regressor"], ax=ax),
     "selection over seeds": lambda m, ax: SelectionDisplay.from_estimators(m["seeds"], ax=ax),
@@ -71,11 +73,12 @@ PICTURES = {
 
 
 @pytest.fixture(scope="module")
-def models(data, classifier, dense, seeds, regressor, fpga, dense_fpga):
+def models(data, classifier, dense, seeds, regressor, fpga, dense_fpga, tables):
     return {
         "X": data[0],
         "y": data[1],
         "classifier": classifier,
+        "tables": tables,
         "dense": dense,
         "seeds": seeds,
         "regressor": regressor,
@@ -190,7 +193,7 @@ def test_what_is_no_axes_is_refused_before_anything_is_drawn(draw):
 
 
 @pytest.mark.parametrize(
-    "display", [ShrinkageDisplay, SelectionDisplay, ArchitectureDisplay, FrontierDisplay]
+    "display", [ShrinkageDisplay, SelectionDisplay, ArchitectureDisplay, FrontierDisplay, TableDisplay]
 )
 def test_unfitted_and_foreign_estimators_are_refused_before_anything_is_drawn(display):
     from sklearn.linear_model import LogisticRegression

@@ -8,6 +8,7 @@ from sklearn.metrics import log_loss, make_scorer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from sk_shadownet import ShadowTableClassifier
 from sk_shadownet.display import FrontierDisplay
 from sk_shadownet.display._frontier_values import scorer_name
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -155,6 +156,42 @@ def test_networks_of_a_pipeline_are_judged_behind_its_steps(data):
     np.testing.assert_allclose(display.value, expected)
 
 
+def test_a_frontier_is_drawn_over_what_its_budget_names(several, data):
+    display = FrontierDisplay.from_estimator(several)
+    assert display.ax_.get_xlabel() == "lut"
+    assert display.cost.tolist() == [point.costs["lut"] for point in several.frontier_]
+    pruned = small(target_hidden_layer_sizes="auto", budget={"parameters": 100}, max_epochs=5).fit(*data)
+    assert FrontierDisplay.from_estimator(pruned).ax_.get_xlabel() == "parameters"
+
+
+def test_another_estimators_frontier_may_be_a_rival(several, auto):
+    display = FrontierDisplay.from_estimator(
+        auto, cost="n_features", rivals={"tables": several, "published": (3, 0.9)}, name="perceptron"
+    )
+    rival, points = display.rivals["tables"], several.frontier_.points
+    assert rival.cost.tolist() == [point.n_features for point in points]
+    assert rival.value.tolist() == [point.score for point in points]
+    assert rival.error.tolist() == [point.score_std_error for point in points]
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert {"perceptron (± 1 standard error)", "tables", "published"} <= set(names)
+
+
+def test_a_rivals_networks_are_judged_by_the_same_scorer(several, auto, data):
+    rows = {"scoring": "accuracy", "X": data[0], "y": data[1]}
+    display = FrontierDisplay.from_estimator(several, cost="n_features", rivals={"perceptron": auto}, **rows)
+    rival = display.rivals["perceptron"]
+    expected = {(point.n_features, auto.at(n).score(*data)) for n, point in enumerate(auto.frontier_)}
+    assert set(zip(rival.cost, rival.value, strict=True)) == expected
+    assert rival.error is None
+
+
+def test_a_rival_needs_a_frontier_that_knows_the_cost(several, auto, classifier):
+    with pytest.raises(InvalidParameterError, match="so it has no frontier"):
+        FrontierDisplay.from_estimator(several, rivals={"perceptron": classifier})
+    with pytest.raises(InvalidParameterError, match="cost='lut' is none that this frontier knows"):
+        FrontierDisplay.from_estimator(several, rivals={"perceptron": auto})
+
+
 def test_the_frontiers_own_name_of_its_scores_is_taken():
     named = frontier()
     assert FrontierDisplay.from_frontier(named).ax_.get_ylabel() == "validation score"
@@ -177,3 +214,11 @@ def test_unknown_scorers_and_scores_that_are_no_numbers_are_refused(auto, data):
         FrontierDisplay.from_estimator(auto, scoring="luck", **rows)
     with pytest.raises(InvalidDataError, match="gave nan for a network of"):
         FrontierDisplay.from_estimator(auto, scoring=lambda estimator, X, y: np.nan, **rows)
+
+
+def test_table_networks_are_drawn_by_their_look_up_tables():
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    clf = ShadowTableClassifier((3,), budget={"lut": [30, 60]}, max_epochs=1, random_state=0)
+    display = FrontierDisplay.from_estimator(clf.fit(X, X[:, 0] > 0))
+    assert display.ax_.get_xlabel() == "lut"
+    assert display.cost.tolist() == [point.costs["lut"] for point in clf.frontier_]

@@ -68,7 +68,7 @@ class Table:
     Weights may be negative; None where all are 1.
     """
 
-    X: Float32Array
+    X: AnyArray
     y: AnyArray
     weight: FloatArray | None = None
 
@@ -142,13 +142,14 @@ def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array
     return mean.astype(np.float32), scale.astype(np.float32)
 
 
-def target_units(table: Table) -> tuple[FloatArray, FloatArray]:
+def target_units(table: Table, spacing: float = _SPACING) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation of each target, shape (n_outputs,), by the magnitude of weights.
 
-    The standard deviation of a constant target is 0.
+    The standard deviation of a constant target is 0, also of one that outputs of this `spacing` (the share of
+    a number by which the next one differs) cannot tell from a constant.
     """
     mean, deviation = _moments(table.y, table.weight, None)
-    constant = deviation <= np.maximum(_SPACING * np.abs(mean), 1 / _LARGEST_SCALE)
+    constant = deviation <= np.maximum(spacing * np.abs(mean), 1 / _LARGEST_SCALE)
     return mean, np.where(constant, 0.0, deviation)
 
 

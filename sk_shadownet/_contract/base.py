@@ -1,0 +1,154 @@
+"""What every estimator here is: fitted whole or not at all, a feature selector, and shown in notebooks."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.feature_selection import SelectorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
+from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._system.threads import thread_limit
+from sk_shadownet._system.versions import KnowsItsVersion
+from sk_shadownet._typing import IndexArray
+from sk_shadownet.exceptions import InvalidDataError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from sk_shadownet.fpga._quantization.format_search import Task
+
+
+class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of all estimators; what a target is, their classes say, and what a network is, their families."""
+
+    support_: npt.NDArray[np.bool_]
+    n_features_in_: int
+    _task: Task
+    # What is learnt of targets.
+    _target_names: tuple[str, ...]
+    #: Types of number that rows are left in or made to be.
+    _row_types: Any = np.float32
+
+    @abstractmethod
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Any, Any]:
+        """Rows as they are trained on, and their targets as the user has them."""
+
+    @abstractmethod
+    def _encoded(self, y: Any, *, reset: bool) -> npt.NDArray[Any]:
+        """Targets as training takes them; `reset` learns from them which ones there may be."""
+
+    @abstractmethod
+    def _view(self) -> str:
+        """What a notebook shows below scikit-learn's diagram, as HTML."""
+
+    def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
+        """The tables with weights as training takes them, of mean 1 over the training rows."""
+        return scaled_weights(table), valid
+
+    @property
+    def _allows_missing(self) -> bool:
+        """Whether rows may hold NaN."""
+        return False
+
+    @contextmanager
+    def _fitting(self) -> Iterator[tuple[Self, dict[str, Any]]]:
+        """Fit a copy from an unfitted state, and become it at the end; become unfitted on any error.
+
+        Until then other threads get the answers of the network that was there. Yields the copy, and what
+        the fit before had learnt.
+        """
+        try:
+            learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
+            new = copy(self)
+            new._forget()
+            with thread_limit():
+                yield new, learnt
+            self.__dict__ = new.__dict__
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        # Whoever reads the old state in another thread has the whole of it.
+        self.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
+
+    def _checked(self, X: Any, *targets: Any, reset: bool, **options: Any) -> Any:
+        """Dense finite rows, with their targets if given; `reset` learns the columns' number and names."""
+        finite = "allow-nan" if self._allows_missing else True
+        X = dense_numbers(_as_numpy(X))
+        return validate_data(
+            self, X, *targets, dtype=self._row_types, ensure_all_finite=finite, reset=reset, **options
+        )
+
+    def _table(self, X: Any, y: Any, sample_weight: Any, name: str, *, reset: bool) -> Table:
+        """Checked rows; those that are trained on (`reset`) say what rows there may be from now on."""
+        X, y = self._validated(X, _as_numpy(y), reset=reset)
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(_as_numpy(sample_weight), X, dtype=np.float64)
+            check_total(weight, name)
+            if reset and (weight == 0).any():
+                X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
+        return Table(X, self._encoded(y, reset=reset), weight)
+
+    def _validation_table(self, X: Any, y: Any, sample_weight: Any) -> Table | None:
+        """The user's own validation rows."""
+        if X is None and y is None and sample_weight is None:
+            return None
+        if X is None or y is None:
+            raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
+        return self._table(X, y, sample_weight, "sample_weight_val", reset=False)
+
+    def _names_of(self, columns: IndexArray) -> npt.NDArray[Any]:
+        """Names of columns where `X` had names, else the columns themselves."""
+        names = getattr(self, "feature_names_in_", None)
+        return columns if names is None else names[columns]
+
+    def _get_support_mask(self) -> npt.NDArray[np.bool_]:
+        check_is_fitted(self)
+        return self.support_
+
+    # scikit-learn's own hooks for notebooks, in all versions: one for each kind of front end.
+    def _repr_html_inner(self) -> str:
+        return f"{super()._repr_html_inner()}{self._view()}"
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += self._view()
+        return bundle
+
+
+def _is_fitted_name(name: str) -> bool:
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _as_numpy(X: Any) -> Any:
+    """Numpy's view of a torch tensor; anything else as it is."""
+    if not isinstance(X, torch.Tensor):
+        return X
+    if X.layout is not torch.strided:
+        raise InvalidDataError(f"a sparse tensor came ({X.layout}); pass its to_dense().")
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+
+
+def check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:
+    """Refuse to continue (``warm_start=True``) on data of another kind."""
+    for name, value in now.items():
+        was = None if before is None else before.get(name)
+        if before is not None and not np.array_equal(np.asarray(was), np.asarray(value)):
+            raise InvalidDataError(
+                f"warm_start=True continues the network that was fitted with {name}={was}, but now "
+                f"{name}={value}; set warm_start=False to start from scratch."
+            )

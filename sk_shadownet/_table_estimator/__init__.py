@@ -1,0 +1,1 @@
+"""ShadowTableClassifier and ShadowTableRegressor: networks whose every edge is a small table."""
