@@ -178,13 +178,12 @@ def test_inputs_beyond_five_count_for_what_is_new_in_them():
     rule = replace(budget_schedule(N_OUTPUTS + 12, (None, None), cost=sum), has_stand_ins=False)
     assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
     known = InputRedundancy(np.random.default_rng(0).normal(size=(50, 12)), None, 0.0)
-    # The eighth is worth 5, the ninth 4, and three quarters of that are new.
-    known.unexplained = np.full(12, 0.75)
+    known.unexplained = np.full(12, 0.5)
     rule = replace(rule, redundancy=known)
-    assert rule.final_widths([inputs, hidden], 1.0) == (8, 4)
-    # The sixth is worth 7.
+    assert rule.final_widths([inputs, hidden], 1.0) == (9, 3)
+    # The sixth is worth 7, of which a little less than half is new.
     known.unexplained[5] = 0.499
-    assert rule.final_widths([inputs, hidden], 1.0) == (7, 5)
+    assert rule.final_widths([inputs, hidden], 1.0) == (8, 4)
     known.unexplained[:] = 0.01
     assert rule.final_widths([inputs, hidden], 1.0) == (5, 7)
 

@@ -126,7 +126,7 @@ def test_the_bar_closes_when_training_stops_early(capfd):
 def test_finishing_in_fixed_point_has_a_bar_of_its_own(capfd):
     small(verbose=True, quantization=8).fit(X, Y)
     line = last_line(capfd.readouterr().err)
-    assert line.startswith("fixed point epoch 10/10 |")
+    assert line.startswith("fixed point epoch 4/4 |")
     assert "100%" in line
 
 
@@ -157,7 +157,7 @@ def test_the_log_names_the_epoch_of_each_new_phase(caplog):
 def test_the_log_tells_of_finishing_in_fixed_point(caplog):
     with caplog.at_level(logging.INFO, logger="sk_shadownet"):
         small(quantization=8).fit(X, Y)
-    assert any(record.getMessage() == "fixed point: 10 epochs on 269 rows" for record in caplog.records)
+    assert any(record.getMessage() == "fixed point: 4 epochs on 269 rows" for record in caplog.records)
 
 
 def test_every_line_is_of_level_info_and_of_the_package(caplog):

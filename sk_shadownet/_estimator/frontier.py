@@ -178,9 +178,11 @@ class Frontier:
     def locate(self, index: Any, limits: Mapping[str, float]) -> tuple[int, str]:
         """Position of the network that is asked for by a position or by limits, and why it is that one."""
         if (index is None) == (not limits):
-            name, cost = next(iter(self.points[-1].costs.items()))
+            costs = self.points[-1].costs
+            name = self.cost if self.cost in costs else next(iter(costs))
             raise InvalidParameterError(
-                f"at() takes either a position or limits such as {name}={cost:g}, got {index=} and {limits}."
+                f"at() takes either a position or limits such as {name}={costs[name]:g}, got {index=} and "
+                f"{limits}."
             )
         if index is None:
             what = "least loss" if self.chosen_by is None else f"best {self.chosen_by}"

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sk_shadownet._tables.levels import cut
 from sk_shadownet.exceptions import ExportError
-from sk_shadownet.fpga._codegen import pipeline
 from sk_shadownet.fpga._codegen.alkaid import design_rtl
 from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages
 
@@ -54,10 +54,10 @@ def test_no_other_places_for_as_many_registers_need_fewer_bits(bits, levels):
         if max(np.diff([0, *cuts, depth])) <= deepest
     ]
     best = min(sum(bits[level] for level in cuts) for cuts in allowed)
-    found, cuts = pipeline._cut(np.array(bits), depth, levels)
+    found, cuts = cut(np.array(bits), depth, levels)
     assert found == best == sum(bits[level] for level in cuts)
     assert cuts in allowed
 
 
 def test_logic_of_no_depth_is_one_stage():
-    assert pipeline._cut(np.array([7]), 0, 3) == (0, ())
+    assert cut(np.array([7]), 0, 3) == (0, ())
