@@ -33,11 +33,11 @@ from sk_shadownet._table_estimator.parameters import (
 )
 from sk_shadownet._table_estimator.progress import shown
 from sk_shadownet._tables.codes import coarse_columns, constant_columns, input_codes
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._tables.refit import refit
 from sk_shadownet._tables.settings import LossName, Progress, TableSettings, TrainedTables
 from sk_shadownet._tables.training import fit_tables
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._typing import BoolArray, FloatArray, IndexArray
 from sk_shadownet._validation import check_choice, check_flag, check_seed

@@ -14,8 +14,8 @@ from sk_shadownet._contract.table import Table
 from sk_shadownet._contract.targets import ClassTargets
 from sk_shadownet._estimator.constructor import with_shared_docs
 from sk_shadownet._table_estimator.base import BaseShadowTable, TableParameters
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.settings import LossName
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet._training.losses import CrossEntropy, Loss
 
 __all__ = ["ShadowTableClassifier"]

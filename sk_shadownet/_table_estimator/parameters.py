@@ -14,9 +14,9 @@ from sk_shadownet._defaults import TABLE_PRIOR_ROWS, TABLE_STEPS
 from sk_shadownet._estimator.sizes import check_fpga, hidden_widths
 from sk_shadownet._table_estimator.hardware import RESOURCES, clock_and_levels
 from sk_shadownet._tables.costs import Costs, LayerDesign, count
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.run import batch_size
 from sk_shadownet._tables.settings import TableSettings, TrainedTables
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet._validation import check_choice, check_integer, check_real, n_selected
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 

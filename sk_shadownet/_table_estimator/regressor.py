@@ -14,8 +14,8 @@ from sk_shadownet._contract.table import Table, target_units
 from sk_shadownet._contract.targets import NumberTargets
 from sk_shadownet._estimator.constructor import with_shared_docs
 from sk_shadownet._table_estimator.base import BaseShadowTable, TableParameters
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.settings import LossName
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet._training.losses import Loss, SquaredError
 from sk_shadownet.exceptions import InvalidDataError
 

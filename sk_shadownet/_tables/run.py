@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
-from sk_shadownet._tables.narrow import narrow, read_parts
 from sk_shadownet._tables.network import TableStack
 from sk_shadownet._tables.price import Sizes, cheapest, excess, layer_states, plan
 from sk_shadownet._tables.rows import Rows
 from sk_shadownet._tables.settings import LossName, TableSettings
-from sk_shadownet._typing import FloatArray
+from sk_shadownet._typing import BoolArray, FloatArray
 from sk_shadownet.exceptions import TrainingDivergedError
 
 # Steps between looks at what edges are worth, and between plans.
@@ -188,3 +187,39 @@ def loss_of(outputs: Tensor, target: Tensor, weight: Tensor | None, loss: LossNa
     else:
         each = (outputs - target).square().sum(dim=1, keepdim=True) / 2
     return float((each if weight is None else each * weight).mean())
+
+
+def read_parts(stack: TableStack) -> list[BoolArray]:
+    """Which inputs, units of each hidden layer, and outputs are read; all of the outputs are."""
+    read = [np.asarray(layer.mask.numpy().any(axis=1)) for layer in stack.layers]
+    return [*read, np.ones(stack.widths[-1], dtype=bool)]
+
+
+def narrow(stack: TableStack, kept: list[BoolArray], optimizer: FlatAdam) -> None:
+    """Keep these inputs and units alone, in the optimiser's moments too; parameters stay the same objects."""
+    parts = [torch.as_tensor(np.flatnonzero(part)) for part in kept]
+    for layer, into, out in zip(stack.layers, parts[:-1], parts[1:], strict=True):
+        _replace(layer.terms, optimizer, (-2, into), (-1, out))
+        _replace(layer.bias, optimizer, (0, out))
+        layer.mask = layer.mask[into][:, out]
+        layer.share, layer.used = layer.share[:, into], layer.used[:, into]
+        layer.step = None if layer.step is None else layer.step[out]
+    optimizer.pack()
+    stack.widths = tuple(len(part) for part in parts)
+    stack.input_bits = stack.input_bits[kept[0]]
+    stack.forget()
+
+
+def _replace(parameter: nn.Parameter, optimizer: FlatAdam, *kept: tuple[int, Tensor]) -> None:
+    """Keep, along each of some axes, these places of a parameter and its moments."""
+    state = optimizer.state[parameter]
+    for name, moment in state.items():
+        state[name] = _selected(moment, kept)
+    parameter.grad = None
+    parameter.data = _selected(parameter.data, kept)
+
+
+def _selected(values: Tensor, kept: tuple[tuple[int, Tensor], ...]) -> Tensor:
+    for axis, places in kept:
+        values = values.index_select(axis, places)
+    return values

@@ -8,8 +8,8 @@ from typing import Any, Literal, Protocol
 
 from sk_shadownet._defaults import TABLE_PRIOR_ROWS, TABLE_STEPS
 from sk_shadownet._tables.costs import CostFunction, LayerDesign, count
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.integers import TableNetwork
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet._typing import FloatArray
 
 #: What is minimised: cross entropy of class indices, with an output for each class or, of two classes, a

@@ -10,8 +10,8 @@ from torch import nn
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._tables.export import integers, revived, trimmed
 from sk_shadownet._tables.integers import InputCodes
-from sk_shadownet._tables.narrow import narrow, read_parts
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack
+from sk_shadownet._tables.run import narrow, read_parts
 
 
 def stack_of(widths=(4, 5, 3), bits=(4, 3, 1, 4), hidden_bits=4, seed=0, dtype=torch.float64):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from sk_shadownet._tables.costs import bit_length
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.refit import port_ends, refit
 from sk_shadownet._tables.settings import TableSettings
 from sk_shadownet._tables.training import fit_tables
-from sk_shadownet._tables.units import TargetUnits
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 
