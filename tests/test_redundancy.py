@@ -139,17 +139,31 @@ def test_a_budget_pays_for_fewer_copies(monkeypatch):
     assert fitted(X, y).support_.sum() > network.support_.sum()
 
 
-@pytest.mark.parametrize(("n_rows", "noise"), [(200, 0.0), (200, 1.0), (5, 0.5), (3, 0.0)])
-def test_what_inputs_explain_by_chance_counts_as_noise(n_rows, noise):
-    x = 100 * np.random.default_rng(0).normal(size=(n_rows, 3)) + 7
-    got = InputRedundancy(x, None, noise).correlations
-    np.testing.assert_allclose(got, correlations(x, noise=(noise**2 + 3 / n_rows) ** 0.5))
+@pytest.mark.parametrize(
+    ("n_rows", "noise", "knows"),
+    [
+        (200, 0.0, True),
+        (200, 0.94, True),
+        (200, 1.0, False),
+        (5, 0.5, True),
+        (4, 0.5, False),
+        (3, 0.0, False),
+        (1, 0.0, False),
+    ],
+)
+def test_correlations_are_taken_where_they_can_tell(n_rows, noise, knows):
+    assert rows_to_compare(n_rows, 3, noise) == (n_rows if knows else 0)
+
+
+def test_what_inputs_explain_by_chance_counts_as_noise():
+    x = 100 * np.random.default_rng(0).normal(size=(200, 3)) + 7
+    got = InputRedundancy(x, None, 0.5).correlations
+    np.testing.assert_allclose(got, correlations(x, noise=(0.25 + 3 / 200) ** 0.5))
 
 
 def test_a_long_table_is_not_read_as_a_whole_and_a_very_wide_one_not_at_all():
-    assert rows_to_compare(3, 3) == 3
-    assert rows_to_compare(10**6, 3) == IMPORTANCE_ROWS
-    assert rows_to_compare(10**6, MOST_CORRELATED + 1) == 0
+    assert rows_to_compare(10**6, 3, 0.0) == IMPORTANCE_ROWS
+    assert rows_to_compare(10**6, MOST_CORRELATED + 1, 0.0) == 0
 
 
 def test_what_others_tell_never_lets_an_input_fall_below_the_noise():

@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sk_shadownet._defaults import IMPORTANCE_ROWS
+from sk_shadownet._defaults import IMPORTANCE_ROWS, NEW_ENOUGH
 from sk_shadownet._typing import FloatArray
 
 # A bound on memory: correlations of 2,000 inputs fill 32 MB.
@@ -53,12 +53,15 @@ class InputRedundancy:
         self._n_calls += 1
 
 
-def rows_to_compare(n_rows: int, n_inputs: int) -> int:
-    """Of how many rows to take correlations; 0 where inputs are too many.
+def rows_to_compare(n_rows: int, n_inputs: int, noise: float) -> int:
+    """Of how many rows to take correlations; 0 where inputs are too many, or noise leaves all new enough.
 
     Few rows make inputs look alike: of each, n inputs explain n / n_rows by chance. That counts as noise.
     """
-    return 0 if n_inputs > MOST_CORRELATED else min(n_rows, max(IMPORTANCE_ROWS, ROWS_PER_INPUT * n_inputs))
+    n = min(n_rows, max(IMPORTANCE_ROWS, ROWS_PER_INPUT * n_inputs))
+    variance = noise**2 + n_inputs / n
+    # What is new is never less than the noise, whose share of the variance this is.
+    return 0 if n_inputs > MOST_CORRELATED or variance / (1 + variance) >= NEW_ENOUGH else n
 
 
 def correlations(x: npt.ArrayLike, weight: npt.ArrayLike | None = None, noise: float = 0.0) -> FloatArray:

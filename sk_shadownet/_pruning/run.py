@@ -94,7 +94,7 @@ def _subnetwork_sampling(
 
 
 def _redundancy(rows: Rows, noise: float) -> InputRedundancy | None:
-    n_rows = rows_to_compare(len(rows), rows.features.shape[1])
+    n_rows = rows_to_compare(len(rows), rows.features.shape[1], noise)
     if not n_rows:
         return None
     x, _, weight = rows.take(some_rows(len(rows), n_rows))
