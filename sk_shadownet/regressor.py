@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from sk_shadownet._contract.table import Table, target_units
@@ -122,18 +119,3 @@ class ShadowMLPRegressor(NumberTargets, BaseShadowMLP, SharedParameters):
             self.target_mean_, self.target_scale_ = before["target_mean_"], before["target_scale_"]
         kind = LOSSES[check_choice("loss", self.loss, tuple(sorted(LOSSES)))]
         return kind(torch.from_numpy(self.target_mean_), torch.from_numpy(self.target_scale_))
-
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
-        """Outputs of the small network, in the units of ``y``.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,), or (n_samples, n_outputs) where `fit` was given such a ``y``
-        """
-        now = copy(self)  # as it is, whatever another thread makes of it meanwhile
-        outputs = now._outputs(X)
-        return outputs[:, 0] if now._flat_targets else outputs

@@ -48,6 +48,10 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
         """Targets as training takes them; `reset` learns from them which ones there may be."""
 
     @abstractmethod
+    def _outputs(self, X: Any) -> npt.NDArray[np.float64]:
+        """Outputs of the fitted network for checked rows, shape (n_samples, n_outputs)."""
+
+    @abstractmethod
     def _view(self) -> str:
         """What a notebook shows below scikit-learn's diagram, as HTML."""
 

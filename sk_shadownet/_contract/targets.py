@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,3 +112,18 @@ class NumberTargets(MultiOutputMixin, RegressorMixin, ShadowSelector):  # type: 
                 f"y_val has {y.shape[1]} outputs, but y has {self.n_outputs_}; pass the same ones."
             )
         return np.asarray(y)
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Outputs in the units of ``y``; of a table network as the hardware gives them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,), or (n_samples, n_outputs) where `fit` was given such a ``y``
+        """
+        now = copy(self)  # as it is, whatever another thread makes of it meanwhile
+        outputs = now._outputs(X)
+        return outputs[:, 0] if now._flat_targets else outputs

@@ -205,11 +205,7 @@ class BaseShadowTable(ShadowSelector):
         judge = Judge(loss, scoring, train, valid, self._loss_name == "binary")
         n_outputs = 1 if self._loss_name == "binary" else self._n_outputs
         widths = (table.X.shape[1], *settings.hidden_layer_sizes, n_outputs)
-        sample = sample_rows(train.y, rng, stratify=stratify, weight=train.weight)
-        absent = np.isnan(train.X)
-        low, high = (np.where(absent, end, train.X) for end in (np.inf, -np.inf))
-        extremes = low.argmin(axis=0), high.argmax(axis=0)
-        known = np.union1d(sample, np.concatenate(extremes))
+        known = _with_extremes(train.X, sample_rows(train.y, rng, stratify=stratify, weight=train.weight))
         self._known = train.X[known], train.y[known] if stratify else None
         self._adopt(frontier_of(trained, widths, judge, self._task, tolerance))
 
@@ -380,3 +376,10 @@ def _part(table: Table, rows: IndexArray) -> Table:
     if len(rows) == len(table):
         return table
     return Table(table.X[rows], table.y[rows], None if table.weight is None else table.weight[rows])
+
+
+def _with_extremes(X: FloatArray, rows: IndexArray) -> IndexArray:
+    """These rows, and those that have the smallest and the largest number of a column."""
+    absent = np.isnan(X)
+    low, high = (np.where(absent, end, X) for end in (np.inf, -np.inf))
+    return np.asarray(np.union1d(rows, np.concatenate([low.argmin(axis=0), high.argmax(axis=0)])))

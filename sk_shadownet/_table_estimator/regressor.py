@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
@@ -123,18 +122,3 @@ class ShadowTableRegressor(NumberTargets, BaseShadowTable, TableParameters):
             )
         loss = SquaredError(torch.from_numpy(mean), torch.from_numpy(deviation)).of_units()
         return units.standardise(table.y), units, loss
-
-    def predict(self, X: Any) -> npt.NDArray[np.float64]:
-        """Outputs in the units of ``y``, as the hardware gives them.
-
-        Parameters
-        ----------
-        X : array-like of shape (n_samples, n_features)
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,), or (n_samples, n_outputs) where `fit` was given such a ``y``
-        """
-        now = copy(self)  # as it is, whatever another thread makes of it meanwhile
-        outputs = now._outputs(X)
-        return outputs[:, 0] if now._flat_targets else outputs
