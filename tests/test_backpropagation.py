@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sk_shadownet._mlp import backpropagation
 from sk_shadownet._mlp.backpropagation import Backpropagation
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
@@ -129,6 +130,43 @@ def test_row_saliency_is_what_each_input_does_to_each_rows_loss(seed, n_members,
         passes.prepare(x)
         passes.backward(loss.gradient(passes.forward(0, 9), loss.columns(y, x, N_OUTPUTS), None)[1])
     torch.testing.assert_close(network.row_saliency(), 9 * inputs.detach() * gradient, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_of_wide_batches_the_first_rows_are_watched(monkeypatch, n_members):
+    rng = np.random.default_rng(0)
+    torch.manual_seed(0)
+    network = committee(rng, n_members, "tanh")
+    x, (loss, y) = torch.randn(9, N_COLUMNS, dtype=torch.float64), loss_and_targets("log_loss", 9, rng)
+    network.watch_inputs = True
+    seen = []
+    for watched in (backpropagation._WATCHED_VALUES, 4 * network.widths[0]):
+        monkeypatch.setattr(backpropagation, "_WATCHED_VALUES", watched)
+        passes = Backpropagation(network)
+        with torch.no_grad():
+            passes.prepare(x)
+            passes.backward(loss.gradient(passes.forward(0, 9), loss.columns(y, x, N_OUTPUTS), None)[1])
+        seen.append((network.row_saliency(), network.weights[0].grad.clone()))
+    (all_rows, gradient), (first_rows, same) = seen
+    torch.testing.assert_close(first_rows, all_rows[:, :4])
+    torch.testing.assert_close(same, gradient)
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_noise_of_wide_batches_is_as_strong_and_new_in_each_batch(monkeypatch, n_members):
+    network = GatedMLP((40, 3, 2), n_members)
+    network.input_noise = torch.linspace(0.0, 2.0, 40)
+    monkeypatch.setattr(backpropagation, "_WATCHED_VALUES", 1)
+    alone, batches = Backpropagation(network)._passes[0], []
+    for _ in range(3):
+        alone.prepare(torch.zeros(500, 40))
+        batches.append(alone._inputs.reshape(n_members, 40, 500))
+    for drawn in batches:
+        torch.testing.assert_close(
+            drawn.std(dim=2), network.input_noise.expand(n_members, -1), rtol=0.2, atol=1e-6
+        )
+    own = [drawn[:, 1:].flatten() for drawn in batches]
+    assert np.abs(np.corrcoef(torch.stack(own))[np.triu_indices(3, 1)]).max() < 0.1
 
 
 @settings(max_examples=30, deadline=None)

@@ -23,6 +23,13 @@ def test_gates_spend_exactly_the_budget(s, share, tau):
     np.testing.assert_allclose(gates.sum(axis=-1), budget, rtol=1e-9)
 
 
+@given(s=scores, share=st.floats(0.01, 1), tau=temperatures)
+def test_each_row_has_the_gates_it_has_alone(s, share, tau):
+    budget = max(share * s.shape[-1], 1e-3)
+    together = exact_budget_sigmoid(s, budget, tau)
+    np.testing.assert_array_equal(together, [exact_budget_sigmoid(row, budget, tau) for row in s])
+
+
 @given(s=scores, share=st.floats(0.05, 0.95), tau=temperatures, seed=st.integers(0, 100))
 def test_gates_spend_exactly_the_budget_when_units_have_costs(s, share, tau, seed):
     cost = np.random.default_rng(seed).uniform(0.5, 20, s.shape[-1])

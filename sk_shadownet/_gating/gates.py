@@ -67,12 +67,15 @@ def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArra
     for _ in range(_MAX_ITERATIONS):
         g = expit(z - nu)
         excess = (c * g).sum(axis=-1, keepdims=True) - target
-        if (np.abs(excess) <= tolerance).all():
+        # A layer that is solved stays as it is: a step from there would leave the bracket.
+        solved = np.abs(excess) <= tolerance
+        if solved.all():
             break
         low, high = np.where(excess > 0, nu, low), np.where(excess > 0, high, nu)
         slope = (c * g * (1 - g)).sum(axis=-1, keepdims=True)
         newton = nu + excess / np.maximum(slope, _FLAT)
-        nu = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+        nu = np.where(solved, nu, step)
     return np.asarray(nu)
 
 

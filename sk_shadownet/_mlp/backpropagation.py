@@ -13,6 +13,7 @@ outputs, which the loss gives in closed form.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -36,6 +37,12 @@ _ACTIVATE: dict[str, Callable[[Tensor], object]] = {
     "relu": torch.relu_,
     "tanh": torch.tanh_,
 }
+
+
+# Numbers of a batch's inputs up to which each has noise of its own and a saliency. Of wider batches some rows
+# are watched, and noise is drawn once for all: a row's noise then comes back, shifted, in later batches.
+_WATCHED_VALUES = 2**17
+_GOLDEN = (5**0.5 - 1) / 2
 
 
 class Backpropagation:
@@ -104,7 +111,7 @@ class _Layer:
     out: Tensor  # (.., n_out, n_rows)
     weight_grad: Tensor
     bias_grad: Tensor
-    error_in: Tensor  # (.., n_in, n_rows)
+    error_in: Tensor  # (.., n_in, n_rows); of the inputs for the rows that are watched
 
 
 class _Pass:
@@ -118,6 +125,7 @@ class _Pass:
         self._product = torch.mm if alone else torch.bmm
         self._state: tuple[int, list[bool]] | None = None
         self._prepared: tuple[int, Tensor] | None = None
+        self._noise: Tensor | None = None
 
     def _build(self, altered: list[bool]) -> None:
         """Forget views of weights that have moved."""
@@ -148,11 +156,23 @@ class _Pass:
             inputs[:n].copy_(x.T)
         inputs[n:].zero_()
         lead = network.weights[0].shape[:-2]
-        noise = network.input_noise
-        if noise is not None:
-            drawn = normal(*lead, width, len(x), device=x.device)
-            inputs = drawn.mul_(noise[:, None] if isinstance(noise, Tensor) else noise).add_(inputs)
+        if network.input_noise is not None:
+            inputs = self._noisy(inputs, network.input_noise, lead)
         self._inputs = inputs.expand(*lead, *inputs.shape[-2:])
+
+    def _noisy(self, inputs: Tensor, noise: Tensor | float, lead: Sequence[int]) -> Tensor:
+        """Inputs of each member with noise of its own, shape (.., n_inputs, n_rows)."""
+        shape = (*lead, *inputs.shape)
+        size = noise[:, None] if isinstance(noise, Tensor) else noise
+        if inputs.numel() <= _WATCHED_VALUES:
+            return normal(*shape, device=inputs.device).mul_(size).add_(inputs)
+        n_values = inputs.numel() * math.prod(lead)
+        if self._noise is None or len(self._noise) != 2 * n_values:
+            self._noise, self._n_shifts = normal(2 * n_values, device=inputs.device), 0
+        # Multiples of the golden ratio, modulo 1, stay away from one another.
+        start = int(n_values * (self._n_shifts * _GOLDEN % 1.0))
+        self._n_shifts += 1
+        return inputs + self._noise[start : start + n_values].view(shape).mul(size)
 
     def forward(self, start: int, stop: int) -> Tensor:
         network = self.network
@@ -192,13 +212,17 @@ class _Pass:
                 error = product(layer.weight, error, out=layer.error_in)
                 derive(error, signal)
             elif network.watch_inputs:
-                product(layer.weight, error, out=layer.error_in)
-                network.input_gradients = (signal, layer.error_in)
+                n_watched = layer.error_in.shape[-1]
+                product(layer.weight, error[..., :n_watched], out=layer.error_in)
+                network.input_gradients = (signal[..., :n_watched], layer.error_in, error.shape[-1])
 
     def _make(self, n_rows: int) -> list[_Layer]:
         network, made = self.network, []
-        for weight, w, b in zip(self._effective, network.weights, network.biases, strict=True):
-            lead = w.shape[:-2]
+        for n, (weight, w, b) in enumerate(
+            zip(self._effective, network.weights, network.biases, strict=True)
+        ):
+            lead, width = w.shape[:-2], w.shape[-2]
+            n_watched = n_rows if n else min(n_rows, max(1, _WATCHED_VALUES // width))
             assert w.grad is not None
             assert b.grad is not None
             made.append(
@@ -209,7 +233,7 @@ class _Pass:
                     w.new_empty(*lead, w.shape[-1], n_rows, requires_grad=False),
                     w.grad,
                     b.grad.squeeze(-2),
-                    w.new_empty(*lead, w.shape[-2], n_rows, requires_grad=False),
+                    w.new_empty(*lead, width, n_watched, requires_grad=False),
                 )
             )
         return made

@@ -94,7 +94,7 @@ class GatedMLP(nn.Module):
         self.watch_inputs = False
         self.input_noise: Tensor | float | None = None
         self.version = 0
-        self.input_gradients: tuple[Tensor, Tensor] | None = None
+        self.input_gradients: tuple[Tensor, Tensor, int] | None = None
 
     # Plain lists beside the registered parameters: iterating an nn.ParameterList costs as much as a
     # small layer's product. Cutting changes the parameters' data, never the objects.
@@ -183,14 +183,15 @@ class GatedMLP(nn.Module):
         return (w.detach() * w.grad).sum(dim=-1).reshape(self.n_members, -1)
 
     def row_saliency(self) -> Tensor:
-        """Equation (3) for the inputs, row by row: shape (n_members, n_rows, widths[0]).
+        """Equation (3) for the inputs, row by row: shape (n_members, n_watched, widths[0]).
 
-        That is ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss.
+        That is ``n_rows * x_i dL/dx_i``, whose mean over rows is ``g_i dL/dg_i`` of a mean loss. Of wide
+        batches the first rows are watched.
         """
         assert self.input_gradients is not None
-        x, gradient = self.input_gradients
+        x, gradient, n_rows = self.input_gradients
         self.input_gradients = None  # rows of the user's do not stay in a network that is kept
-        return (x * gradient).mul_(x.shape[-1]).reshape(self.n_members, *x.shape[-2:]).mT
+        return (x * gradient).mul_(n_rows).reshape(self.n_members, *x.shape[-2:]).mT
 
     def to_sequential(self, member: int = 0) -> nn.Sequential:
         """Plain float32 network of one member; gates and standardisation become part of the weights.
