@@ -12,7 +12,7 @@ from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.iterative_pruning import IterativePruning
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.callbacks import Best
-from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.rows import TrainingRows
 
 
 class BestSubnetworks(Best):
@@ -46,7 +46,7 @@ class BestSubnetworks(Best):
         if len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 
-    def subnetworks(self, net: Any, rows: Rows) -> tuple[Subnetwork, ...]:
+    def subnetworks(self, net: Any, rows: TrainingRows) -> tuple[Subnetwork, ...]:
         """Every network with its final widths, at its best epoch; where none was sought, at the last one."""
         self.iterative_pruning.conclude(net, rows)
         last = (0.0, 0.0), len(net.history), net.module_, deepcopy(net.module_.state_dict())

@@ -23,9 +23,10 @@ from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
 from sk_shadownet._training.callbacks import RunCallback, require_finite
 from sk_shadownet._training.config import TrainingConfig
-from sk_shadownet._training.dataset import Rows, Split
+from sk_shadownet._training.dataset import Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet.exceptions import TrainingInterruptedWarning
 
 
@@ -93,7 +94,7 @@ def eliminate_features(
 
 
 def _with_fewer_inputs_each(
-    subnetwork: Subnetwork, loss: Loss, rows: Rows, batch_size: int
+    subnetwork: Subnetwork, loss: Loss, rows: TrainingRows, batch_size: int
 ) -> list[Subnetwork]:
     """The subnetwork with fewer and fewer inputs, fewest first, and then as it is.
 

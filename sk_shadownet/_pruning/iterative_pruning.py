@@ -15,8 +15,8 @@ from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
 from sk_shadownet._pruning.subnetwork import Subnetwork
 from sk_shadownet._training.callbacks import RunCallback
-from sk_shadownet._training.dataset import Rows, some_rows
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.rows import TrainingRows
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -63,12 +63,12 @@ class IterativePruning(RunCallback):
         widths = [tuple(map(float, subnetwork.open_widths)) for subnetwork in self.subnetworks]
         net.history.record("member_open_counts", widths)
 
-    def conclude(self, net: Any, rows: Rows) -> None:
+    def conclude(self, net: Any, rows: TrainingRows) -> None:
         """Bring an early end to the final widths."""
         if not self.finished:
             self._narrow(net, rows, 1)
 
-    def _narrow(self, net: Any, rows: Rows, n_left: int) -> None:
+    def _narrow(self, net: Any, rows: TrainingRows, n_left: int) -> None:
         """The next of `n_left` stages, each of which takes the same share of the units that are there."""
         alone = [
             replace(subnetwork, network=net.module_.extract(n))
@@ -96,13 +96,13 @@ def _next_widths(subnetwork: Subnetwork, n_left: int) -> list[int]:
 
 
 def unit_importance(
-    networks: Sequence[GatedMLP], loss: Loss, rows: Rows, batch_size: int
+    networks: Sequence[GatedMLP], loss: Loss, rows: TrainingRows, batch_size: int
 ) -> list[list[FloatArray]]:
     """Importance of the units of each layer: squared derivatives of the loss by gates, summed over rows.
 
     For each network, of one member, an array of shape (n_units,) for its inputs and each hidden layer, each
     on a scale of its own: inputs are looked at row by row, hidden units batch by batch.
-    As many rows are looked at as `some_rows` takes.
+    As many rows are looked at as `sample` takes.
     """
     population = Population(networks, batch_size)
     for committee in population.committees:
@@ -113,7 +113,7 @@ def unit_importance(
         for committee in population.committees
     ]
     passes = population.passes()
-    x, y, weight = rows.take(some_rows(len(rows)))
+    x, y, weight = rows.sample()
     passes.prepare(x)
     target, stop = loss.columns(y, passes.like, passes.n_outputs), 0
     for part in torch.arange(len(x)).tensor_split(-(-len(x) // batch_size)):

@@ -26,9 +26,10 @@ from sk_shadownet._system.warnings import warn
 from sk_shadownet._training.assembly import build_net, own_state
 from sk_shadownet._training.callbacks import BestEpoch, require_finite
 from sk_shadownet._training.config import TrainingConfig
-from sk_shadownet._training.dataset import Probes, Rows, Split, some_rows
+from sk_shadownet._training.dataset import Split
 from sk_shadownet._training.learning_rate import LearningRate
 from sk_shadownet._training.net import CommitteeNet
+from sk_shadownet._training.rows import DrawnProbes, TrainingRows
 from sk_shadownet.exceptions import InvalidParameterError, TrainingInterruptedWarning
 
 
@@ -93,15 +94,15 @@ def _subnetwork_sampling(
     return SubnetworkSampling(schedule, pruning.loads, data.judges, iterative_pruning)
 
 
-def _redundancy(rows: Rows, noise: float) -> InputRedundancy | None:
-    n_rows = rows_to_compare(len(rows), rows.features.shape[1], noise)
+def _redundancy(rows: TrainingRows, noise: float) -> InputRedundancy | None:
+    n_rows = rows_to_compare(len(rows), rows.n_features, noise)
     if not n_rows:
         return None
-    x, _, weight = rows.take(some_rows(len(rows), n_rows))
+    x, _, weight = rows.sample(n_rows)
     return InputRedundancy(x.cpu().numpy(), None if weight is None else weight.cpu().numpy(), noise)
 
 
-def _layer_gates(pruning: PruningConfig, rows: Rows) -> list[LayerGates]:
+def _layer_gates(pruning: PruningConfig, rows: TrainingRows) -> list[LayerGates]:
     """Gates of the inputs and of each hidden layer."""
     layers, schedule = [], pruning.budget_schedule
     for n, (width, target) in enumerate(zip(pruning.widths[:-1], pruning.targets, strict=True)):
@@ -120,13 +121,8 @@ def _layer_gates(pruning: PruningConfig, rows: Rows) -> list[LayerGates]:
     return layers
 
 
-def _probes(training: TrainingConfig, rows: Rows) -> Probes:
-    """Columns drawn from the table, with its rows in an order that takes all meaning from them."""
-    generator = torch.Generator().manual_seed(training.seed)
-    n_table, n_features = rows.features.shape
-    columns = torch.randint(n_features, (N_PROBES,), generator=generator)
-    order = torch.randperm(n_table, generator=generator)
-    return Probes(columns.to(training.device), order.to(training.device))
+def _probes(training: TrainingConfig, rows: TrainingRows) -> DrawnProbes:
+    return rows.draw_probes(N_PROBES, torch.Generator().manual_seed(training.seed))
 
 
 def _learning_rate(layers: list[LayerGates]) -> LearningRate:
@@ -160,10 +156,12 @@ def _finish(net: CommitteeNet, gates: GateCallback) -> None:
         )
 
 
-def _best_member(net: CommitteeNet, layers: list[LayerGates], best: BestEpoch, rows: Rows) -> Subnetwork:
+def _best_member(
+    net: CommitteeNet, layers: list[LayerGates], best: BestEpoch, rows: TrainingRows
+) -> Subnetwork:
     """The best member at its best epoch; its network is the whole committee, with which training goes on."""
     if not best.restore(net) and net.module_.n_members > 1:
-        loss, score = net.evaluate(rows)
+        loss, score = net.evaluate(rows.in_memory)
         best.member = int(loss.argmin() if net.scoring is None else score.argmax())
     require_finite(net)
     masks = []

@@ -20,7 +20,7 @@ from sk_shadownet._mlp.layer_removal import nonlinearity_importance, without_lay
 from sk_shadownet._pruning.distillation import equal_weights
 from sk_shadownet._pruning.iterative_pruning import IterativePruning
 from sk_shadownet._pruning.subnetwork import Subnetwork
-from sk_shadownet._training.dataset import Rows, some_rows
+from sk_shadownet._training.dataset import Rows
 from sk_shadownet._typing import BoolArray
 from sk_shadownet.architecture import count_multiplications
 
@@ -81,7 +81,7 @@ class SubnetworkSampling:
         net = self.net
         index = 0 if net.module_.n_members == 1 else int(net.evaluate(self.judge)[0].argmin())
         network = member(net.module_, index)
-        x, y, weight = self.judge.take(some_rows(len(self.judge)))
+        x, y, weight = self.judge.sample()
         nonlinearities = None
         if self.budget_schedule.may_lose_layers:
             nonlinearities = nonlinearity_importance(network, x, y, weight, net.criterion_).tolist()

@@ -1,4 +1,4 @@
-"""Rows on their way into the network: whole-tensor batches, standardised on the fly.
+"""Rows of a table in memory on their way into the network: whole-tensor batches, standardised on the fly.
 
 The caller's rows are looked at, never copied: a batch is gathered by index, from memory or
 from a memory map, and standardised there.
@@ -7,18 +7,15 @@ from a memory map, and standardised there.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from skorch.dataset import Dataset
 from torch import Tensor
 
-from sk_shadownet._defaults import IMPORTANCE_ROWS
-
-Batch = tuple[Tensor, Tensor, Tensor | None]
+from sk_shadownet._training.rows import Batch, Batches, Probing, TrainingRows
 
 # Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory
 # that is there already.
@@ -53,8 +50,8 @@ class Probes:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows(Dataset):  # type: ignore[misc]
-    """Some rows of a table with targets and weights; a Dataset in the eyes of skorch's callbacks.
+class Rows(TrainingRows):
+    """Some rows of a table with targets and weights.
 
     Parameters
     ----------
@@ -78,8 +75,31 @@ class Rows(Dataset):  # type: ignore[misc]
         return len(self.features) if self.index is None else len(self.index)
 
     @property
+    def n_features(self) -> int:
+        """Columns of the table."""
+        return self.features.shape[1]
+
+    @property
+    def in_memory(self) -> Rows:
+        """These rows."""
+        return self
+
+    def batches(
+        self, batch_size: int, generator: torch.Generator | None = None, probes: Probing = lambda: None
+    ) -> Loader:
+        """Batches of these rows."""
+        return Loader(self, batch_size, generator, probes)
+
+    def draw_probes(self, n_probes: int, generator: torch.Generator) -> Probes:
+        """Columns drawn from the table, with its rows in an order that takes all meaning from them."""
+        n_table, n_features = self.features.shape
+        columns = torch.randint(n_features, (n_probes,), generator=generator)
+        order = torch.randperm(n_table, generator=generator)
+        return Probes(columns.to(self.features.device), order.to(self.features.device))
+
+    @property
     def X(self) -> Tensor:
-        """These rows' features, copied: skorch's scoring callbacks ask for them by this name."""
+        """These rows' features, copied."""
         return self.features if self.index is None else self.features[self.index]
 
     @property
@@ -111,46 +131,29 @@ class Rows(Dataset):  # type: ignore[misc]
 class Split:
     """Rows to train on, and rows held out to choose epochs and sizes by, or None."""
 
-    train: Rows
+    train: TrainingRows
     valid: Rows | None = None
 
     @property
     def judges(self) -> Rows:
         """Rows that choose."""
-        return self.train if self.valid is None else self.valid
+        return self.train.in_memory if self.valid is None else self.valid
 
 
 @dataclass(eq=False)
-class Loader:
-    """Batches of some rows, in a new order at every pass where a generator is given.
-
-    Rows of several batches are gathered at once.
-
-    Parameters
-    ----------
-    rows : Rows
-    batch_size : int
-    generator : torch.Generator or None
-    probes : callable
-        Gives the `Probes` that the batches have besides: they go in the middle of a pass.
-
-    Attributes
-    ----------
-    gathered : Tensor of shape (n_gathered, n_columns)
-        Rows of the last batch and of some before and after it.
-    start, stop : int
-        Where the last batch is among them.
-    """
+class Loader(Batches):
+    """Batches of rows in memory."""
 
     rows: Rows
     batch_size: int
     generator: torch.Generator | None = None
-    probes: Callable[[], Probes | None] = lambda: None
+    probes: Probing = lambda: None
 
-    def __iter__(self) -> Iterator[Batch]:
+    def _batches(self, skipped: int) -> Iterator[Batch]:
         batches = list(iterate(len(self.rows), self.batch_size, self.generator))
         n_columns = self.rows.features.shape[1]
         at_once = max(1, GATHERED_VALUES // (n_columns * len(batches[0])))
+        batches = batches[skipped:]
         for first in range(0, len(batches), at_once):
             some = batches[first : first + at_once]
             rows, probes = self.rows, self.probes()
@@ -172,8 +175,3 @@ def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> 
     n_batches = -(-n_rows // batch_size)
     order = torch.arange(n_rows) if generator is None else torch.randperm(n_rows, generator=generator)
     return iter(order.tensor_split(n_batches))
-
-
-def some_rows(n_rows: int, n_wanted: int = IMPORTANCE_ROWS) -> Tensor:
-    """Positions of up to `n_wanted` rows, spread over all of them."""
-    return torch.linspace(0, n_rows - 1, min(n_rows, n_wanted), dtype=torch.float64).round().long()

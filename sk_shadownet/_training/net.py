@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from sk_shadownet._metrics.scoring import Answers, Scoring
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._training.callbacks import RunCallback
-from sk_shadownet._training.dataset import EVALUATION_ROWS, Batch, Loader, Probes, Rows
+from sk_shadownet._training.dataset import EVALUATION_ROWS, Rows
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.passes import Passes
+from sk_shadownet._training.rows import Batch, Batches, DrawnProbes, TrainingRows
 
 # Events of every batch.
 _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -37,9 +38,9 @@ _OF_THE_TRAINING = (
 class CommitteeNet(NeuralNet):  # type: ignore[misc]
     """skorch's net, its inner loop shortened for networks that take microseconds a layer.
 
-    ``fit(training_rows, validation_rows)`` takes `Rows`; losses are recorded once an epoch, not
-    once a batch. All of skorch's hooks are called as usual, so its callbacks work. The module brings its own
-    forward and backward pass: its method ``passes()`` gives a `Passes`.
+    ``fit(training_rows, validation_rows)`` takes `TrainingRows` and `Rows`; losses are recorded once an
+    epoch, not once a batch. All of skorch's hooks are called as usual, so its callbacks work. The module
+    brings its own forward and backward pass: its method ``passes()`` gives a `Passes`.
 
     Attributes
     ----------
@@ -49,7 +50,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         Shuffles the training rows.
     step, n_steps : int
         Gradient steps done and planned.
-    probes : Probes or None
+    probes : DrawnProbes or None
         Columns that training batches have besides the features.
     teacher_weights : Tensor of shape (n_members,) or None
         Share of each member in what all of them learn besides the targets; None where each learns alone.
@@ -62,11 +63,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     generator: torch.Generator | None = None
     step = 0
     n_steps = 1
-    probes: Probes | None = None
+    probes: DrawnProbes | None = None
     teacher_weights: Tensor | None = None
     scoring: Scoring | None = None
     weight_decay = 0.0
-    _loader: Any = None
+    _loader: Batches | None = None
     _passes: Passes | None = None
     _prepared: Tensor | None = None
     _targets: Any = None
@@ -76,17 +77,19 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         """Share of the run's gradient steps that are done, 0 to 1."""
         return float(self.step / self.n_steps)
 
-    def get_split_datasets(self, X: Rows, y: Rows | None = None, **_: Any) -> tuple[Rows, Rows | None]:
+    def get_split_datasets(
+        self, X: TrainingRows, y: Rows | None = None, **_: Any
+    ) -> tuple[TrainingRows, Rows | None]:
         """Rows arrive divided."""
         return X, y
 
-    def get_iterator(self, dataset: Rows, training: bool = False) -> Any:
+    def get_iterator(self, dataset: TrainingRows, training: bool = False) -> Any:
         """Whole-tensor batches instead of a DataLoader, which handles row by row."""
-        if not isinstance(dataset, Rows):
+        if not isinstance(dataset, TrainingRows):
             return super().get_iterator(dataset, training=training)
         if training:
-            return Loader(dataset, self.batch_size, self.generator, lambda: self.probes)
-        return Loader(dataset, EVALUATION_ROWS)
+            return dataset.batches(self.batch_size, self.generator, lambda: self.probes)
+        return dataset.in_memory.batches(EVALUATION_ROWS)
 
     def infer(self, x: Any, **_: Any) -> Tensor:
         """Outputs of every member: shape (n_members, n_rows, n_outputs)."""
@@ -162,6 +165,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
         """One gradient step, by the module's own backward pass."""
         loader, passes = self._loader, self._passes
+        assert loader is not None
         if passes is None or passes.module is not self.module_:
             passes, self._prepared = self.module_.passes(), None
             self._passes = passes
@@ -201,7 +205,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
         spread = self.criterion_.spread(rows.y, rows.w)
         answers = []
-        for x, y, weight in Loader(rows, EVALUATION_ROWS):
+        for x, y, weight in rows.batches(EVALUATION_ROWS):
             outputs = self.module_(x)
             sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
             if self.scoring is None:
