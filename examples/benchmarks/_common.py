@@ -77,6 +77,13 @@ def mc100() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X, y, np.arange(10)
 
 
+def three_way() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """40 features; the first 3 say something only together, the fourth flips the class: nothing is linear."""
+    X = np.random.default_rng(0).normal(size=(10_000, 40))
+    y = (X[:, 0] * X[:, 1] * X[:, 2] > 0) ^ (X[:, 3] > 0.5)
+    return X, y.astype(np.int64), np.arange(4)
+
+
 def redundant() -> tuple[np.ndarray, np.ndarray, None]:
     """40 features, 5 classes in 10 clusters; 8 features are true, 20 sums of those, 12 noise."""
     X, y = make_classification(

@@ -23,6 +23,7 @@ from _common import (
     seeds_of,
     small_network,
     split,
+    three_way,
     timed_fit,
 )
 
@@ -38,6 +39,10 @@ TASKS = {
     "digits-16": (digits, 16, {}),
     "digits-32": (digits, 32, {}),
     "breast_cancer-5": (breast_cancer, 5, {}),
+    "three_way-4": (three_way, 4, {}),
+    "three_way-4-committee": (three_way, 4, {"n_shadows": 4}),
+    "three_way-4-longer": (three_way, 4, {"max_epochs": 200}),
+    "three_way-4-longer-committee": (three_way, 4, {"n_shadows": 4, "max_epochs": 200}),
 }
 
 
