@@ -26,11 +26,12 @@ class Rounding:
 
     Parameters
     ----------
-    step, low, high : Tensor
-        Step of each number, and the ends of its range counted in steps; of one shape.
+    step, low, high : Tensor or float
+        Step of each number, and the ends of its range counted in steps, of one shape; numbers where all have
+        the same format, which takes half the time.
     """
 
-    def __init__(self, step: Tensor, low: Tensor, high: Tensor) -> None:
+    def __init__(self, step: Any, low: Any, high: Any) -> None:
         self._step, self._low, self._high = step, low, high
         # The nearest whole number, ties up, is floor((floor(2 x) + 1) / 2), exactly.
         self._twice = 2 / step
@@ -43,9 +44,13 @@ class Rounding:
         nearest.clamp_(self._least, self._most).floor_().add_(1.0).mul_(0.5).floor_()
         return torch.clamp(nearest, self._low, self._high, out=held).mul_(self._step)
 
-    def inside(self, nearest: Tensor) -> Tensor:
-        """Which numbers the ranges can hold."""
-        return (nearest >= self._low) & (nearest <= self._high)
+    def stop(self, error: Tensor, nearest: Tensor) -> None:
+        """Let no error through, in place, where the ranges cannot hold a number."""
+        if isinstance(self._low, Tensor):
+            error.mul_((nearest >= self._low) & (nearest <= self._high))
+            return
+        ends = self._low - 0.5, self._high + 0.5  # hardtanh's own ends let nothing through
+        torch.ops.aten.hardtanh_backward.grad_input(error, nearest, *ends, grad_input=error)
 
 
 @dataclass
@@ -138,7 +143,7 @@ class FixedPointPasses:
         for n in range(len(self._running) - 1, -1, -1):
             buffers, rounding = self._running[n], self._roundings[n]
             if rounding is not None:
-                error.mul_(rounding.inside(buffers.nearest))
+                rounding.stop(error, buffers.nearest)
             if self._relu[n]:
                 torch.ops.aten.threshold_backward.grad_input(error, buffers.sums, 0.0, grad_input=error)
             torch.mm(error, self._signals[n].T, out=self._weight_grads[n])
@@ -202,12 +207,17 @@ def _rounding(
 ) -> Rounding:
     """Rounding of numbers laid out one format after the other; of features x rows with `column`."""
 
-    def flat(values: Sequence[FloatArray]) -> Tensor:
-        joined = torch.from_numpy(np.concatenate([np.ravel(value) for value in values]))
-        return (joined[:, None] if column else joined).to(dtype=dtype, device=device)
+    def flat(values: Sequence[FloatArray]) -> FloatArray:
+        return np.concatenate([np.ravel(value) for value in values])
 
-    return Rounding(
+    def laid_out(numbers: FloatArray) -> Tensor:
+        return torch.from_numpy(numbers[:, None] if column else numbers).to(dtype=dtype, device=device)
+
+    parts = [
         flat([fmt.step for fmt in formats]),
         flat([fmt.lowest / fmt.step for fmt in formats]),
         flat([fmt.highest / fmt.step for fmt in formats]),
-    )
+    ]
+    if all((part == part[0]).all() for part in parts):
+        return Rounding(*(float(part[0]) for part in parts))
+    return Rounding(*map(laid_out, parts))
