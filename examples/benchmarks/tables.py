@@ -4,12 +4,17 @@
     python examples/benchmarks/tables.py jets --seeds 1 --budgets 300 500
     python examples/benchmarks/tables.py jets --synthesize              # counted by yosys for xcup, too
     python examples/benchmarks/tables.py digits --frontier              # all budgets from one run
+    python examples/benchmarks/tables.py jets --rivals 3000 --seeds 1   # HGQ2's, too (extra rivals, and jax)
 
 For every seed and budget:
 
 - tables: ``ShadowTableClassifier(budget={"lut": ...})`` on raw rows;
 - perceptron: ``ShadowMLPClassifier((64, 32, 32), budget={"lut": ...}, quantization=...)`` of 4, 5 and 6 bits,
   of which the best on the test rows is shown: a small head start. "none" where no network keeps the budget.
+
+- HGQ2, HGQ-LUT: see rivals.py; as many epochs as asked for, one training for all budgets.
+
+CPU seconds are those of one network; where one run gives all, a network's share of it.
 
 The score is the accuracy on test rows; of the rare signal, 1 % top jets among quarks and gluons, the signal
 efficiency at a background rate of 1 %. "jets" are those of lhc_jets_pythia.npz in the folder that
@@ -27,6 +32,7 @@ from typing import NamedTuple
 
 import numpy as np
 from _common import breast_cancer, cpu_seconds, digits, mc100, parser_of, seeds_of, spread, warm_up
+from rivals import KINDS, best_within, rivals_on
 from sklearn.model_selection import train_test_split
 
 from sk_shadownet import ShadowMLPClassifier, ShadowTableClassifier
@@ -167,6 +173,13 @@ def of_perceptron(rows: Rows, task: str, budget: int, seed: int, options: argpar
     return max(cells, key=lambda cell: cell.score, default=None)
 
 
+def of_rival(kind: str, rows: Rows, budgets: list[int], seed: int, epochs: int) -> list[Cell | None]:
+    """Another library's network for each budget, from one training; None where none keeps it."""
+    found, seconds = rivals_on(kind, *rows, epochs, seed)
+    best = [best_within(found, budget) for budget in budgets]
+    return [one and Cell(one.test, one.lut, float("nan"), seconds / len(budgets)) for one in best]
+
+
 def line(budget: int, name: str, cells: list[Cell]) -> str:
     """A line of the table of results."""
     if not cells:
@@ -183,33 +196,72 @@ def line(budget: int, name: str, cells: list[Cell]) -> str:
     )
 
 
+def plot(networks: dict[str, list[list[Cell]]], file: Path) -> None:
+    """Mean score over mean look-up tables of each kind of network, with the smallest and largest score."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6.4, 4.0), layout="constrained")
+    for (name, budgets), marker in zip(networks.items(), "osD^", strict=False):
+        found = [cells for cells in budgets if cells]
+        lut = [np.mean([cell.lut for cell in cells]) for cells in found]
+        score = [np.mean([cell.score for cell in cells]) for cells in found]
+        ends = [(min(c.score for c in cells), max(c.score for c in cells)) for cells in found]
+        error = [[s - low for s, (low, _) in zip(score, ends, strict=True)]]
+        error += [[high - s for s, (_, high) in zip(score, ends, strict=True)]]
+        axes.errorbar(lut, score, yerr=error, marker=marker, label=name, capsize=2)
+    axes.set(xscale="log", xlabel="look-up tables (estimate)", ylabel="accuracy on test rows")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend()
+    figure.savefig(file)
+
+
+def networks_of(
+    name: str, rows: Rows, task: str, seed: int, options: argparse.Namespace
+) -> list[Cell | None]:
+    """A kind's network for each budget."""
+    budgets = options.budgets
+    if name == "tables":
+        return [*of_tables(rows, task, budgets, seed, options)]
+    if name == "perceptron":
+        return [of_perceptron(rows, task, budget, seed, options) for budget in budgets]
+    return of_rival(name, rows, budgets, seed, options.rivals)
+
+
+def compare(task: str, options: argparse.Namespace) -> None:
+    """Fit everything on a table, and print what came of it."""
+    print(f"{task}, {options.seeds} seeds from {options.first_seed}", flush=True)
+    names = ["tables"]
+    names += ["perceptron"] if options.perceptron else []
+    names += KINDS if options.rivals else []
+    found: dict[str, list[list[Cell]]] = {name: [[] for _ in options.budgets] for name in names}
+    for seed in seeds_of(options):
+        rows = TASKS[task](seed)
+        for name in names:
+            for cells, cell in zip(found[name], networks_of(name, rows, task, seed, options), strict=True):
+                cells.extend([] if cell is None else [cell])
+    for n, budget in enumerate(options.budgets):
+        for name in names:
+            print(line(budget, name, found[name][n]), flush=True)
+    if options.plot is not None:
+        plot(found, options.plot)
+
+
 def main() -> None:
     parser = parser_of(__doc__, TASKS)
     parser.add_argument("--budgets", nargs="+", type=int, default=list(BUDGETS))
     parser.add_argument("--synthesize", action="store_true", help="count look-up tables with yosys, too")
     parser.add_argument("--frontier", action="store_true", help="all budgets from one run of tables")
-    parser.add_argument("--no-perceptron", action="store_true")
+    parser.add_argument("--no-perceptron", dest="perceptron", action="store_false")
+    parser.add_argument("--rivals", type=int, default=0, metavar="EPOCHS", help="HGQ2's networks, too")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="score over look-up tables, as a picture")
     options = parser.parse_args()
-    budgets = sorted(options.budgets)
+    options.budgets.sort()
     warm_up()
     for task in options.tasks or TASKS:
         if TASKS[task](0) is None:
             print(f"{task}: skipped, lhc_jets_pythia.npz is not there; set SHADOWNET_DATA", flush=True)
             continue
-        print(f"{task}, {options.seeds} seeds from {options.first_seed}", flush=True)
-        tables = {budget: list[Cell]() for budget in budgets}
-        perceptrons = {budget: list[Cell]() for budget in budgets}
-        for seed in seeds_of(options):
-            rows = TASKS[task](seed)
-            for budget, cell in zip(budgets, of_tables(rows, task, budgets, seed, options), strict=True):
-                tables[budget].append(cell)
-            for budget in () if options.no_perceptron else budgets:
-                cell = of_perceptron(rows, task, budget, seed, options)
-                perceptrons[budget] += [] if cell is None else [cell]
-        for budget in budgets:
-            print(line(budget, "tables", tables[budget]), flush=True)
-            if not options.no_perceptron:
-                print(line(budget, "perceptron", perceptrons[budget]), flush=True)
+        compare(task, options)
 
 
 if __name__ == "__main__":
