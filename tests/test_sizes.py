@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import Callback
 
 from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
+from sk_shadownet._estimator import hardware_budget
 from sk_shadownet._estimator.model_selection import Selection, select_model
 from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
 from sk_shadownet.architecture import count_multiplications, count_parameters
@@ -179,6 +180,32 @@ def test_a_quantized_network_keeps_its_budget(tmp_path):
     assert clf.fixed_point_plan_.widths == clf.architecture_.widths
 
 
+@pytest.mark.parametrize("factor", [0.1, 0.3, 4.0])
+def test_a_budget_is_neither_missed_nor_left_unspent_where_costs_were_foretold_wrongly(monkeypatch, factor):
+    honest = hardware_budget.calibrate
+
+    def wrong(budget, widths, config):
+        return hardware_budget.scaled(honest(budget, widths, config), {"lut": factor})
+
+    monkeypatch.setattr("sk_shadownet._estimator.sizes.calibrate", wrong)
+    clf = small(budget={"lut": 300}, fpga=FPGAConfig(backend="verilog"), quantization=4).fit(X, Y)
+    costs = [point.costs["lut"] for point in clf.frontier_]
+    assert min(costs) <= 300
+    assert max(costs) > 300 / 1.3
+
+
+@pytest.mark.parametrize("bits", [3, 8])
+def test_costs_are_foretold_by_the_bits_of_a_network_that_is_finished_in_fixed_point(monkeypatch, bits):
+    seen = []
+    honest = hardware_budget.calibrate
+    monkeypatch.setattr(
+        "sk_shadownet._estimator.sizes.calibrate",
+        lambda budget, widths, config: seen.append(config.precision) or honest(budget, widths, config),
+    )
+    small(budget={"lut": 500}, fpga=SIX_BITS, quantization=bits).fit(X, Y)
+    assert seen == [bits]
+
+
 def widths_of(module):
     linear = [layer for layer in module if isinstance(layer, torch.nn.Linear)]
     return (linear[0].in_features, *(layer.out_features for layer in linear))
@@ -232,7 +259,7 @@ def test_a_second_run_counts_its_own_networks_and_not_the_first_ones_plan(monkey
         counted.append(plan is None or plan.widths == widths_of(module))
         return hardware_costs(module, rows, config, plan=plan, **options)
 
-    def twice(fit, result):
+    def twice(fit, result, **_):
         runs.append(select_model(fit, result))
         return Selection(None, runs[0].frontier) if len(runs) == 1 else runs[-1]
 

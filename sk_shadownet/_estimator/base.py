@@ -20,9 +20,10 @@ from sk_shadownet._estimator.fit import Fit, plan_fit
 from sk_shadownet._estimator.frontier import Frontier
 from sk_shadownet._estimator.hardware import Hardware, export_options
 from sk_shadownet._estimator.html import estimator_view
-from sk_shadownet._estimator.model_selection import select_model, tightened, warn_of_few_rows
+from sk_shadownet._estimator.model_selection import Selection, corrected, select_model, warn_of_few_rows
 from sk_shadownet._estimator.prediction import predict_in_blocks
 from sk_shadownet._gating.score_rules import LOG_RULES, shares
+from sk_shadownet._pruning.results import RunResult
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from sk_shadownet.fpga import FPGAModel
 
-# Runs after which a budget on hardware counts as impossible; each aims lower by what the last one measured.
+# Runs for a budget on hardware; each aims by what networks of the last one turned out to need.
 BUDGET_ATTEMPTS = 3
 
 
@@ -120,19 +121,8 @@ class BaseShadowMLP(ShadowSelector):
 
     def _train(self, fit: Fit, before: dict[str, Any] | None) -> None:
         """Become the network that a fit finds."""
-        for _ in range(BUDGET_ATTEMPTS):
-            result = fit.train()
-            selection = select_model(fit, result)
-            if selection.candidate is not None:
-                break
-            assert selection.frontier is not None
-            smallest = selection.frontier[0].architecture
-            fit = fit.with_budget(tightened(fit.budget, selection.frontier))
-        else:
-            raise InvalidParameterError(
-                f"budget={self.budget} was kept by no network that training gave; the smallest, {smallest}, "
-                "needs more. Raise the budget, or lower the precision in fpga."
-            )
+        result, selection, fit = self._within_budget(fit)
+        assert selection.candidate is not None
         if before is None:
             assert result.input_scores is not None
             self.feature_scores_ = result.input_scores
@@ -143,6 +133,22 @@ class BaseShadowMLP(ShadowSelector):
         held_out = fit.data.valid
         if selection.frontier is not None and held_out is not None and self._task == "classification":
             warn_of_few_rows(self.classes_, np.bincount(held_out.y.cpu().numpy(), minlength=self._n_outputs))
+
+    def _within_budget(self, fit: Fit) -> tuple[RunResult, Selection, Fit]:
+        """Train, and again where what networks cost turns out to lie beside the budget."""
+        for n_left in range(BUDGET_ATTEMPTS - 1, -1, -1):
+            result = fit.train()
+            selection = select_model(fit, result, is_last=n_left == 0)
+            if selection.candidate is not None:
+                return result, selection, fit
+            frontier = selection.frontier
+            assert frontier is not None
+            smallest = frontier[0].architecture
+            fit = fit.with_budget(corrected(fit, frontier))
+        raise InvalidParameterError(
+            f"budget={self.budget} was kept by no network that training gave; the smallest, {smallest}, "
+            "needs more. Raise the budget, or lower the precision in fpga."
+        )
 
     @property
     def _score_name(self) -> str:

@@ -17,7 +17,7 @@ from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.hardware import Hardware
 from sk_shadownet._estimator.parameters import plan_run, validation_fraction
-from sk_shadownet._estimator.sizes import asks_for_auto
+from sk_shadownet._estimator.sizes import asks_for_auto, frontier_loads
 from sk_shadownet._pruning.config import PruningConfig
 from sk_shadownet._pruning.feature_elimination import eliminate_features
 from sk_shadownet._pruning.quantized_finetuning import finetune
@@ -72,8 +72,11 @@ class Fit:
     def with_budget(self, budget: Budget) -> Fit:
         """The same fit within another budget."""
         assert self.pruning.budget_schedule is not None
-        schedule = replace(self.pruning.budget_schedule, budget=budget)
-        return replace(self, pruning=replace(self.pruning, budget_schedule=schedule))
+        schedule = self.pruning.budget_schedule
+        is_auto = self.tolerance is not None
+        loads = frontier_loads(budget, schedule.exact, self.pruning.widths, is_auto=is_auto)
+        schedule = replace(schedule, budget=budget, final_load=loads[-1])
+        return replace(self, pruning=replace(self.pruning, budget_schedule=schedule, loads=loads))
 
     def train(self) -> RunResult:
         """Train from the wide network to small ones."""

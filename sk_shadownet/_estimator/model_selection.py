@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._budget.limits import Budget
-from sk_shadownet._defaults import WIDTHS_SHARE
+from sk_shadownet._defaults import HARDWARE_SHARES, WIDTHS_SHARE
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit
 from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
@@ -43,10 +43,11 @@ class Selection:
     frontier: Frontier | None = None
 
 
-def select_model(fit: Fit, result: RunResult) -> Selection:
+def select_model(fit: Fit, result: RunResult, *, is_last: bool = True) -> Selection:
     """The network that sizes, budget and tolerance ask for, finished in fixed point where that is asked for.
 
     `fit` compares networks, and trains those with fewer inputs or in fixed point; `result` is of its run.
+    None is chosen where the run leaves the budget unspent, unless it is the last.
     """
     candidates = fit.candidates(result)
     comparison = result.comparison
@@ -59,6 +60,8 @@ def select_model(fit: Fit, result: RunResult) -> Selection:
     if names and fit.hardware.quantization is None:
         comparison = fit.compare(networks)
     frontier, order = _frontier(candidates, costs, comparison, fit)
+    if not is_last and not result.net.interrupted_ and is_left_unspent(fit, frontier):
+        return Selection(None, frontier)
     share = WIDTHS_SHARE if fit.eliminates_features else 1.0
     allowed = [n for n, point in enumerate(frontier) if fit.budget.keeps(point.costs)]
     while allowed:
@@ -75,18 +78,28 @@ def select_model(fit: Fit, result: RunResult) -> Selection:
     return Selection(None, frontier)
 
 
-def tightened(budget: Budget, frontier: Frontier) -> Budget:
-    """The budget with predictions that are what the cheapest network turned out to need."""
-    cheapest = frontier[0]
-    predicted = budget.costs(cheapest.widths)
-    return scaled(
-        budget,
-        {
-            name: max(1.0, cheapest.costs[name] / predicted[name])
-            for name in hardware_names(budget)
-            if predicted[name]
-        },
-    )
+def is_left_unspent(fit: Fit, frontier: Frontier) -> bool:
+    """Whether all networks keep the budget by more than the margin that they were trained with."""
+    budget, dearest = fit.budget, frontier[-1]
+    predicted = budget.load(dearest.widths)
+    needed = budget.load_of(dearest.costs)
+    return needed <= 1.0 and HARDWARE_SHARES[0] * needed < predicted and dearest.widths != fit.pruning.widths
+
+
+def corrected(fit: Fit, frontier: Frontier) -> Budget:
+    """The budget of a fit that missed it, with predictions by what networks turned out to need.
+
+    That is the dearest where the budget is left unspent, else the cheapest.
+    """
+    budget = fit.budget
+    point, clip = (frontier[-1], min) if is_left_unspent(fit, frontier) else (frontier[0], max)
+    predicted = budget.costs(point.widths)
+    factors = {
+        name: clip(1.0, point.costs[name] / predicted[name])
+        for name in hardware_names(budget)
+        if predicted[name]
+    }
+    return scaled(budget, factors)
 
 
 def warn_of_few_rows(classes: npt.NDArray[np.generic], held_out: IndexArray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from math import log2
 from numbers import Integral
 from typing import Any
@@ -14,6 +15,7 @@ from sk_shadownet._estimator.hardware_budget import HARDWARE
 from sk_shadownet._estimator.sizes import (
     Sizes,
     asks_for_auto,
+    check_fpga,
     check_tolerance,
     exact_widths,
     hidden_widths,
@@ -159,12 +161,24 @@ def _plan_network(
         widths,
         keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
         budget=e.budget,
-        fpga=e.fpga,
+        fpga=_foreseen(e.fpga, e.quantization, len(widths) - 1),
         is_auto=asks_for_auto(e),
         # Formats of single layers are for a network that has them.
         may_lose_layers=chain is None and not _names_layers(e),
     )
     return chain, sizes
+
+
+def _foreseen(fpga: Any, quantization: Any, n_layers: int) -> Any:
+    """Hardware by which costs are foretold: of a network that is finished in fixed point, with its bits."""
+    if isinstance(quantization, bool) or not isinstance(quantization, (Integral, str, Mapping)):
+        return fpga
+    from sk_shadownet.fpga import FPGAConfig
+    from sk_shadownet.fpga._quantization.qat import parse_quantization
+
+    check_fpga(fpga)
+    parse_quantization(quantization, n_layers)
+    return replace(fpga or FPGAConfig(), precision=quantization)
 
 
 def _names_layers(estimator: Any) -> bool:

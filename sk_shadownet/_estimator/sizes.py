@@ -139,23 +139,31 @@ def plan_sizes(
         # What no width touches gives no scale to close on.
         limits = Budget((*limits.limits, *_everything(widths).limits))
         full_load = limits.load((*full, widths[-1]))
-    loads: tuple[float, ...] = ()
-    if is_auto:
-        top = min(full_load, HARDWARE_SHARES[0] if hardware else 1.0)
-        least = limits.load((*_at_least(exact), widths[-1]))
-        loads = tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
-    elif hardware:
-        top = min(full_load, HARDWARE_SHARES[0])
-        shares = np.geomspace(*HARDWARE_SHARES, FRONTIER_POINTS).tolist()
-        loads = (top, *(load for load in shares if load < top))
-    elif full_load <= 1.0:
+    if not (is_auto or hardware) and full_load <= 1.0:
         return Sizes(widths, full)
+    loads = frontier_loads(limits, exact, widths, is_auto=is_auto) if is_auto or hardware else ()
     final = loads[-1] if loads else 1.0
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
     budget_schedule = BudgetSchedule(
         limits, exact, widths[-1], final, PRUNING_SCHEDULE, may_lose_layers, has_stand_ins=not loads
     )
     return Sizes(widths, tuple(1 if width is None else width for width in exact), budget_schedule, loads)
+
+
+def frontier_loads(
+    limits: Budget, exact: tuple[int | None, ...], widths: Widths, *, is_auto: bool
+) -> tuple[float, ...]:
+    """Shares of the budget of the networks that are trained side by side, the largest first.
+
+    They go down to the smallest network with `is_auto`; else to what costs might turn out to be.
+    """
+    full = limits.load((*_at_most(exact, widths[:-1]), widths[-1]))
+    top = min(full, HARDWARE_SHARES[0] if hardware_names(limits) else 1.0)
+    if not is_auto:
+        shares = np.geomspace(*HARDWARE_SHARES, FRONTIER_POINTS).tolist()
+        return (top, *(share for share in shares if share < top))
+    least = limits.load((*_at_least(exact), widths[-1]))
+    return tuple(np.geomspace(top, min(top, max(least, top / FRONTIER_SPAN)), FRONTIER_POINTS).tolist())
 
 
 def _everything(widths: Widths) -> Budget:
