@@ -10,6 +10,7 @@ from sk_shadownet._system.versions import MovedModuleFinder
 
 if TYPE_CHECKING:
     from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
+    from sk_shadownet._saving.models import load
     from sk_shadownet._table_estimator.classifier import ShadowTableClassifier
     from sk_shadownet._table_estimator.regressor import ShadowTableRegressor
     from sk_shadownet.architecture import Architecture
@@ -30,6 +31,7 @@ __all__ = [
     "ShadowTableClassifier",
     "ShadowTableRegressor",
     "__version__",
+    "load",
 ]
 
 __version__ = "0.2.0.dev0"
@@ -49,6 +51,7 @@ _HOMES = {
     "ShadowPruning": "callbacks",
     "ShadowTableClassifier": "_table_estimator.classifier",
     "ShadowTableRegressor": "_table_estimator.regressor",
+    "load": "_saving.models",
 }
 
 

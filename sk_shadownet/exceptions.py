@@ -7,6 +7,7 @@
     ├── InvalidDataError (also ValueError)          rows, labels or weights that cannot be used
     ├── UnsupportedModuleError (also TypeError)     a PyTorch module that no shadow can be laid on
     ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
+    ├── ModelFileError (also ValueError)            a model that cannot be saved, or a file that is none
     ├── ExportError (also RuntimeError)             hardware, or another format, could not be written
     │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no form there, or here
     ├── MissingToolError (also RuntimeError)        a program or an optional package is not installed
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidDataError",
     "InvalidParameterError",
     "MissingToolError",
+    "ModelFileError",
     "ShadowNetError",
     "ShadowNetWarning",
     "TrainingDivergedError",
@@ -111,6 +113,31 @@ class TrainingDivergedError(ShadowNetError, RuntimeError):
     Traceback (most recent call last):
       ...
     sk_shadownet.exceptions.TrainingDivergedError: ...
+    """
+
+
+class ModelFileError(ShadowNetError, ValueError):
+    """A model that cannot be saved as it is, or a file that is no saved model, or is none any more.
+
+    Examples
+    --------
+    A file without pickle holds no code; a network with other parameters is the same network:
+
+    >>> from sk_shadownet import ShadowMLPClassifier, load
+    >>> def depth(architecture):
+    ...     return len(architecture.widths)
+    >>> clf = ShadowMLPClassifier(budget={depth: 4})
+    >>> try:
+    ...     clf.save("tagger.shadow")
+    ... except ModelFileError as error:
+    ...     print(str(error).split(",")[0])
+    a key of ShadowMLPClassifier.budget is ...depth
+
+    >>> try:
+    ...     load("nothing.shadow")
+    ... except ModelFileError as error:
+    ...     print(str(error).split(". ")[0])
+    nothing.shadow cannot be read: No such file or directory
     """
 
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
 from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._saving.models import save_model
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import IndexArray
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from sk_shadownet.fpga._quantization.format_search import Task
+
+
+# Methods whose metadata a user can ask for.
+_ROUTED = ("fit", "score")
 
 
 class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
@@ -54,6 +60,43 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
     @abstractmethod
     def _view(self) -> str:
         """What a notebook shows below scikit-learn's diagram, as HTML."""
+
+    def save(self, path: Any) -> None:
+        """Write the estimator to a file that `sk_shadownet.load` reads, without pickle.
+
+        Parameters
+        ----------
+        path : str or path
+            File to write; one that is there is replaced when the new one is whole.
+
+        Raises
+        ------
+        ModelFileError
+            If a parameter is a function, a module or another object of the user's own code.
+        ExportError
+            If the disk refuses.
+        """
+        save_model(copy(self), path)
+
+    def _stored_state(self) -> dict[str, Any]:
+        """Attributes as a file has them: metadata requests by their own setters' arguments."""
+        state = dict(vars(self))
+        requests = state.pop("_metadata_request", None)
+        if requests is not None:
+            asked = {method: dict(getattr(requests, method).requests) for method in _ROUTED}
+            state["_requests"] = {method: wishes for method, wishes in asked.items() if wishes}
+        return state
+
+    @classmethod
+    def _restored(cls, state: dict[str, Any]) -> Self:
+        """The estimator of a file; parameters that it does not have yet are as the constructor has them."""
+        requests = state.pop("_requests", {})
+        new = cls()
+        new.__dict__.update(state)
+        with config_context(enable_metadata_routing=True):
+            for method, wishes in requests.items():
+                getattr(new, f"set_{method}_request")(**wishes)
+        return new
 
     def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
         """The tables with weights as training takes them, of mean 1 over the training rows."""

@@ -86,10 +86,27 @@ def replacing_file(value: Any, name: str) -> Iterator[Path]:
         try:
             building.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
             yield building
+            _flush(building)
             building.replace(target)
+            _flush(target.parent)
         except BaseException:
             building.unlink(missing_ok=True)
             raise
+
+
+def _flush(place: Path) -> None:
+    """Have the disk hold a file, or a folder's names, before anything is done that relies on it."""
+    try:
+        handle = os.open(place, os.O_RDONLY)
+    except OSError:  # a folder, on a system that opens none
+        return
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if is_of_the_disk(error) and not place.is_dir():
+            raise
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._system.random import own_generators
 from sk_shadownet._training.callbacks import Best, DivergenceGuard, LearningRateSetter
 from sk_shadownet._training.config import TrainingConfig
@@ -46,21 +45,14 @@ def build_net(
         *config.callbacks,
         ("shadow_best_epoch", best),
     ]
-    net = CommitteeNet(
+    net = CommitteeNet.over(
         network,
-        criterion=config.loss,
-        optimizer=FlatAdam,
+        config.loss,
+        callbacks=callbacks,
+        device=config.device,
         lr=config.learning_rate_init,
         max_epochs=config.max_epochs,
         batch_size=config.batch_size,
-        train_split=None,
-        callbacks=callbacks,
-        device=config.device,
-        verbose=0,
-    )
-    # Scoring callbacks predict anew: batches of several members hold no single prediction to cache.
-    net.set_params(
-        use_caching=False, callbacks__print_log=None, callbacks__train_loss=None, callbacks__valid_loss=None
     )
     net.generator = torch.Generator().manual_seed(config.seed)
     net.n_steps = config.n_steps(n_rows)

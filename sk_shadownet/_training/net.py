@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from sk_shadownet._training.dataset import EVALUATION_ROWS, Rows
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.passes import Passes
 from sk_shadownet._training.rows import Batch, Batches, DrawnProbes, TrainingRows
+from sk_shadownet.exceptions import InvalidParameterError
 
 # Events of every batch.
 _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
@@ -71,6 +72,36 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     _passes: Passes | None = None
     _prepared: Tensor | None = None
     _targets: Any = None
+
+    @classmethod
+    def over(
+        cls,
+        network: nn.Module,
+        loss: Loss,
+        *,
+        callbacks: Sequence[Any] = (),
+        device: str = "cpu",
+        **sizes: Any,
+    ) -> CommitteeNet:
+        """A net that trains a network; `sizes` are ``lr``, ``max_epochs`` and ``batch_size``."""
+        net = cls(
+            network,
+            criterion=loss,
+            optimizer=FlatAdam,
+            train_split=None,
+            callbacks=list(callbacks),
+            device=device,
+            verbose=0,
+            **sizes,
+        )
+        # Scoring callbacks predict anew: batches of several members hold no single prediction to cache.
+        net.set_params(
+            use_caching=False,
+            callbacks__print_log=None,
+            callbacks__train_loss=None,
+            callbacks__valid_loss=None,
+        )
+        return net
 
     @property
     def progress(self) -> float:
@@ -246,6 +277,33 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         )
         return other
 
+    def _stored_state(self) -> dict[str, Any]:
+        """What a file has of a net that is kept: its network, loss and history."""
+        scoring = self.scoring
+        return {
+            "network": self.module_,
+            "loss": self.criterion_,
+            "history": self.history.to_list(),
+            "sizes": {"lr": self.lr, "max_epochs": self.max_epochs, "batch_size": self.batch_size},
+            "steps": (self.step, self.n_steps),
+            "weight_decay": self.weight_decay,
+            "scoring": None if scoring is None else (scoring.name, scoring.classes, scoring.flat),
+        }
+
+    @classmethod
+    def _restored(cls, state: dict[str, Any]) -> CommitteeNet:
+        """The net of a file, on the CPU."""
+        net = cls.over(state["network"], state["loss"], **state["sizes"])
+        net.initialize()
+        net.optimizer_.release()
+        net.history_.extend(state["history"])
+        net.step, net.n_steps = state["steps"]
+        net.weight_decay = state["weight_decay"]
+        if state["scoring"] is not None:
+            name, classes, flat = state["scoring"]
+            net.scoring = Scoring(name, _forgotten, classes, flat)
+        return net
+
     @torch.no_grad()
     def predict_proba(self, X: Any) -> npt.NDArray[np.float32]:
         """Class probabilities, or numbers, averaged over the members, for callbacks that score."""
@@ -264,6 +322,14 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
 def _is_of_the_training(callback: Any) -> bool:
     """Whether a callback, or a pair of its name and itself, is one of ours."""
     return isinstance(callback[1] if isinstance(callback, tuple) else callback, RunCallback)
+
+
+def _forgotten(*_: Any, **__: Any) -> float:
+    """Stands for the scorer that a network was chosen by, of which a file has the name."""
+    raise InvalidParameterError(
+        "this net comes out of a file, which has the name of its scorer but not the scorer; fit anew to "
+        "score."
+    )
 
 
 def answers_of(loss: Loss, outputs: Tensor, rows: Rows) -> Answers:

@@ -8,8 +8,17 @@ Keras and ONNX are optional: ``pip install "sk-shadownet[keras,onnx]"``.
 from sk_shadownet.convert._from_keras import from_keras
 from sk_shadownet.convert._from_onnx import from_onnx
 from sk_shadownet.convert._from_sklearn import from_sklearn
+from sk_shadownet.convert._skops import register_with_skops
 from sk_shadownet.convert._to_keras import to_keras
 from sk_shadownet.convert._to_onnx import to_onnx
 from sk_shadownet.convert._to_sklearn import to_sklearn
 
-__all__ = ["from_keras", "from_onnx", "from_sklearn", "to_keras", "to_onnx", "to_sklearn"]
+__all__ = [
+    "from_keras",
+    "from_onnx",
+    "from_sklearn",
+    "register_with_skops",
+    "to_keras",
+    "to_onnx",
+    "to_sklearn",
+]
