@@ -81,7 +81,7 @@ def blocks_of(data: bytes) -> dict[str, AnyArray]:
 def array_of(note: Mapping[str, Any], blocks: Mapping[str, AnyArray]) -> AnyArray:
     """The array that a document describes, in memory of its own; ValueError where it cannot be that one."""
     values, axes = _as_stored(note, blocks)
-    values = values.transpose(np.argsort(axes))
+    values = np.transpose(values, np.argsort(axes))
     values.setflags(write=not note.get("fixed", False))
     return values
 
@@ -107,8 +107,10 @@ def _as_stored(note: Mapping[str, Any], blocks: Mapping[str, AnyArray]) -> tuple
     size = dtype.itemsize * prod(shape)
     if block.nbytes != size:
         raise ValueError(f"an array of {size} bytes has {block.nbytes}")
-    values = np.frombuffer(block.tobytes(), dtype).reshape([shape[axis] for axis in axes])
-    return np.array(values), axes
+    values: AnyArray = np.empty([shape[axis] for axis in axes], dtype)
+    if size:
+        values.reshape(-1).view(np.uint8)[:] = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+    return values, axes
 
 
 def _axes(array: AnyArray) -> list[int]:
