@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table
 from sk_shadownet._contract.targets import ClassTargets
 from sk_shadownet._estimator.base import BaseShadowMLP
@@ -134,12 +135,13 @@ class ShadowMLPClassifier(ClassTargets, BaseShadowMLP, SharedParameters):
     def _make_loss(self, table: Table, before: dict[str, Any] | None) -> Loss:
         return CrossEntropy()
 
+    @by_blocks
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
         """Logits of the small network.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------
@@ -149,12 +151,13 @@ class ShadowMLPClassifier(ClassTargets, BaseShadowMLP, SharedParameters):
         outputs = copy(self)._outputs(X)
         return outputs[:, 1] - outputs[:, 0] if outputs.shape[1] == 2 else outputs
 
+    @by_blocks
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Class probabilities, the softmax of the logits.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------
@@ -163,12 +166,13 @@ class ShadowMLPClassifier(ClassTargets, BaseShadowMLP, SharedParameters):
         """
         return copy(self)._outputs(X, link=probabilities)
 
+    @by_blocks
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Likeliest class of each row.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------

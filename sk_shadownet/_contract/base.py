@@ -16,12 +16,14 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
 from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._rows.reading import LargeTable
 from sk_shadownet._saving.models import save_model
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
-from sk_shadownet._typing import IndexArray
+from sk_shadownet._typing import FloatArray, IndexArray
 from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
@@ -60,6 +62,14 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
     @abstractmethod
     def _view(self) -> str:
         """What a notebook shows below scikit-learn's diagram, as HTML."""
+
+    @abstractmethod
+    def _held_out_share(self) -> float:
+        """Share of the rows that a training holds out, where they do not fit into memory."""
+
+    def _group_factors(self, large: LargeTable) -> FloatArray | None:
+        """What the weights of each group of targets on disk are multiplied by; None for no change."""
+        return None
 
     def save(self, path: Any) -> None:
         """Write the estimator to a file that `sk_shadownet.load` reads, without pickle.
@@ -148,13 +158,24 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
                 X, y, weight = X[weight != 0], y[weight != 0], weight[weight != 0]
         return Table(X, self._encoded(y, reset=reset), weight)
 
-    def _validation_table(self, X: Any, y: Any, sample_weight: Any) -> Table | None:
-        """The user's own validation rows."""
-        if X is None and y is None and sample_weight is None:
-            return None
-        if X is None or y is None:
-            raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
-        return self._table(X, y, sample_weight, "sample_weight_val", reset=False)
+    @by_blocks
+    def transform(self, X: Any) -> Any:
+        """The selected columns.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or rows
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_selected)
+        """
+        return super().transform(X)
+
+    def _check_continuation(self, before: dict[str, Any] | None) -> None:
+        """Refuse to continue what a fit `before` has learnt on data of another kind."""
+        names = ("n_features_in_", "feature_names_in_", *self._target_names)
+        check_continuation(before, {name: getattr(self, name, None) for name in names})
 
     def _names_of(self, columns: IndexArray) -> npt.NDArray[Any]:
         """Names of columns where `X` had names, else the columns themselves."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
 
 from sk_shadownet._typing import AnyArray, Float32Array, FloatArray, IndexArray
 from sk_shadownet.exceptions import InvalidDataError
+
+if TYPE_CHECKING:
+    from sk_shadownet._contract.stream import Stream
 
 # Up to so many rows, equal rows become one row with the sum of their weights. A table this small is
 # trained in one or a few batches, where a weight of 2 and a row given twice would otherwise differ
@@ -65,15 +68,22 @@ def _is_time(kind: Any) -> bool:
 class Table:
     """Training data: X (n_rows, n_features), y (n_rows,) or (n_rows, n_outputs), weight (n_rows,).
 
-    Weights may be negative; None where all are 1.
+    Weights may be negative; None where all are 1. Where `stream` has more rows than memory, these are a
+    sample.
     """
 
     X: AnyArray
     y: AnyArray
     weight: FloatArray | None = None
+    stream: Stream | None = None
 
     def __len__(self) -> int:
         return len(self.X)
+
+    @property
+    def n_rows(self) -> int:
+        """All rows, in memory or on disk."""
+        return len(self) if self.stream is None else self.stream.n_rows
 
 
 def merge_equal_rows(table: Table) -> Table:
@@ -136,7 +146,8 @@ def standardisation(table: Table, rows: IndexArray | None) -> tuple[Float32Array
     Rows (None for all) count by the magnitude of their weights. The scale of a constant column is 0: it says
     nothing, and must not amplify rounding.
     """
-    mean, deviation = _moments(table.X, table.weight, rows)
+    known = table.stream
+    mean, deviation = _moments(table.X, table.weight, rows) if known is None else known.moments
     constant = deviation <= np.maximum(_CONSTANT * np.abs(mean), 1 / _LARGEST_SCALE)
     scale = np.where(constant, 0.0, 1 / np.where(constant, 1.0, deviation))
     return mean.astype(np.float32), scale.astype(np.float32)
@@ -148,7 +159,8 @@ def target_units(table: Table, spacing: float = _SPACING) -> tuple[FloatArray, F
     The standard deviation of a constant target is 0, also of one that outputs of this `spacing` (the share of
     a number by which the next one differs) cannot tell from a constant.
     """
-    mean, deviation = _moments(table.y, table.weight, None)
+    known = table.stream
+    mean, deviation = _moments(table.y, table.weight, None) if known is None else known.target_moments
     constant = deviation <= np.maximum(spacing * np.abs(mean), 1 / _LARGEST_SCALE)
     return mean, np.where(constant, 0.0, deviation)
 

@@ -13,8 +13,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from sk_shadownet._contract.base import ShadowSelector
+from sk_shadownet._contract.rows import answered_blocks, by_blocks
 from sk_shadownet._contract.table import Table, scaled_weights
-from sk_shadownet._metrics.sample_weight import class_factors, class_sums
+from sk_shadownet._metrics.sample_weight import check_class_sums, class_factors, class_sums
+from sk_shadownet._rows.opening import source_of
+from sk_shadownet._rows.reading import LargeTable
+from sk_shadownet._rows.targets import Labels
+from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
@@ -61,6 +66,36 @@ class ClassTargets(ClassifierMixin, ShadowSelector):  # type: ignore[misc]
                 f"{self.classes_.tolist()}."
             )
         return np.asarray(np.searchsorted(self.classes_, y), dtype=np.int64)
+
+    def _group_factors(self, large: LargeTable) -> FloatArray | None:
+        assert isinstance(large.targets, Labels)
+        ranks = large.targets.ranks()
+        sums = check_class_sums(large.moments.weight[np.argsort(ranks)], self.classes_)
+        factors = class_factors(self.class_weight, sums, self.classes_)
+        return None if factors is None else factors[ranks]
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Share of the rows whose class is found.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or rows with targets
+        y : array-like of shape (n_samples,), default=None
+            Labels; None where `X` is rows.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        accuracy : float
+        """
+        source = source_of(X, y, sample_weight)
+        if source is None:
+            return float(super().score(X, y, sample_weight))
+        hits, total = 0.0, 0.0
+        for true, found, weight in answered_blocks(self, source):
+            hits += float(weight @ (column_or_1d(true) == found))
+            total += float(weight.sum())
+        return hits / total
 
     def _weighed(self, table: Table, valid: Table | None) -> tuple[Table, Table | None]:
         sums = class_sums(table.y, table.weight, self.classes_)
@@ -113,12 +148,44 @@ class NumberTargets(MultiOutputMixin, RegressorMixin, ShadowSelector):  # type: 
             )
         return np.asarray(y)
 
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """R², averaged over the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or rows with targets
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs), default=None
+            Targets; None where `X` is rows.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+
+        Returns
+        -------
+        r2 : float
+        """
+        source = source_of(X, y, sample_weight)
+        if source is None:
+            return float(super().score(X, y, sample_weight))
+        sums = np.zeros((4, self.n_outputs_))
+        reference: npt.NDArray[np.float64] | None = None
+        for true, found, weight in answered_blocks(self, source):
+            y = true.reshape(len(true), -1).astype(np.float64)
+            reference = y.mean(axis=0) if reference is None else reference
+            off, error = y - reference, y - found.reshape(len(y), -1)
+            sums += [weight @ part for part in (np.ones_like(off), off, off**2, error**2)]
+        total, mean, square, lost = sums
+        spread = square - mean**2 / total
+        # As scikit-learn has it: of a constant target 1 where it is met, else 0.
+        constant = spread <= np.finfo(np.float64).eps * square
+        scores = np.where(constant, lost == 0, 1 - lost / np.where(constant, 1.0, spread))
+        return float(scores.mean())
+
+    @by_blocks
     def predict(self, X: Any) -> npt.NDArray[np.float64]:
         """Outputs in the units of ``y``; of a table network as the hardware gives them.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------

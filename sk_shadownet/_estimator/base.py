@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,14 +14,16 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from sk_shadownet._contract.base import ShadowSelector, check_continuation
-from sk_shadownet._contract.table import Table, merge_equal_rows
+from sk_shadownet._contract.base import ShadowSelector
+from sk_shadownet._contract.rows import training_tables
+from sk_shadownet._contract.table import Table
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit, plan_fit
 from sk_shadownet._estimator.frontier import Frontier
 from sk_shadownet._estimator.hardware import Hardware, export_options
 from sk_shadownet._estimator.html import estimator_view
 from sk_shadownet._estimator.model_selection import Selection, corrected, select_model, warn_of_few_rows
+from sk_shadownet._estimator.parameters import validation_fraction
 from sk_shadownet._estimator.prediction import predict_in_blocks
 from sk_shadownet._gating.score_rules import LOG_RULES, shares
 from sk_shadownet._pruning.results import RunResult
@@ -64,7 +67,7 @@ class BaseShadowMLP(ShadowSelector):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -75,14 +78,17 @@ class BaseShadowMLP(ShadowSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Finite numbers. A ``float32`` array or memory map with contiguous rows is not copied.
-        y : array-like of shape (n_samples,), or of a regressor (n_samples, n_outputs)
-            Of a classifier labels of any type, of at least two classes; of a regressor finite numbers.
+        X : array-like of shape (n_samples, n_features), or rows
+            Finite numbers. A ``float32`` array or memory map with contiguous rows is not copied. Rows with
+            targets, more of them than memory holds: what `sk_shadownet.datasets.open_rows` gives, or any of
+            the iterables and Dask collections that it takes.
+        y : array-like of shape (n_samples,), or of a regressor (n_samples, n_outputs), default=None
+            None where `X` is rows; a Dask collection where it is one. Of a classifier labels of any type, of
+            at least two classes; of a regressor finite numbers.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row. Single ones may be negative or 0; their total, of a classifier that of each
             class, must be above 0.
-        X_val : array-like of shape (n_val, n_features) or None, default=None
+        X_val : array-like of shape (n_val, n_features), rows, or None, default=None
             Validation rows, in place of a share of ``X``. In a Pipeline earlier steps do not transform them.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None, default=None
             Their targets; labels must be of classes in ``y``.
@@ -110,14 +116,15 @@ class BaseShadowMLP(ShadowSelector):
         with self._fitting() as (new, learnt):
             before = learnt if check_flag("warm_start", new.warm_start) and "module_" in learnt else None
             rng = check_seed(new.random_state)
-            table = merge_equal_rows(new._table(X, y, sample_weight, "sample_weight", reset=True))
-            names = ("n_features_in_", "feature_names_in_", *new._target_names)
-            check_continuation(before, {name: getattr(new, name, None) for name in names})
-            valid = new._validation_table(X_val, y_val, sample_weight_val)
-            table, valid = new._weighed(table, valid)
-            loss = new._make_loss(table, before)
-            new._train(plan_fit(new, table, valid, new._n_outputs, loss, rng, before), before)
+            rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)
+            check = partial(new._check_continuation, before)
+            with training_tables(new, rows, validation, rng, check) as (table, valid):
+                loss = new._make_loss(table, before)
+                new._train(plan_fit(new, table, valid, new._n_outputs, loss, rng, before), before)
         return self
+
+    def _held_out_share(self) -> float:
+        return validation_fraction(self.validation_fraction)
 
     def _train(self, fit: Fit, before: dict[str, Any] | None) -> None:
         """Become the network that a fit finds."""

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from sk_shadownet._budget.limits import Budget
+from sk_shadownet._contract.stream import streamed_rows
 from sk_shadownet._contract.table import Table, split_rows, standardisation
 from sk_shadownet._estimator.calibration import calibration_rows, sample_rows
 from sk_shadownet._estimator.candidate import Candidate
@@ -27,6 +28,7 @@ from sk_shadownet._training.assembly import own_state
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split, as_tensor
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet._typing import IndexArray
 from sk_shadownet.architecture import Architecture
 
@@ -145,11 +147,11 @@ def plan_fit(
     e, hardware = estimator, Hardware.of(estimator)
     seed = int(rng.randint(np.iinfo(np.int32).max))
     start = None if before is None else deepcopy(before["net_"].module_)
-    pruning, training = plan_run(e, table.X.shape, n_outputs, seed, loss, start)
+    pruning, training = plan_run(e, (table.n_rows, table.X.shape[1]), n_outputs, seed, loss, start)
     stratify = hardware.classes is not None
     fraction = validation_fraction(e.validation_fraction)
     train_rows, valid_rows = None, None
-    if valid is None and fraction:
+    if valid is None and fraction and table.stream is None:
         train_rows, valid_rows = split_rows(table.y, fraction, rng, stratify)
     rows, held_out = _rows(table, training.device), None
     if valid is not None:
@@ -165,7 +167,7 @@ def plan_fit(
         table=table,
         rows=train_rows,
         sample=sample_rows(table.y[own], rng, stratify=stratify, weight=weight),
-        data=Split(rows if train_rows is None else _part(rows, train_rows), held_out),
+        data=Split(_trained_on(table, rows, train_rows), held_out),
         tolerance=e.tolerance if asks_for_auto(e) else None,
         auto_inputs=isinstance(e.n_features_to_select, str),
         continued=None if before is None else before["architecture_"],
@@ -176,6 +178,12 @@ def _rows(table: Table, device: str) -> Rows:
     """The table's memory as tensors on the device."""
     weight = None if table.weight is None else as_tensor(table.weight.astype(np.float32)).to(device)
     return Rows(as_tensor(table.X).to(device), as_tensor(table.y).to(device), weight)
+
+
+def _trained_on(table: Table, rows: Rows, index: IndexArray | None) -> TrainingRows:
+    if table.stream is not None:
+        return streamed_rows(table.stream, rows)
+    return rows if index is None else _part(rows, index)
 
 
 def _part(rows: Rows, index: IndexArray) -> Rows:

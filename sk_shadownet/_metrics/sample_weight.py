@@ -39,6 +39,11 @@ def check_total(weight: FloatArray, name: str) -> None:
 def class_sums(labels: IntArray, weight: FloatArray | None, classes: AnyArray) -> FloatArray:
     """Total weight of each class, every one above zero."""
     sums = np.bincount(labels, weights=weight, minlength=len(classes)).astype(np.float64)
+    return check_class_sums(sums, classes)
+
+
+def check_class_sums(sums: FloatArray, classes: AnyArray) -> FloatArray:
+    """Refuse total weights of classes that are not above zero."""
     if (sums <= 0).any():
         bad = int(np.argmin(sums))
         raise InvalidDataError(

@@ -5,14 +5,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from copy import copy
 from dataclasses import KW_ONLY, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_is_fitted
 
-from sk_shadownet._contract.base import ShadowSelector, check_continuation
-from sk_shadownet._contract.table import Table, merge_equal_rows, split_rows
+from sk_shadownet._contract.base import ShadowSelector
+from sk_shadownet._contract.rows import training_tables
+from sk_shadownet._contract.stream import streamed_rows
+from sk_shadownet._contract.table import Table, split_rows
 from sk_shadownet._estimator.calibration import sample_rows
 from sk_shadownet._estimator.frontier import Frontier
 from sk_shadownet._estimator.hardware import export_options
@@ -24,8 +27,15 @@ from sk_shadownet._system.warnings import warn
 from sk_shadownet._table_estimator.architecture import TableArchitecture, TableEdge, edges_of
 from sk_shadownet._table_estimator.hardware import HARDWARE, traced_costs
 from sk_shadownet._table_estimator.html import table_view
-from sk_shadownet._table_estimator.networks import Judge, TableCandidate, frontier_of, outputs_of
+from sk_shadownet._table_estimator.networks import (
+    Judge,
+    TableCandidate,
+    frontier_of,
+    outputs_of,
+    rows_in_memory,
+)
 from sk_shadownet._table_estimator.parameters import (
+    has_frontier,
     own_costs,
     require_edges,
     require_two_rows,
@@ -108,7 +118,7 @@ class BaseShadowTable(ShadowSelector):
     def fit(
         self,
         X: Any,
-        y: Any,
+        y: Any = None,
         sample_weight: Any = None,
         *,
         X_val: Any = None,
@@ -119,14 +129,17 @@ class BaseShadowTable(ShadowSelector):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Raw finite numbers; no scaler is needed.
-        y : array-like of shape (n_samples,), or of a regressor (n_samples, n_outputs)
-            Of a classifier labels of any type, of at least two classes; of a regressor finite numbers.
+        X : array-like of shape (n_samples, n_features), or rows
+            Raw finite numbers; no scaler is needed. Rows with targets, more of them than memory holds: what
+            `sk_shadownet.datasets.open_rows` gives, or any of the iterables and Dask collections that it
+            takes.
+        y : array-like of shape (n_samples,), or of a regressor (n_samples, n_outputs), default=None
+            None where `X` is rows; a Dask collection where it is one. Of a classifier labels of any type, of
+            at least two classes; of a regressor finite numbers.
         sample_weight : array-like of shape (n_samples,) or None, default=None
             Weight of each row. Single ones may be negative or 0; their total, of a classifier that of each
             class, must be above 0.
-        X_val : array-like of shape (n_val, n_features) or None, default=None
+        X_val : array-like of shape (n_val, n_features), rows, or None, default=None
             Rows that the networks of ``frontier_`` are judged by, in place of a share of ``X``. In a Pipeline
             earlier steps do not transform them.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs) or None, default=None
@@ -157,13 +170,16 @@ class BaseShadowTable(ShadowSelector):
         with self._fitting() as (new, learnt):
             rng = check_seed(new.random_state)
             check_choice("missing", new.missing, ("error", "code"))
-            table = merge_equal_rows(new._table(X, y, sample_weight, "sample_weight", reset=True))
-            valid = new._validation_table(X_val, y_val, sample_weight_val)
             before = learnt if check_flag("warm_start", new.warm_start) and "network_" in learnt else None
-            names = ("n_features_in_", "feature_names_in_", *new._target_names)
-            check_continuation(before, {name: getattr(new, name, None) for name in names})
-            new._train(*new._weighed(table, valid), rng, before)
+            rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)
+            check = partial(new._check_continuation, before)
+            with training_tables(new, rows, validation, rng, check) as (table, valid):
+                new._train(table, valid, rng, before)
         return self
+
+    def _held_out_share(self) -> float:
+        fraction = validation_fraction(self.validation_fraction)
+        return fraction if has_frontier(self.budget) else 0.0
 
     def _train(
         self,
@@ -174,11 +190,12 @@ class BaseShadowTable(ShadowSelector):
     ) -> None:
         """Train, or train on what a fit `before` has learnt."""
         require_two_rows(len(table))
+        stream = table.stream
         self.missing_ = np.isnan(table.X).any(axis=0)
         if before is not None:
             self._keep_missing(before["missing_"])
         targets, units, loss = self._prepared(table)
-        settings = table_settings(self, len(table), ~constant_columns(table.X), units)
+        settings = table_settings(self, table.n_rows, ~constant_columns(table.X), units)
         classes = getattr(self, "classes_", None)
         callables = own_costs(self.budget)
         if callables or any(HARDWARE.intersection(budget) for budget in settings.budgets):
@@ -187,13 +204,13 @@ class BaseShadowTable(ShadowSelector):
         seed = int(rng.randint(np.iinfo(np.int32).max))
         fraction, rows = validation_fraction(self.validation_fraction), np.arange(len(table))
         stratify = self._task == "classification"
-        if valid is None and fraction and len(settings.budgets) > 1:
+        if valid is None and fraction and len(settings.budgets) > 1 and stream is None:
             own, held_out = split_rows(table.y, fraction, rng, stratify)
             if own is not None and held_out is not None:
                 rows, valid = own, _part(table, held_out)
         train = _part(table, rows)
         self._warn_of_coarse(train.X, settings.input_bits)
-        with shown(check_flag("verbose", self.verbose), len(train)) as progress:
+        with shown(check_flag("verbose", self.verbose), train.n_rows) as progress:
             trained = self._trained(
                 train, targets[rows], settings, seed, progress, None if before is None else before["network_"]
             )
@@ -248,6 +265,7 @@ class BaseShadowTable(ShadowSelector):
             "sample_weight": table.weight,
             "random_state": seed,
             "progress": progress,
+            "stream": None if table.stream is None else streamed_rows(table.stream, rows_in_memory(table)),
         }
         if old is None:
             return fit_tables(table.X, targets, **how)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, softmax
 
+from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table
 from sk_shadownet._contract.targets import ClassTargets
 from sk_shadownet._estimator.constructor import with_shared_docs
@@ -179,12 +180,13 @@ class ShadowTableClassifier(ClassTargets, BaseShadowTable, TableParameters):
     def _prepared(self, table: Table) -> tuple[npt.NDArray[Any], TargetUnits | None, Loss]:
         return table.y, None, CrossEntropy()
 
+    @by_blocks
     def decision_function(self, X: Any) -> npt.NDArray[np.float64]:
         """Logits, as the hardware gives them: integers times a power of two.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------
@@ -194,12 +196,13 @@ class ShadowTableClassifier(ClassTargets, BaseShadowTable, TableParameters):
         outputs = copy(self)._outputs(X)
         return outputs[:, 0] if outputs.shape[1] == 1 else outputs
 
+    @by_blocks
     def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
         """Class probabilities, the softmax of the logits.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------
@@ -211,12 +214,13 @@ class ShadowTableClassifier(ClassTargets, BaseShadowTable, TableParameters):
             return np.column_stack([expit(-outputs), expit(outputs)])
         return np.asarray(softmax(outputs, axis=1))
 
+    @by_blocks
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Likeliest class of each row, as the hardware answers.
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
+        X : array-like of shape (n_samples, n_features), or rows
 
         Returns
         -------

@@ -44,9 +44,9 @@ class Judge:
 
     def compare(self, networks: list[TableNetwork]) -> Comparison:
         """Losses and scores of networks as the hardware answers."""
-        valid = None if self.valid is None else _rows(self.valid)
+        valid = None if self.valid is None else rows_in_memory(self.valid)
         answering: list[nn.Module] = [_Answering(network, self.binary) for network in networks]
-        return compare(self.loss, self.scoring, answering, Split(_rows(self.table), valid))
+        return compare(self.loss, self.scoring, answering, Split(rows_in_memory(self.table), valid))
 
 
 def frontier_of(
@@ -89,7 +89,8 @@ class _Answering(nn.Module):
         return outputs.unsqueeze(0)
 
 
-def _rows(table: Table) -> Rows:
+def rows_in_memory(table: Table) -> Rows:
+    """Rows of a table in memory, in the eyes of a comparison."""
     weight = None if table.weight is None else as_tensor(table.weight.astype(np.float32))
     return Rows(as_tensor(table.X), as_tensor(table.y), weight)
 

@@ -84,6 +84,11 @@ def table_settings(
     return replace(settings, n_steps=max(n_steps, _FEWEST_STEPS))
 
 
+def has_frontier(budget: Any) -> bool:
+    """Whether a budget has several limits, for each of which there shall be a network."""
+    return len(_budgets(budget)) > 1
+
+
 def own_costs(budget: Any) -> tuple[Callable[[Costs], Any], ...]:
     """The callables among the names of a budget that has been checked."""
     return tuple(name for name in budget or () if callable(name))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import ceil
 
 from torch import Tensor
@@ -18,6 +19,7 @@ from sk_shadownet._defaults import (
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.run import _LOOK, _PLAN, Run, learning_rate
 from sk_shadownet._tables.settings import SILENT
+from sk_shadownet._training.rows import Batch
 
 # A budget falls from at least so much above itself.
 _LEAST_FALL = 1e-6
@@ -108,7 +110,7 @@ def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -
         while waiting and fall.level(n) <= fall.levels[waiting[0]]:
             yield waiting[0], _branch(run, fall, waiting.pop(0))
         run.plan(fall.budgets[-1], fall.level(n), fall.sizes_at(n))
-        for step, batch in enumerate(batches[n - begin :][:_PLAN], n):
+        for step, batch in enumerate(islice(batches, _PLAN), n):
             _step(run, fall, step, batch)
     for number in waiting:
         yield number, _branch(run, fall, number)
@@ -132,7 +134,7 @@ def _finish(run: Run, fall: _Fall) -> None:
         _step(run, fall, fall.stop + n, batch, n / fall.finish)
 
 
-def _step(run: Run, fall: _Fall, n: int, batch: Tensor, passed: float = 0.0) -> None:
+def _step(run: Run, fall: _Fall, n: int, batch: Tensor | Batch, passed: float = 0.0) -> None:
     """A step of the optimiser; `passed` is the share of those behind the fall that is over."""
     look = n % _LOOK == 0
     loss = run.step(batch, learning_rate(run.settings.learning_rate, n, passed), n > fall.first, look)

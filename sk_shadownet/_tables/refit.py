@@ -14,9 +14,10 @@ from sk_shadownet._tables.export import integers, revived
 from sk_shadownet._tables.falling import train_to_the_end
 from sk_shadownet._tables.integers import TableLayer, TableNetwork
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack, code_cells
-from sk_shadownet._tables.rows import Rows, coded_rows
+from sk_shadownet._tables.rows import Rows, coded_rows, with_stream
 from sk_shadownet._tables.run import _BETAS, Run
 from sk_shadownet._tables.settings import SILENT, LossName, Progress, TableSettings, TrainedTables
+from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
@@ -36,6 +37,7 @@ def refit(
     sample_weight: FloatArray | None = None,
     random_state: int = 0,
     progress: Progress | None = None,
+    stream: TrainingRows | None = None,
 ) -> TrainedTables:
     """Train the tables of a network anew, from their old contents on, in the structure that it has.
 
@@ -45,7 +47,7 @@ def refit(
     Parameters
     ----------
     network : TableNetwork
-    X, y, loss, sample_weight, random_state, progress
+    X, y, loss, sample_weight, random_state, progress, stream
         As in `fit_tables`; `X` has all columns that the network's `features` count in.
     settings : TableSettings or None, default=None
         ``n_steps``, ``batch_size``, ``learning_rate``, ``prior_rows``, ``cost`` and ``units`` count here; its
@@ -71,7 +73,9 @@ def refit(
             f"the network reads column {network.features.max()}, so that rows of at least "
             f"{network.features.max() + 1} columns were expected, got {X.shape}."
         )
-    rows = coded_rows(X, y, loss, network.inputs, network.features, sample_weight)
+    rows = with_stream(
+        coded_rows(X, y, loss, network.inputs, network.features, sample_weight), stream, settings.units
+    )
     if rows.target.shape[1] != network.widths[-1]:
         raise InvalidDataError(
             f"the network has {network.widths[-1]} outputs, but y has targets for {rows.target.shape[1]}; a "

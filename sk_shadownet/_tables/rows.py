@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,15 +11,17 @@ from torch import Tensor
 
 from sk_shadownet._tables.codes import constant_columns, input_codes
 from sk_shadownet._tables.costs import Clip, input_clip
+from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.integers import InputCodes
 from sk_shadownet._tables.settings import LossName
-from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IndexArray
+from sk_shadownet._training.rows import Batch, TrainingRows
+from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IndexArray, IntArray
 from sk_shadownet.exceptions import InvalidDataError
 
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Training rows of the columns that are not constant."""
+    """Training rows of the columns that are not constant; of those of a `stream`, a sample."""
 
     cells: Tensor  # (n_rows, n_inputs), int64
     target: Tensor  # (n_rows, n_outputs)
@@ -27,9 +30,27 @@ class Rows:
     columns: IndexArray  # (n_inputs,), in X
     clip: Clip  # of the inputs, in hardware
     share: FloatArray  # (n_cells, n_inputs), of the rows
+    cell_bits: int
+    stream: TrainingRows | None = None  # of raw columns and targets as the user has them
+    standardise: Callable[[FloatArray], FloatArray] | None = None  # what the stream's targets still need
 
     def __len__(self) -> int:
-        return len(self.cells)
+        return len(self.cells) if self.stream is None else len(self.stream)
+
+    def take(self, batch: Tensor | Batch) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Cells, targets and weights of the rows at some positions, or of raw ones."""
+        if isinstance(batch, Tensor):
+            weight = None if self.weight is None else self.weight.index_select(0, batch)
+            return self.cells.index_select(0, batch), self.target.index_select(0, batch), weight
+        x, y, own = batch
+        cells = torch.as_tensor(_cells(x[:, self.columns].double().numpy(), self.codes, self.cell_bits))
+        if self.standardise is not None:
+            target = torch.as_tensor(self.standardise(y.double().numpy()), dtype=torch.float32)
+        elif self.target.shape[1] == 1:
+            target = y.float().reshape(len(y), 1)
+        else:
+            target = torch.nn.functional.one_hot(y, self.target.shape[1]).float()
+        return cells, target, None if own is None else own[:, None]
 
     def of_inputs(self, kept: BoolArray) -> Rows:
         """The same rows with some of the inputs."""
@@ -76,9 +97,8 @@ def coded_rows(
         If the weights' sum is not positive.
     """
     X = np.asarray(X, dtype=np.float64)[:, columns]
-    wide = codes.bits.max() - codes.bits
-    cells = (codes(X) << wide) + (2**wide // 2)
-    n_cells = 2 ** int(codes.bits.max())
+    cell_bits = int(codes.bits.max())
+    cells, n_cells = _cells(X, codes, cell_bits), 2**cell_bits
     share = np.stack([np.bincount(column, minlength=n_cells) for column in cells.T], axis=1) / len(X)
     return Rows(
         torch.as_tensor(cells),
@@ -88,7 +108,21 @@ def coded_rows(
         columns,
         input_clip(codes),
         share,
+        cell_bits,
     )
+
+
+def _cells(X: FloatArray, codes: InputCodes, cell_bits: int) -> IntArray:
+    """Cells of columns of which these are the codes: the middles of what a narrower code covers."""
+    wide = cell_bits - codes.bits
+    return np.asarray((codes(X) << wide) + (2**wide // 2))
+
+
+def with_stream(rows: Rows, stream: TrainingRows | None, units: TargetUnits | None) -> Rows:
+    """The rows as a sample of a stream's, whose targets are in the users' `units`."""
+    if stream is None:
+        return rows
+    return replace(rows, stream=stream, standardise=None if units is None else units.standardise)
 
 
 def _target(y: AnyArray, loss: LossName) -> AnyArray:

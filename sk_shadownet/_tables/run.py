@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain, islice, repeat
 from math import cos, pi
 from typing import Any
 
@@ -16,6 +17,7 @@ from sk_shadownet._tables.network import TableStack
 from sk_shadownet._tables.price import Sizes, cheapest, excess, layer_states, plan
 from sk_shadownet._tables.rows import Rows
 from sk_shadownet._tables.settings import LossName, TableSettings
+from sk_shadownet._training.rows import Batch
 from sk_shadownet._typing import BoolArray, FloatArray
 from sk_shadownet.exceptions import TrainingDivergedError
 
@@ -44,22 +46,24 @@ class Run:
     price: float | None = None
     history: list[dict[str, Any]] | None = None
 
-    def batches(self, n_steps: int) -> list[Tensor]:
+    def batches(self, n_steps: int) -> Iterator[Tensor | Batch]:
         """Rows of so many batches: every row once before any comes again."""
-        size = batch_size(self.settings, len(self.rows))
+        size, stream = batch_size(self.settings, len(self.rows)), self.rows.stream
+        if stream is not None:
+            generator = torch.Generator().manual_seed(int(self.draw.integers(2**62)))
+            batches = stream.batches(size, generator)
+            return islice(chain.from_iterable(repeat(batches)), n_steps)
         per_epoch = max(len(self.rows) // size, 1)
         order = [
             torch.as_tensor(self.draw.permutation(len(self.rows)))[: per_epoch * size].view(per_epoch, -1)
             for _ in range(-(-n_steps // per_epoch))
         ]
-        return [batch for epoch in order for batch in epoch][:n_steps]
+        return iter([batch for epoch in order for batch in epoch][:n_steps])
 
-    def step(self, batch: Tensor, rate: float, hard: bool, look: bool) -> float | None:
+    def step(self, batch: Tensor | Batch, rate: float, hard: bool, look: bool) -> float | None:
         """One step of Adam; at a look, the loss, and saliencies move on."""
-        cells = self.rows.cells.index_select(0, batch)
+        cells, target, weight = self.rows.take(batch)
         outputs = self.stack.forward(cells, hard)
-        target = self.rows.target.index_select(0, batch)
-        weight = None if self.rows.weight is None else self.rows.weight.index_select(0, batch)
         self.stack.backward(error_of(outputs, target, weight, self.loss))
         found = None
         if look:

@@ -16,7 +16,7 @@ from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._tables.network import TableStack, code_cells
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.repair import Evidence, keep_exactly
-from sk_shadownet._tables.rows import rows_of
+from sk_shadownet._tables.rows import rows_of, with_stream
 from sk_shadownet._tables.run import Run, loss_of, new_run
 from sk_shadownet._tables.settings import (
     SILENT,
@@ -26,6 +26,7 @@ from sk_shadownet._tables.settings import (
     TrainedTables,
     default_cost,
 )
+from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -47,6 +48,7 @@ def fit_tables(
     sample_weight: FloatArray | None = None,
     random_state: int = 0,
     progress: Progress | None = None,
+    stream: TrainingRows | None = None,
 ) -> list[TrainedTables]:
     """Train table networks, one for each budget.
 
@@ -65,6 +67,8 @@ def fit_tables(
         The same one gives the same networks; torch's own generator is neither read nor moved.
     progress : callable or None, default=None
         See `Progress`.
+    stream : TrainingRows or None, default=None
+        Rows to train on, targets as the user has them, of which `X` and `y` are a sample.
 
     Returns
     -------
@@ -85,7 +89,7 @@ def fit_tables(
             f"n_edges={settings.n_edges} says how large the network is; a budget cannot be combined with it. "
             'Ask for one of them, or put "edges" into the budget.'
         )
-    rows = rows_of(X, y, loss, settings.input_bits, sample_weight)
+    rows = with_stream(rows_of(X, y, loss, settings.input_bits, sample_weight), stream, settings.units)
     if not settings.budgets:
         asked = {"edges": settings.n_edges} if settings.n_edges is not None else _FREE
         settings = replace(settings, budgets=(asked,), cost=default_cost, exact_cost=None)

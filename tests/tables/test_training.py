@@ -122,7 +122,7 @@ def test_closed_inputs_and_units_leave_the_tensors():
         for batch in run.batches(20):
             run.step(batch, 0.01, True, True)
         run.plan({"edges": 8}, 1.0, Sizes())
-        run.step(run.batches(1)[0], 0.01, True, True)
+        run.step(next(run.batches(1)), 0.01, True, True)
     inputs, units, _ = run.stack.widths
     assert inputs + units <= 9
     assert run.rows.cells.shape == (600, inputs)
