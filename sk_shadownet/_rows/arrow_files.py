@@ -16,6 +16,8 @@ from sk_shadownet.exceptions import InvalidDataError, MissingToolError
 
 #: Formats of pyarrow.dataset by what file names end in.
 FORMATS = {".parquet": "parquet", ".pq": "parquet", ".arrow": "ipc", ".feather": "ipc", ".csv": "csv"}
+# Bytes of a column that are read at once.
+_BUFFER = 2**16
 # In text there is no telling one type of number from another.
 _NUMBERS_IN_TEXT = "number"
 
@@ -35,18 +37,20 @@ class ArrowReader:
     def read(self, path: Path, names: Sequence[str], n_rows: int) -> Iterator[list[AnyArray]]:
         """Columns in blocks of so many rows."""
         with _refusals(path):
-            # Memory that is given back, and no more of the file than a block or a row group at a time.
-            dataset, pool = self._dataset(path, names), _pyarrow().system_memory_pool()
-            batches = dataset.to_batches(
-                columns=list(names),
-                batch_size=n_rows,
-                batch_readahead=0,
-                fragment_readahead=0,
-                use_threads=False,
-                memory_pool=pool,
-            )
-            for batch in batches:
-                yield [_as_array(column) for column in batch.columns]
+            batches = self._parquet if self.format == "parquet" else self._others
+            for batch in batches(path, list(names), n_rows):
+                yield [_as_array(batch.column(name)) for name in names]
+
+    def _parquet(self, path: Path, names: list[str], n_rows: int) -> Iterator[Any]:
+        # pyarrow.dataset would hold row groups whole, 300 MB of files of a million rows.
+        from pyarrow.parquet import ParquetFile
+
+        with ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
+            yield from file.iter_batches(n_rows, columns=names, use_threads=False)
+
+    def _others(self, path: Path, names: list[str], n_rows: int) -> Iterator[Any]:
+        how = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+        yield from self._dataset(path, names).to_batches(columns=names, batch_size=n_rows, **how)
 
     def _dataset(self, path: Path, names: Sequence[str] | None = None) -> Any:
         """The file as pyarrow sees it; of text, `names` are read as numbers where the first rows are some."""
