@@ -54,7 +54,7 @@ class ShadowMLPClassifier(ClassTargets, BaseShadowMLP, SharedParameters):
     $quantization
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback.
-    $device random_state verbose warm_start
+    $device random_state verbose warm_start checkpoint checkpoint_seconds
 
     Attributes
     ----------

@@ -8,6 +8,7 @@
     ├── UnsupportedModuleError (also TypeError)     a PyTorch module that no shadow can be laid on
     ├── TrainingDivergedError (also RuntimeError)   the loss became NaN or infinite
     ├── ModelFileError (also ValueError)            a model that cannot be saved, or a file that is none
+    ├── CheckpointError (also RuntimeError)         a folder of checkpoints that is of another fit
     ├── ExportError (also RuntimeError)             hardware, or another format, could not be written
     │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no form there, or here
     ├── MissingToolError (also RuntimeError)        a program or an optional package is not installed
@@ -15,6 +16,7 @@
 
     ShadowNetWarning (UserWarning)
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
+    ├── CheckpointWarning                           a checkpoint could not be written, or is damaged
     ├── CalibrationWarning                          too few rows to know the ranges
     ├── FewRowsWarning                              too few held-out rows of a class to choose sizes by
     ├── CoarseInputsWarning                         an input's codes hardly tell its values apart
@@ -26,6 +28,8 @@ from __future__ import annotations
 
 __all__ = [
     "CalibrationWarning",
+    "CheckpointError",
+    "CheckpointWarning",
     "CoarseInputsWarning",
     "DownloadError",
     "ExportError",
@@ -141,6 +145,24 @@ class ModelFileError(ShadowNetError, ValueError):
     """
 
 
+class CheckpointError(ShadowNetError, RuntimeError):
+    """A folder of checkpoints is used by another fit, or holds an unfinished fit that differs from this one.
+
+    Examples
+    --------
+    A fit that is ended by hand leaves its checkpoints; it goes on with the same parameters, columns and rows:
+
+    >>> import tempfile, warnings
+    >>> from skorch.callbacks import Callback
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> class Impatient(Callback):
+    ...     def on_epoch_end(self, net, **kwargs):
+    ...         net.checkpoints.seconds or net.checkpoints.stop()
+    ...         raise KeyboardInterrupt
+    """
+
+
 class ExportError(ShadowNetError, RuntimeError):
     """A hardware project could not be written, compiled or emulated, or a network not be converted.
 
@@ -249,6 +271,10 @@ class TrainingInterruptedWarning(ShadowNetWarning):
     >>> clf.n_iter_, [warning.category.__name__ for warning in caught]
     (5, ['TrainingInterruptedWarning'])
     """
+
+
+class CheckpointWarning(ShadowNetWarning):
+    """A checkpoint could not be written, and the training goes on; or one is damaged, and the one before is taken."""
 
 
 class CalibrationWarning(ShadowNetWarning):

@@ -52,7 +52,7 @@ class ShadowMLPRegressor(NumberTargets, BaseShadowMLP, SharedParameters):
     callbacks : list or None, default=None
         skorch callbacks, or pairs of a name and a callback. Those that score see targets and predictions of
         shape (n_rows, n_outputs), in the units of ``y``.
-    $device random_state verbose warm_start
+    $device random_state verbose warm_start checkpoint checkpoint_seconds
 
     Attributes
     ----------

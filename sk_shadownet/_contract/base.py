@@ -20,10 +20,15 @@ from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.reading import LargeTable
+from sk_shadownet._saving.checkpoints import Checkpoints, checkpoints_in
+from sk_shadownet._saving.decoding import decoded
+from sk_shadownet._saving.encoding import encoded
+from sk_shadownet._saving.facts import description, digest
 from sk_shadownet._saving.models import save_model
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
+from sk_shadownet._validation import check_real
 from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
@@ -32,6 +37,8 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._quantization.format_search import Task
 
 
+# Parameters that decide nothing about the network.
+_UNDECIDING = ("checkpoint", "checkpoint_seconds", "verbose")
 # Methods whose metadata a user can ask for.
 _ROUTED = ("fit", "score")
 
@@ -39,6 +46,9 @@ _ROUTED = ("fit", "score")
 class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ignore[misc]
     """Base of all estimators; what a target is, their classes say, and what a network is, their families."""
 
+    checkpoint: Any
+    checkpoint_seconds: float
+    random_state: Any
     support_: npt.NDArray[np.bool_]
     n_features_in_: int
     _task: Task
@@ -135,6 +145,57 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
             self._forget()
             raise
 
+    @contextmanager
+    def _checkpoints(
+        self,
+        rng: np.random.RandomState,
+        table: Table,
+        valid: Table | None,
+        before: dict[str, Any] | None,
+    ) -> Iterator[tuple[Checkpoints | None, np.random.RandomState]]:
+        """Where this fit leaves its states and takes them up, None for nowhere; and its generator.
+
+        A fit without a seed goes on with the numbers that it began with.
+        """
+        seconds = check_real("checkpoint_seconds", self.checkpoint_seconds, 0)
+        if self.checkpoint is None:
+            yield None, rng
+            return
+        with checkpoints_in(self.checkpoint, seconds, self._facts(table, valid, before)) as checkpoints:
+            if checkpoints.found and self.random_state is None:
+                rng, _ = decoded(
+                    checkpoints.found["start.json"], checkpoints.found["start.safetensors"], "it"
+                )
+            parts = encoded(_copy_of(rng), "random_state", {})
+            checkpoints.lasting = dict(zip(("start.json", "start.safetensors"), parts, strict=True))
+            yield checkpoints, rng
+            checkpoints.end()
+
+    def _facts(self, table: Table, valid: Table | None, before: dict[str, Any] | None) -> dict[str, Any]:
+        """What decides the fit, in a few words each."""
+        columns = getattr(self, "feature_names_in_", None)
+        parameters = {name: v for name, v in self.get_params(deep=False).items() if name not in _UNDECIDING}
+        facts = {
+            "estimator": type(self).__name__,
+            **{name: description(value) for name, value in parameters.items()},
+            "columns of X": description(table.X.shape[1] if columns is None else columns),
+            "rows": f"{len(table):,} ({digest(table.X)})",
+            "targets": digest(table.y),
+            "sample weights": digest(table.weight),
+        }
+        facts |= {name: description(getattr(self, name, None)) for name in self._target_names}
+        if table.stream is not None:
+            moments = digest(np.stack(table.stream.moments))
+            facts["rows on disk"] = f"{table.stream.n_rows:,} ({moments})"
+        if valid is not None:
+            parts = (digest(part) for part in (valid.X, valid.y, valid.weight))
+            facts["validation rows"] = f"{len(valid):,} ({', '.join(parts)})"
+        if before is not None:
+            facts["network that is continued"] = description(
+                before["network_"] if "network_" in before else before["net_"].module_
+            )
+        return facts
+
     def _forget(self) -> None:
         # Whoever reads the old state in another thread has the whole of it.
         self.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted_name(name)}
@@ -209,6 +270,13 @@ def _as_numpy(X: Any) -> Any:
         raise InvalidDataError(f"a sparse tensor came ({X.layout}); pass its to_dense().")
     X = X.detach().cpu()
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+
+
+def _copy_of(rng: np.random.RandomState) -> np.random.RandomState:
+    """A generator in the same state: numpy's own, shared by all, is of a class of its own."""
+    copied = np.random.RandomState()
+    copied.set_state(rng.get_state())
+    return copied
 
 
 def check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:

@@ -107,20 +107,28 @@ class BaseShadowMLP(ShadowSelector):
             If rows, targets or weights cannot be trained on.
         TrainingDivergedError
             If the loss becomes NaN or infinite. The estimator is unfitted then.
+        CheckpointError
+            If `checkpoint` is a folder of another fit.
 
         Warns
         -----
         TrainingInterruptedWarning
             If Ctrl-C ended training; the best network so far is kept.
+        CheckpointWarning
+            If a checkpoint cannot be written, or is damaged.
         """
         with self._fitting() as (new, learnt):
             before = learnt if check_flag("warm_start", new.warm_start) and "module_" in learnt else None
             rng = check_seed(new.random_state)
             rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)
             check = partial(new._check_continuation, before)
-            with training_tables(new, rows, validation, rng, check) as (table, valid):
+            with (
+                training_tables(new, rows, validation, rng, check) as (table, valid),
+                new._checkpoints(rng, table, valid, before) as (checkpoints, own),
+            ):
                 loss = new._make_loss(table, before)
-                new._train(plan_fit(new, table, valid, new._n_outputs, loss, rng, before), before)
+                fit = plan_fit(new, table, valid, new._n_outputs, loss, own, before, checkpoints)
+                new._train(fit, before)
         return self
 
     def _held_out_share(self) -> float:

@@ -41,6 +41,8 @@ class SharedParameters:
     random_state: Any = None
     verbose: bool = False
     warm_start: bool = False
+    checkpoint: Any = None
+    checkpoint_seconds: float = 60.0
 
 
 _SHARED = """\
@@ -144,6 +146,13 @@ verbose : bool, default=False
 warm_start : bool, default=False
     Whether a further `fit` continues the small network that is there, without pruning it again;
     ``frontier_`` goes.
+checkpoint : str, path or None, default=None
+    Folder in which `fit` leaves its state while it trains, made where it is not there. A fit with the same
+    parameters, columns and rows that is given this folder goes on where the last one was killed, and ends
+    with the same network, bit for bit. The folder is left empty when the fit has ended. None keeps no state.
+checkpoint_seconds : float, default=60.0
+    Least time from one state to the next in seconds, at least 0; more where a state takes more than a
+    fiftieth of that to write. 0 leaves one at every opportunity, which is for tests.
 n_features_in_ : int
     Features of ``X``.
 feature_names_in_ : ndarray of str of shape (n_features,)

@@ -24,10 +24,12 @@ from sk_shadownet._pruning.feature_elimination import eliminate_features
 from sk_shadownet._pruning.quantized_finetuning import finetune
 from sk_shadownet._pruning.results import Comparison, RunResult, compare
 from sk_shadownet._pruning.run import train
+from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._training.assembly import own_state
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split, as_tensor
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.resumption import Stages
 from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet._typing import IndexArray
 from sk_shadownet.architecture import Architecture
@@ -139,15 +141,19 @@ def plan_fit(
     loss: Loss,
     rng: np.random.RandomState,
     before: dict[str, Any] | None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """What an estimator's parameters ask for on some rows.
 
     Without `valid` a share of the table's rows is held out; `before` are the attributes of a fit to continue.
+    The trainings leave their states in `checkpoints`.
     """
     e, hardware = estimator, Hardware.of(estimator)
     seed = int(rng.randint(np.iinfo(np.int32).max))
     start = None if before is None else deepcopy(before["net_"].module_)
     pruning, training = plan_run(e, (table.n_rows, table.X.shape[1]), n_outputs, seed, loss, start)
+    if checkpoints is not None:
+        training = replace(training, stages=Stages(checkpoints))
     stratify = hardware.classes is not None
     fraction = validation_fraction(e.validation_fraction)
     train_rows, valid_rows = None, None

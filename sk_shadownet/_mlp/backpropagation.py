@@ -22,7 +22,7 @@ from torch import Tensor
 
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._mlp.population import Population
-from sk_shadownet._system.random import normal
+from sk_shadownet._system.random import generator_states, normal, normal_again
 
 # The error before an activation, from the one behind it and the activation's value, written over the first.
 _DERIVE: dict[str, Callable[[Tensor, Tensor], object]] = {
@@ -77,6 +77,16 @@ class Backpropagation:
         for one in self._passes:
             one.prepare(x)
 
+    def shared_noise(self) -> list[tuple[Tensor | None, int, int] | None] | None:
+        """Where the noise that batches share was drawn from, and how often it was shifted; None without."""
+        noise = [one.shared_noise for one in self._passes]
+        return noise if any(one is not None for one in noise) else None
+
+    def share_noise(self, noise: Sequence[tuple[Tensor | None, int, int] | None]) -> None:
+        """Go on with the noise that other passes had, drawn anew."""
+        for one, own in zip(self._passes, noise, strict=True):
+            one.shared_noise = own
+
     def forward(self, start: int, stop: int) -> Tensor:
         """Outputs for some of the rows that are prepared.
 
@@ -126,6 +136,21 @@ class _Pass:
         self._state: tuple[int, list[bool]] | None = None
         self._prepared: tuple[int, Tensor] | None = None
         self._noise: Tensor | None = None
+        self._n_shifts = 0
+        # State of the generator that the noise was drawn from: it is large, and can be drawn again.
+        self._drawn_from: Tensor | None = None
+
+    @property
+    def shared_noise(self) -> tuple[Tensor | None, int, int] | None:
+        """Where the noise comes from, of how many numbers it is, and how often it was shifted."""
+        return None if self._noise is None else (self._drawn_from, len(self._noise), self._n_shifts)
+
+    @shared_noise.setter
+    def shared_noise(self, noise: tuple[Tensor | None, int, int] | None) -> None:
+        if noise is not None:
+            self._drawn_from, n_values, self._n_shifts = noise
+            device = self.network.weights[0].device
+            self._noise = normal_again(n_values, device=device, state=self._drawn_from)
 
     def _build(self, altered: list[bool]) -> None:
         """Forget views of weights that have moved."""
@@ -168,6 +193,7 @@ class _Pass:
             return normal(*shape, device=inputs.device).mul_(size).add_(inputs)
         n_values = inputs.numel() * math.prod(lead)
         if self._noise is None or len(self._noise) != 2 * n_values:
+            self._drawn_from = generator_states().get(str(inputs.device))
             self._noise, self._n_shifts = normal(2 * n_values, device=inputs.device), 0
         # Multiples of the golden ratio, modulo 1, stay away from one another.
         start = int(n_values * (self._n_shifts * _GOLDEN % 1.0))

@@ -78,6 +78,25 @@ class FlatAdam(torch.optim.Optimizer):
     def _forget(self) -> None:
         self._value = self._gradient = self._buffer = self._mean = self._square = torch.empty(0)
 
+    def stored(self) -> dict[str, Any]:
+        """Parameters, moments and settings, from which `restored` makes the same optimiser."""
+        group = dict(self.param_groups[0])
+        parameters = group.pop("params")
+        moments = [dict(self.state[p]) for p in parameters]
+        return {"parameters": list(parameters), "moments": moments, "group": group}
+
+    @classmethod
+    def restored(cls, stored: dict[str, Any]) -> FlatAdam:
+        """The optimiser that was `stored`, for the parameters in that, on whichever device they are now."""
+        group = dict(stored["group"])
+        n_steps = group.pop("n_steps")
+        own = cls(stored["parameters"], **group)
+        own.param_groups[0]["n_steps"] = n_steps
+        for p, moments in zip(stored["parameters"], stored["moments"], strict=True):
+            own.state[p] = {name: moment.to(p.device) for name, moment in moments.items()}
+        own.pack()
+        return own
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """As `release` leaves it, where it comes out of a file."""
         super().__setstate__(state)

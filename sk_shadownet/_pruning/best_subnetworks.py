@@ -21,6 +21,8 @@ class BestSubnetworks(Best):
     Training ends after `patience` epochs in which no network became better; None never ends it early.
     """
 
+    constant = ("iterative_pruning", "patience")
+
     def __init__(self, iterative_pruning: IterativePruning, patience: int | None = None) -> None:
         self.iterative_pruning = iterative_pruning
         self.patience = patience

@@ -34,6 +34,7 @@ class _EliminationPhase(RunCallback):
     """Tells log and history where the training is: nothing is searched for any more."""
 
     phase = "eliminating"
+    constant = ("iterative_pruning",)
 
     def __init__(self, iterative_pruning: IterativePruning) -> None:
         self.iterative_pruning = iterative_pruning

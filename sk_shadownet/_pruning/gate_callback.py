@@ -31,6 +31,20 @@ class GateCallback(RunCallback):
         self.controller = controller
         self.input_noise = input_noise
 
+    constant = ("controller", "input_noise")
+
+    def parts(self) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """The controller, its layers with their rules, and what decides widths within a budget."""
+        found: dict[str, tuple[Any, tuple[str, ...]]] = {"controller": (self.controller, ("layers",))}
+        for n, layer in enumerate(self.layers):
+            found[f"layer {n}"] = layer, ("rule", "probes", "schedule", "_group_of", "_sizes", "_always")
+            found |= {f"rule {n}": (layer.rule, ()), f"probes {n}": (layer.probes, ())}
+        widths: Any = self.controller.widths
+        if widths is not None:
+            found |= {"widths": (widths, widths.constant)}
+            found |= {"redundancy": (widths.budget_schedule.redundancy, ("correlations",))}
+        return {name: part for name, part in found.items() if part[0] is not None}
+
     @property
     def layers(self) -> list[LayerGates]:
         """Inputs first, then hidden layers."""

@@ -96,7 +96,7 @@ def finetune(
         before, standing_before = _start(net, data.valid)
         net.fit(data.train, data.valid)
         trained = best.restore(net) and best.standing < standing_before
-    network = network if trained or data.valid is None else before
+    network = net.module_.network if trained or data.valid is None else before
     kept = ("train_loss", *(("valid_loss", "valid_score") if data.valid is not None else ()))
     history = [row for row in net.history.to_list() if all(key in row for key in kept)]
     if net.interrupted_:

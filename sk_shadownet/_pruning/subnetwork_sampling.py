@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ class SubnetworkSampling:
     from, and the importance of nonlinearities; `iterative_pruning` trains the networks of a frontier from
     the split on. `net`, to be set before training, has the wide network.
     """
+
+    #: Attributes that stay as they are in a run.
+    constant: ClassVar[tuple[str, ...]] = ("budget_schedule", "loads", "judge", "iterative_pruning", "net")
 
     budget_schedule: BudgetSchedule
     loads: tuple[float, ...]

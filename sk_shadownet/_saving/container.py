@@ -30,6 +30,10 @@ _LONG_AGO = (1980, 1, 1, 0, 0, 0)
 _NO_DIGEST = "0" * 64
 
 
+class NewerFormatError(ModelFileError):
+    """A file of a format that this version does not know."""
+
+
 def packed(parts: Mapping[str, bytes]) -> bytes:
     """The file that holds these parts, by their names."""
     buffer = io.BytesIO()
@@ -45,7 +49,7 @@ def unpacked(data: bytes, name: str) -> dict[str, bytes]:
     """The parts of a file, called `name` in messages; ModelFileError unless it is whole and ours."""
     format, digest, body = _split(data, name)
     if format > FORMAT:
-        raise ModelFileError(
+        raise NewerFormatError(
             f"{name} has format {format}, which a newer sk_shadownet wrote; this one knows formats up to "
             f"{FORMAT}. Load it with that version, or a later one."
         )

@@ -117,6 +117,13 @@ class Encoder:
         return note
 
 
+def encoded(thing: Any, where: str, outside: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Document and arrays of one object, called `where` in messages, but for what is `outside`, by name."""
+    encoder = Encoder(outside)
+    document = encoder.document(encoder.value(thing, where))
+    return document, encoder.blocks.to_bytes()
+
+
 def _refusal(thing: Any, where: str) -> ModelFileError:
     kind = type(thing)
     name = getattr(thing, "__qualname__", None) if callable(thing) else None

@@ -16,6 +16,9 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError, ShadowNe
 #: What a disk says that takes no more, or nothing at all.
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
+#: How names begin of files that are being written; one is left where the process was killed meanwhile.
+TEMPORARY = ".shadownet-"
+
 _ADVICE = {
     errno.ENOSPC: "Free some space there",
     errno.EDQUOT: "Free some of your quota there",
@@ -80,7 +83,7 @@ def replacing_file(value: Any, name: str) -> Iterator[Path]:
         if target.exists() and not target.is_file():
             yield target  # a device or a pipe: nothing may take its place
             return
-        handle, temporary = tempfile.mkstemp(prefix=".shadownet-", dir=target.parent)
+        handle, temporary = tempfile.mkstemp(prefix=TEMPORARY, dir=target.parent)
         os.close(handle)
         building = Path(temporary)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -21,6 +21,34 @@ def own_generators(seed: int) -> Iterator[None]:
         yield
     finally:
         _OWN.reset(token)
+
+
+def generator_states() -> dict[str, Tensor]:
+    """States of the generators of the run that goes on in this thread, by their devices."""
+    own = _OWN.get()
+    return {} if own is None else {str(device): one.get_state() for device, one in own[1].items()}
+
+
+def set_generator_states(states: Mapping[str, Tensor]) -> None:
+    """Put the generators of the run that goes on into other states; those without one begin anew."""
+    own = _OWN.get()
+    if own is None:
+        return
+    own[1].clear()
+    for name, state in states.items():
+        own[1][torch.device(name)] = generator = torch.Generator(name)
+        generator.set_state(state)
+
+
+def normal_again(*shape: int, device: torch.device | str, state: Tensor | None) -> Tensor:
+    """What `normal` gave when the run's generator was in a state; None is that before its first use."""
+    states = generator_states()
+    others = {name: own for name, own in states.items() if name != str(torch.device(device))}
+    set_generator_states(others if state is None else {**others, str(torch.device(device)): state})
+    try:
+        return normal(*shape, device=device)
+    finally:
+        set_generator_states(states)
 
 
 def normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:

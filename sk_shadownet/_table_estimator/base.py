@@ -82,6 +82,8 @@ class TableParameters:
     random_state: Any = None
     verbose: bool = False
     warm_start: bool = False
+    checkpoint: Any = None
+    checkpoint_seconds: float = 60.0
 
 
 class BaseShadowTable(ShadowSelector):

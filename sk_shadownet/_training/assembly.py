@@ -57,6 +57,7 @@ def build_net(
     net.generator = torch.Generator().manual_seed(config.seed)
     net.n_steps = config.n_steps(n_rows)
     net.scoring = config.scoring
+    net.stages = config.stages
     net.weight_decay = config.weight_decay
     return net
 

@@ -37,6 +37,16 @@ def _diverged(net: Any) -> TrainingDivergedError:
 class RunCallback(Callback):  # type: ignore[misc]
     """A callback of one training; the net that is kept afterwards has none of these."""
 
+    #: Attributes that stay as they are while a net trains.
+    constant: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """Objects that change while a net trains, by name, each with its attributes that do not."""
+        return {"": (self, self.constant)}
+
+    def on_resumed(self, net: Any) -> None:
+        """The net goes on from a checkpoint, whose state it has."""
+
 
 class Best(RunCallback):
     """Chooses the best epoch: `epoch`, from 1; 0 as long as none was sought."""
@@ -46,6 +56,8 @@ class Best(RunCallback):
 
 class LearningRateSetter(RunCallback):
     """Set the optimiser's learning rate before every step."""
+
+    constant = ("schedule",)
 
     def __init__(self, schedule: LearningRate) -> None:
         self.schedule = schedule
@@ -69,6 +81,8 @@ class BestEpoch(Best):
 
     Training ends after `patience` epochs without a better one; None never ends it early.
     """
+
+    constant = ("reshaping", "patience")
 
     def __init__(self, reshaping: Any, patience: int | None = None) -> None:
         self.reshaping = reshaping

@@ -8,6 +8,7 @@ from typing import Any
 
 from sk_shadownet._metrics.scoring import Scoring
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.resumption import Stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,8 @@ class TrainingConfig:
         The user's.
     scoring : Scoring or None
         What epochs and members are chosen by; None for the loss.
+    stages : Stages or None
+        Where trainings leave their states; None for nowhere.
     """
 
     loss: Loss
@@ -37,6 +40,7 @@ class TrainingConfig:
     verbose: bool = False
     callbacks: Sequence[Any] = ()
     scoring: Scoring | None = None
+    stages: Stages | None = None
 
     def n_steps(self, n_rows: int) -> int:
         """Gradient steps of the whole training on `n_rows` rows."""

@@ -18,6 +18,7 @@ from sk_shadownet._training.callbacks import RunCallback
 from sk_shadownet._training.dataset import EVALUATION_ROWS, Rows
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.passes import Passes
+from sk_shadownet._training.resumption import Midway, Stages
 from sk_shadownet._training.rows import Batch, Batches, DrawnProbes, TrainingRows
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -27,9 +28,11 @@ _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
 _OF_THE_TRAINING = (
     "generator",
     "probes",
+    "stages",
     "teacher_weights",
     "_hooks",
     "_loader",
+    "_midway",
     "_passes",
     "_prepared",
     "_targets",
@@ -55,6 +58,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         Columns that training batches have besides the features.
     teacher_weights : Tensor of shape (n_members,) or None
         Share of each member in what all of them learn besides the targets; None where each learns alone.
+    stages : Stages or None
+        Where the trainings of a fit leave their states, and take them up; None for nowhere.
     weight_decay : float
         Decoupled, of the weights.
     scoring : Scoring or None
@@ -68,6 +73,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     teacher_weights: Tensor | None = None
     scoring: Scoring | None = None
     weight_decay = 0.0
+    stages: Stages | None = None
+    _midway: Midway | None = None
     _loader: Batches | None = None
     _passes: Passes | None = None
     _prepared: Tensor | None = None
@@ -128,13 +135,22 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         return outputs
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
-        """skorch's loop; remembers whether Ctrl-C ended it."""
+        """skorch's loop; remembers whether Ctrl-C ended it. Where there are checkpoints, their rest of it."""
         self.interrupted_ = False
+        if self.stages is not None:
+            over, self._midway = self.stages.enter(self)
+            done = len(self.history) - (self._midway is not None)
+            epochs = 0 if over else (epochs or self.max_epochs) - done
         try:
-            return super().fit_loop(X, y, epochs, **kwargs)
+            super().fit_loop(X, y, epochs, **kwargs)
         except KeyboardInterrupt as stop:
             self.interrupted_ = not getattr(stop, "asked_by_callback", False)
+            if self.stages is not None:
+                self.stages.leave(self)
             raise
+        if self.stages is not None:
+            self.stages.leave(self)
+        return self
 
     def initialize_optimizer(self, *_: Any, **__: Any) -> CommitteeNet:
         """Adam for the module as it is now; its weights decay, its biases do not."""
@@ -149,12 +165,16 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if method_name == "on_train_begin":
             self._hooks: dict[str, list[Callable[..., Any]]] = {}
             self.optimizer_.pack()
+        if method_name == "on_epoch_begin" and self._midway is not None:
+            return  # that was in another process
         try:
             for hook in self._hooks_of(method_name):
                 hook(self, **cb_kwargs)
         except KeyboardInterrupt as stop:
             stop.asked_by_callback = method_name == "on_epoch_end"  # type: ignore[attr-defined]
             raise
+        if method_name == "on_epoch_end" and self.stages is not None:
+            self.stages.offer(self)
 
     def _hooks_of(self, name: str) -> list[Callable[..., Any]]:
         """Methods that are called at an event; at those of batches, only such as do something."""
@@ -182,16 +202,38 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self._evaluate(iterator.rows)
             return
         self._loader, self._passes = iterator, None
-        losses, sizes = [], []
+        losses, sizes = self._begun(iterator)
         for batch in iterator:
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
             losses.append(step["loss"])
             sizes.append(iterator.stop - iterator.start)
             self.notify("on_batch_end", batch=batch, training=True, **step)
+            if self.stages is not None and self.stages.checkpoints.due:
+                self._offer_midway(iterator, losses, sizes)
         self._loader = self._passes = self._prepared = self._targets = None
         total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
         self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
+
+    def _begun(self, iterator: Batches) -> tuple[list[Tensor], list[int]]:
+        """Losses and sizes of the epoch's batches that another process has trained on; the rest is left."""
+        if self._midway is None:
+            return [], []
+        iterator.resume(self._midway.position)
+        self._passes = self.module_.passes()
+        if self._midway.noise is not None:
+            self._passes.share_noise(self._midway.noise)
+        losses, sizes = [*self._midway.losses], [*self._midway.sizes]
+        self._midway = None
+        return losses, sizes
+
+    def _offer_midway(self, iterator: Batches, losses: list[Tensor], sizes: list[int]) -> None:
+        """Have the state written, if the rest of this epoch can be taken up from here."""
+        assert self.stages is not None
+        position, shared = iterator.position, getattr(self._passes, "shared_noise", None)
+        if position is not None:
+            noise = None if shared is None else shared()
+            self.stages.offer(self, Midway(position, torch.stack(losses), sizes, noise))
 
     def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
         """One gradient step, by the module's own backward pass."""

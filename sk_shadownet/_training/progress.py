@@ -32,8 +32,13 @@ class Progress(RunCallback):
     hidden layer and the validation score, or the training loss where there are no validation rows.
     """
 
+    constant = ("phased", "bar")
+
     def __init__(self, phased: Phased) -> None:
         self.phased = phased
+
+    def on_resumed(self, net: Any) -> None:
+        self.bar.update(net.step)
 
     def on_train_begin(self, net: Any, **_: Any) -> None:
         # An epoch may take a minute, so steps are counted.
@@ -65,6 +70,8 @@ class Progress(RunCallback):
 
 class PhaseLog(RunCallback):
     """A line in the log ``sk_shadownet`` at the start, after each epoch with a new phase, and at the end."""
+
+    constant = ("phased", "best")
 
     def __init__(self, phased: Phased, best: Best) -> None:
         self.phased = phased

@@ -113,6 +113,19 @@ class FixedPointSequential(nn.Module):
         last.bias.data.div_(self._output_unit.to(last.bias))
         self.replan()
 
+    def _stored_state(self) -> dict[str, Any]:
+        """What a checkpoint has of it; the rest follows from the formats."""
+        return {name: value for name, value in vars(self).items() if name not in ("_cast", "_grids")}
+
+    @classmethod
+    def _restored(cls, state: dict[str, Any]) -> FixedPointSequential:
+        """The network of a checkpoint."""
+        own = cls.__new__(cls)
+        nn.Module.__init__(own)
+        own.__dict__.update(state)
+        own._place_grids()
+        return own
+
     @thread_limit()
     def replan(self, calibration_rows: FloatArray | None = None) -> None:
         """Choose the formats again, of the same widths, for the weights as they are now."""
