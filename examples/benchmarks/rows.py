@@ -1,11 +1,11 @@
-"""What rows that do not fit into memory cost: peak memory, and rows per CPU second, streamed and from an array.
+"""What rows that do not fit into memory cost: peak memory, and rows per CPU second beside an array.
 
     python examples/benchmarks/rows.py                     # 5 and 20 million rows of 16 float32, made here
     python examples/benchmarks/rows.py --millions 1 2
 
 memory  peak memory that fit adds to loaded libraries, streamed from Parquet
-rate    rows times epochs per CPU second of a whole fit: streamed, the pass over the files and the rows on disk
-        among it, / from an array in memory
+rate    rows times epochs per CPU second of a whole fit: streamed, with the pass over the files and the
+        writing of rows to disk, / from an array in memory
 
 One thread. Files go into a temporary folder, 70 MB a million rows, and as much again while a fit goes on.
 """

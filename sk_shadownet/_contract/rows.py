@@ -89,8 +89,8 @@ def validation_table(estimator: ShadowSelector, X: Any, y: Any, sample_weight: A
         if X is None or y is None:
             raise InvalidDataError("X_val and y_val go together, and sample_weight_val with them: pass both.")
         return estimator._table(X, y, sample_weight, "sample_weight_val", reset=False)
-    now: ShadowSelector = _without_names(estimator, source)
     with reading(source, _wanted(estimator, None, 0.0)) as read:
+        now: ShadowSelector = _without_names(estimator, source)
         if not isinstance(read, LargeTable):
             return now._table(read.X, read.y, read.weight, "sample_weight_val", reset=False)
         X, y, weight = read.sample
@@ -106,8 +106,8 @@ def by_blocks(method: Answer) -> Answer:
         if source is None:
             return method(self, X)
         check_is_fitted(self)
-        now = _without_names(self, source)
-        return np.concatenate([np.asarray(method(now, block.X)) for block in _blocks(now, source, False)])
+        answers = [np.asarray(method(now, block.X)) for now, block in _blocks(self, source, False)]
+        return np.concatenate(answers)
 
     return answered  # type: ignore[return-value]
 
@@ -115,15 +115,19 @@ def by_blocks(method: Answer) -> Answer:
 def answered_blocks(estimator: Any, source: RowSource) -> Iterator[tuple[AnyArray, AnyArray, AnyArray]]:
     """Targets, predictions and weights of each block."""
     check_is_fitted(estimator)
-    now = _without_names(estimator, source)
-    for block in _blocks(now, source, True):
+    for now, block in _blocks(estimator, source, True):
         assert block.y is not None
         weight = np.ones(len(block)) if block.weight is None else block.weight
         yield block.y, now.predict(block.X), weight
 
 
-def _blocks(estimator: Any, source: RowSource, targets: bool) -> Iterator[Block]:
-    return checked_rows(source, estimator._row_types, estimator._allows_missing, targets)
+def _blocks(estimator: Any, source: RowSource, targets: bool) -> Iterator[tuple[Any, Block]]:
+    """Blocks, and the estimator as it takes arrays of them."""
+    now = None
+    for block in checked_rows(source, estimator._row_types, estimator._allows_missing, targets):
+        # An iterable's names are those of its first block.
+        now = now or _without_names(estimator, source)
+        yield now, block
 
 
 def _wanted(estimator: ShadowSelector, rng: np.random.RandomState | None, held_out: float) -> Wanted:
@@ -148,8 +152,10 @@ def _name(estimator: ShadowSelector, source: RowSource) -> None:
 def _without_names(estimator: Any, source: RowSource) -> Any:
     """A copy that takes arrays, if the source has the columns that it was fitted with."""
     now = copy(estimator)
+    if source.columns is None:
+        return now  # which warns where it was fitted with names
     names = vars(now).pop("feature_names_in_", None)
-    if names is not None and source.columns is not None and tuple(names) != tuple(source.columns):
+    if names is not None and tuple(names) != tuple(source.columns):
         raise InvalidDataError(
             f"the rows have the columns {list(source.columns)[:20]}, but {type(estimator).__name__} "
             f"was fitted with {list(names)[:20]}; pass open_rows(.., "

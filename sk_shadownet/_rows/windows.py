@@ -15,6 +15,8 @@ from sk_shadownet._typing import AnyArray, IndexArray
 # Bytes of features that are read at once: enough for a disk, few enough that a window has rows from
 # everywhere.
 BLOCK_BYTES = 2**18
+# Of how many places a window has rows at least, so that files sorted by class are shuffled as well.
+PLACES = 256
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class WindowOrder:
         Places of rows that are left out, ascending.
     blocks : ndarray of shape (n_blocks,)
         In the order of the pass.
+    size : int
+        Rows of a block.
     ends : ndarray of shape (n_windows + 1,)
         Where windows begin and end, in rows that are trained on.
     """
@@ -43,6 +47,7 @@ class WindowOrder:
     cache: RowCache
     held_out: IndexArray
     blocks: IndexArray
+    size: int
     ends: IndexArray
 
     def windows(self, first: int = 0) -> Iterator[Window]:
@@ -78,13 +83,13 @@ class WindowOrder:
 
     def _pieces(self, number: int) -> Iterator[tuple[int, int]]:
         """Places in the cache, from one to another, that hold the rows of a window."""
-        size = block_rows(self.cache)
-        ends = np.concatenate([[0], np.cumsum(_sizes(self.cache, self.held_out)[self.blocks])])
+        sizes = _sizes(self.cache, self.held_out, self.size)[self.blocks]
+        ends = np.concatenate([[0], np.cumsum(sizes)])
         start, stop = int(self.ends[number]), int(self.ends[number + 1])
         n = int(np.searchsorted(ends, start, side="right")) - 1
         while start < stop:
-            first = int(self.blocks[n]) * size
-            places = self._trained(first, min(first + size, self.cache.n_rows))
+            first = int(self.blocks[n]) * self.size
+            places = self._trained(first, min(first + self.size, self.cache.n_rows))
             own = places[start - ends[n] : stop - ends[n]]
             if len(own):
                 yield int(own[0]), int(own[-1]) + 1
@@ -107,21 +112,23 @@ def order_of(
     n_windows = -(-len(batch_sizes) // per_window)
     parts: list[Any] = np.array_split(np.asarray(batch_sizes), n_windows)
     ends = np.concatenate([[0], np.cumsum([part.sum() for part in parts])])
-    return WindowOrder(cache, held_out, blocks, ends), [part.tolist() for part in parts]
+    return WindowOrder(cache, held_out, blocks, block_rows(cache, window), ends), [
+        part.tolist() for part in parts
+    ]
 
 
-def block_rows(cache: RowCache) -> int:
+def block_rows(cache: RowCache, window: int) -> int:
     """Rows of a block."""
-    return max(1, BLOCK_BYTES // cache.row_bytes(0))
+    return max(1, min(BLOCK_BYTES // cache.row_bytes(0), window // PLACES))
 
 
-def n_blocks(cache: RowCache) -> int:
+def n_blocks(cache: RowCache, window: int) -> int:
     """Blocks of all rows."""
-    return -(-cache.n_rows // block_rows(cache))
+    return -(-cache.n_rows // block_rows(cache, window))
 
 
-def _sizes(cache: RowCache, held_out: IndexArray) -> IndexArray:
+def _sizes(cache: RowCache, held_out: IndexArray, size: int) -> IndexArray:
     """How many rows of each block are trained on."""
-    starts = np.arange(n_blocks(cache) + 1) * block_rows(cache)
+    starts = np.arange(-(-cache.n_rows // size) + 1) * size
     starts[-1] = cache.n_rows
     return np.diff(starts - np.searchsorted(held_out, starts))

@@ -101,7 +101,7 @@ class StreamedBatches(Batches):
         n_batches = -(-n_rows // self.batch_size)
         sizes = np.full(n_batches, n_rows // n_batches)
         sizes[: n_rows % n_batches] += 1
-        blocks, seed = torch.arange(n_blocks(table.cache)), 0
+        blocks, seed = torch.arange(n_blocks(table.cache, table.window)), 0
         if self.generator is not None:
             blocks = torch.randperm(len(blocks), generator=self.generator)
             seed = int(torch.randint(2**62, (), generator=self.generator))

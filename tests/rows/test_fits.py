@@ -12,6 +12,7 @@ from sk_shadownet import (
     ShadowTableRegressor,
 )
 from sk_shadownet.datasets import open_rows
+from sk_shadownet.exceptions import InvalidDataError
 
 from .files import N_ROWS, NAMES, table, write
 
@@ -185,6 +186,17 @@ def test_validation_rows_may_be_rows_too():
     loss = fitted.history_["valid_loss"]
     again = fresh(MLP).fit(open_rows(batches(X, y), **STREAMED), X_val=X[:200], y_val=y[:200])
     assert loss == again.history_["valid_loss"]
+
+
+def test_names_of_frames_in_blocks_are_kept_and_asked_for():
+    pd = pytest.importorskip("pandas")
+    X, y, _ = table()
+    frame = pd.DataFrame(X, columns=list(NAMES))
+    fitted = fresh(MLP).fit([(frame, y)])
+    assert fitted.selected_features_.tolist() == ["pt", "eta"]
+    assert np.array_equal(fitted.predict([(frame, y)]), fitted.predict(frame))
+    with pytest.raises(InvalidDataError, match="was fitted with"):
+        fitted.predict([(frame[["mass", "eta", "pt"]], y)])
 
 
 def test_the_cache_goes_at_the_end(tmp_path):

@@ -42,6 +42,7 @@ def streamed_of(table: LargeTable) -> StreamedRows:
 def test_every_row_comes_once_a_pass_and_a_pass_can_be_taken_up(batch_size, window, block, held_out, at_once):
     with pytest.MonkeyPatch.context() as patch, large(held_out=held_out, window=window) as table:
         patch.setattr(windows, "BLOCK_BYTES", 8 * block)
+        patch.setattr(windows, "PLACES", 1)
         patch.setattr(streamed, "GATHERED_VALUES", at_once * 2 * batch_size)
         out = set() if table.valid is None else {int(row) for row in table.valid[0][:, 0]}
         rows = streamed_of(table)
@@ -61,6 +62,15 @@ def test_every_row_comes_once_a_pass_and_a_pass_can_be_taken_up(batch_size, wind
         again = rows.batches(batch_size, torch.Generator().manual_seed(77))
         again.resume(half)
         assert [x[:, 0].int().tolist() for x, _, _ in again] == whole[half.done :]
+
+
+def test_rows_sorted_by_class_are_mixed_in_every_window():
+    n_rows = 6000
+    X, y = np.zeros((n_rows, 2), np.float32), np.arange(n_rows) // 2000
+    wanted = Wanted(True, np.float32, False, 0.0, seed=5)
+    with reading(open_rows([(X, y)], window=600), wanted) as table:
+        for _, classes, _ in streamed_of(table).batches(100, torch.Generator().manual_seed(1)):
+            assert np.bincount(classes, minlength=3).min() > 10
 
 
 def test_passes_differ_and_a_window_is_shuffled():
