@@ -12,7 +12,8 @@
     ├── ExportError (also RuntimeError)             hardware, or another format, could not be written
     │   └── UnsupportedLayerError (also TypeError)  a layer or pipeline step with no form there, or here
     ├── MissingToolError (also RuntimeError)        a program or an optional package is not installed
-    └── DownloadError (also OSError)                a public data set cannot be fetched
+    ├── DistributedError (also RuntimeError)        a process that trains along was lost, or does something
+    else └── DownloadError (also OSError)                a public data set cannot be fetched
 
     ShadowNetWarning (UserWarning)
     ├── TrainingInterruptedWarning                  Ctrl-C: the best network so far was kept
@@ -31,6 +32,7 @@ __all__ = [
     "CheckpointError",
     "CheckpointWarning",
     "CoarseInputsWarning",
+    "DistributedError",
     "DownloadError",
     "ExportError",
     "FewRowsWarning",
@@ -211,6 +213,19 @@ class MissingToolError(ShadowNetError, RuntimeError):
     ...         _ = to_onnx(torch.nn.Sequential(torch.nn.Linear(2, 2)), f"{folder}/small.onnx")
     ...     except MissingToolError as error:
     ...         message = str(error)  # names 'pip install "sk-shadownet[onnx]"'
+    """
+
+
+class DistributedError(ShadowNetError, RuntimeError):
+    """A process that trains along was lost, or was given something else; the estimator is unfitted.
+
+    Examples
+    --------
+    The message names the process:
+
+    >>> from sk_shadownet.exceptions import DistributedError, ShadowNetError
+    >>> issubclass(DistributedError, ShadowNetError)
+    True
     """
 
 

@@ -18,6 +18,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
+from sk_shadownet._distributed.ranks import current, data_parallel
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.reading import LargeTable
 from sk_shadownet._saving.checkpoints import Checkpoints, checkpoints_in
@@ -28,7 +29,7 @@ from sk_shadownet._saving.models import save_model
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
-from sk_shadownet._validation import check_real
+from sk_shadownet._validation import check_real, check_seed
 from sk_shadownet.exceptions import InvalidDataError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
             learnt = {name: value for name, value in vars(self).items() if _is_fitted_name(name)}
             new = copy(self)
             new._forget()
-            with thread_limit():
+            with thread_limit(), data_parallel():
                 yield new, learnt
             self.__dict__ = new.__dict__
         except BaseException:
@@ -195,6 +196,13 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
                 before["network_"] if "network_" in before else before["net_"].module_
             )
         return facts
+
+    def _generator(self) -> np.random.RandomState:
+        """`random_state` as a generator; of several ranks the first one's."""
+        rng, ranks = check_seed(self.random_state), current()
+        if ranks is not None:
+            rng.set_state(ranks.object_from_first(rng.get_state()))
+        return rng
 
     def _forget(self) -> None:
         # Whoever reads the old state in another thread has the whole of it.

@@ -10,10 +10,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import torch
 from sklearn.utils.validation import check_is_fitted
 
 from sk_shadownet._contract.stream import representatives, stream_of, table_of
 from sk_shadownet._contract.table import Table, merge_equal_rows
+from sk_shadownet._distributed.ranks import current
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.opening import source_of
 from sk_shadownet._rows.reading import LargeTable, Wanted, checked_rows, reading
@@ -41,6 +43,31 @@ def training_tables(
     knows its columns and targets. Of rows that no window holds the first table is a sample, whose ``stream``
     has all.
     """
+    with _tables(estimator, rows, validation, rng, check) as found:
+        _agree(*found)
+        yield found
+
+
+def _agree(*tables: Table | None) -> None:
+    """Refuse ranks that were given different rows."""
+    ranks = current()
+    if ranks is None:
+        return
+    ranks.meet()
+    parts = [part for table in tables if table is not None for part in (table.X, table.y, table.weight)]
+    numbers = [torch.as_tensor(len(part)) for part in parts if part is not None]
+    numbers += [torch.as_tensor(np.ascontiguousarray(part)) for part in parts if part is not None]
+    ranks.require_same("rows", torch.as_tensor([t.n_rows for t in tables if t is not None]), *numbers)
+
+
+@contextmanager
+def _tables(
+    estimator: ShadowSelector,
+    rows: tuple[Any, Any, Any],
+    validation: tuple[Any, Any, Any],
+    rng: np.random.RandomState,
+    check: Callable[[], None],
+) -> Iterator[tuple[Table, Table | None]]:
     source = source_of(*rows)
     if source is None:
         table = merge_equal_rows(estimator._table(*rows, "sample_weight", reset=True))

@@ -30,7 +30,7 @@ from sk_shadownet._pruning.results import RunResult
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._training.net import CommitteeNet
-from sk_shadownet._validation import check_flag, check_seed
+from sk_shadownet._validation import check_flag
 from sk_shadownet.architecture import Architecture
 from sk_shadownet.exceptions import InvalidParameterError
 
@@ -119,7 +119,7 @@ class BaseShadowMLP(ShadowSelector):
         """
         with self._fitting() as (new, learnt):
             before = learnt if check_flag("warm_start", new.warm_start) and "module_" in learnt else None
-            rng = check_seed(new.random_state)
+            rng = new._generator()
             rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)
             check = partial(new._check_continuation, before)
             with (

@@ -67,6 +67,16 @@ class FlatAdam(torch.optim.Optimizer):
             }
             start = part.stop
 
+    @property
+    def value(self) -> torch.Tensor:
+        """All parameters side by side; shape (n_values,)."""
+        return self._value
+
+    @property
+    def gradient(self) -> torch.Tensor:
+        """All gradients side by side; shape (n_values,)."""
+        return self._gradient
+
     @torch.no_grad()
     def release(self) -> None:
         """Give each tensor memory of its own, until `pack` is called: pickles hold a view's whole storage."""

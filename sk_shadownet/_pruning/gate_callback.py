@@ -111,7 +111,10 @@ class NetGates:
         """Of the inputs row by row, of hidden units once; of probes too."""
         module = self.net.module_
         saliency: Tensor = module.saliency(layer)[:, None] if layer else module.row_saliency()
-        return saliency
+        if layer or self.net.ranks is None:
+            return saliency
+        loader = self.net.loader
+        return self.net.ranks.rows(saliency, loader.stop - loader.start)  # type: ignore[no-any-return]
 
     def set_gates(self, layer: int, gates: FloatArray) -> None:
         """Gates of the layer's units; probes, which come after the inputs, stay open."""

@@ -50,7 +50,7 @@ from sk_shadownet._tables.settings import LossName, Progress, TableSettings, Tra
 from sk_shadownet._tables.training import fit_tables
 from sk_shadownet._training.losses import Loss
 from sk_shadownet._typing import BoolArray, FloatArray, IndexArray
-from sk_shadownet._validation import check_choice, check_flag, check_seed
+from sk_shadownet._validation import check_choice, check_flag
 from sk_shadownet.exceptions import CoarseInputsWarning, InvalidDataError
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class BaseShadowTable(ShadowSelector):
             nothing.
         """
         with self._fitting() as (new, learnt):
-            rng = check_seed(new.random_state)
+            rng = new._generator()
             check_choice("missing", new.missing, ("error", "code"))
             before = learnt if check_flag("warm_start", new.warm_start) and "network_" in learnt else None
             rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)

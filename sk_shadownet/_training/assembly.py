@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sk_shadownet._distributed.ranks import current
 from sk_shadownet._system.random import own_generators
 from sk_shadownet._training.callbacks import Best, DivergenceGuard, LearningRateSetter
 from sk_shadownet._training.config import TrainingConfig
@@ -59,6 +60,7 @@ def build_net(
     net.scoring = config.scoring
     net.stages = config.stages
     net.weight_decay = config.weight_decay
+    net.ranks = current()
     return net
 
 

@@ -12,6 +12,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback
 from torch import Tensor, nn
 
+from sk_shadownet._distributed.ranks import Ranks
 from sk_shadownet._metrics.scoring import Answers, Scoring
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._training.callbacks import RunCallback
@@ -29,6 +30,7 @@ _OF_THE_TRAINING = (
     "generator",
     "probes",
     "stages",
+    "ranks",
     "teacher_weights",
     "_hooks",
     "_loader",
@@ -60,6 +62,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         Share of each member in what all of them learn besides the targets; None where each learns alone.
     stages : Stages or None
         Where the trainings of a fit leave their states, and take them up; None for nowhere.
+    ranks : Ranks or None
+        Processes that take a share of every batch each; None for this one alone.
     weight_decay : float
         Decoupled, of the weights.
     scoring : Scoring or None
@@ -72,6 +76,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     probes: DrawnProbes | None = None
     teacher_weights: Tensor | None = None
     scoring: Scoring | None = None
+    ranks: Ranks | None = None
     weight_decay = 0.0
     stages: Stages | None = None
     _midway: Midway | None = None
@@ -109,6 +114,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             callbacks__valid_loss=None,
         )
         return net
+
+    @property
+    def loader(self) -> Batches | None:
+        """The batches of the epoch that goes on."""
+        return self._loader
 
     @property
     def progress(self) -> float:
@@ -212,6 +222,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             if self.stages is not None and self.stages.checkpoints.due:
                 self._offer_midway(iterator, losses, sizes)
         self._loader = self._passes = self._prepared = self._targets = None
+        if self.ranks is not None:
+            self.ranks.require_same("weights", self.optimizer_.value)
         total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
         self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
 
@@ -246,7 +258,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self._prepared = loader.gathered
             passes.prepare(loader.gathered)
             self._targets = self.criterion_.columns(loader.targets, passes.like, passes.n_outputs)
+        ranks, share, weight = self.ranks, 1.0, batch[2]
         start, stop = loader.start, loader.stop
+        if ranks is not None:
+            start, stop, share = ranks.share(start, stop)
+            weight = None if weight is None else weight[start - loader.start : stop - loader.start]
         outputs = passes.forward(start, stop)
         seen = outputs
         if self._hooks_of("on_batch_end"):
@@ -255,8 +271,10 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         weights = self.teacher_weights
         if weights is not None and passes.order is not None:
             weights = weights[passes.order]
-        loss, error = self.criterion_.gradient(outputs, self._targets[:, start:stop], batch[2], weights)
+        loss, error = self.criterion_.gradient(outputs, self._targets[:, start:stop], weight, weights)
         passes.backward(error)
+        if ranks is not None:
+            loss = ranks.add(self.optimizer_.gradient, loss, share)
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
         self.step += 1
@@ -290,6 +308,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if self.scoring is not None:
             answered = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
             means[1] = torch.from_numpy(self.scoring.of(answered))
+        if self.ranks is not None:
+            means = self.ranks.from_first(means)
         return means[0], means[1]
 
     def standing(self) -> list[tuple[float, float]]:

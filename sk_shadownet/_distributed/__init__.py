@@ -1,0 +1,1 @@
+"""Data parallel training: processes that share the rows of every batch, on torch.distributed."""

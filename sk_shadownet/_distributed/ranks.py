@@ -1,0 +1,177 @@
+"""Processes that train one network: each takes a share of every batch, and all add up what they find.
+
+Every rank reads the rows itself and draws the same random numbers, so that batches, noise and decisions are
+those of one process. Only the forward and backward passes are divided: gradients and losses are summed, and
+what the gates see of single rows is put together in the order of the rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, distributed
+
+from sk_shadownet._distributed.heartbeat import Heartbeat
+from sk_shadownet.exceptions import DistributedError
+
+T = TypeVar("T")
+
+# Seconds that a rank waits for the others within a training: long beside any step, short of a minute.
+PATIENCE = 45
+_CURRENT: ContextVar[Ranks | None] = ContextVar("ranks", default=None)
+
+
+@dataclass(eq=False)
+class Ranks:
+    """One process, the one this is, among those that train one network.
+
+    Parameters
+    ----------
+    rank, size : int
+        Which one it is, and of how many.
+    group : ProcessGroup
+    heartbeat : Heartbeat
+        Tells who is still there.
+    """
+
+    rank: int
+    size: int
+    group: Any
+    heartbeat: Heartbeat
+
+    def share(self, start: int, stop: int) -> tuple[int, int, float]:
+        """Part of the rows from `start` to `stop` that is this rank's, and its share of them.
+
+        Of fewer rows than ranks some rank gets one with the share 0.
+        """
+        n = stop - start
+        first, last = (start + n * rank // self.size for rank in (self.rank, self.rank + 1))
+        return (first, last, (last - first) / n) if last > first else (start, start + 1, 0.0)
+
+    def add(self, gradient: Tensor, loss: Tensor, share: float) -> Tensor:
+        """Sum gradients, in place, and losses, which are means over each rank's rows; returns the loss."""
+        gradient.mul_(share)
+        loss = loss.detach() * share
+        with self._watched("adding gradients"):
+            distributed.all_reduce(gradient, group=self.group)
+            distributed.all_reduce(loss, group=self.group)
+        return loss
+
+    def rows(self, values: Tensor, n_rows: int) -> Tensor:
+        """What ranks found of their rows, (n_members, n_own_rows, n_units), of all `n_rows` in order."""
+        counts = [n_rows * (rank + 1) // self.size - n_rows * rank // self.size for rank in range(self.size)]
+        own = values.new_zeros(values.shape[0], max(counts), values.shape[2])
+        own[:, : counts[self.rank]] = values[:, : counts[self.rank]]
+        parts = [torch.empty_like(own) for _ in counts]
+        with self._watched("gathering rows"):
+            distributed.all_gather(parts, own, group=self.group)
+        return torch.cat([part[:, :count] for part, count in zip(parts, counts, strict=True)], dim=1)
+
+    def from_first(self, values: Tensor) -> Tensor:
+        """The first rank's values."""
+        values = values.clone()
+        with self._watched("sending numbers"):
+            distributed.broadcast(values, src=self._first, group=self.group)
+        return values
+
+    def object_from_first(self, value: T) -> T:
+        """The first rank's object, of plain types."""
+        box = [value]
+        with self._watched("sending a state"):
+            distributed.broadcast_object_list(box, src=self._first, group=self.group)
+        return box[0]
+
+    def require_same(self, what: str, *tensors: Tensor) -> None:
+        """Refuse to go on where ranks hold different numbers.
+
+        Raises
+        ------
+        DistributedError
+            Naming the ranks that differ from the first.
+        """
+        digest = hashlib.sha256()
+        for tensor in tensors:
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        own = torch.tensor([int.from_bytes(digest.digest()[:7], "big")])
+        found = [torch.empty_like(own) for _ in range(self.size)]
+        with self._watched("comparing"):
+            distributed.all_gather(found, own, group=self.group)
+        others = [rank for rank, one in enumerate(found) if int(one) != int(found[0])]
+        if others:
+            names = ", ".join(self.heartbeat.name(rank) for rank in others)
+            raise DistributedError(
+                f"{what} of {names} differ from those of {self.heartbeat.name(0)}: every rank must "
+                "call the same fit with the same rows and parameters, on processors and versions "
+                "that compute alike."
+            )
+
+    def meet(self) -> None:
+        """Wait until all are here, as long as all of them live: reading rows takes what it takes."""
+        self.heartbeat.meet()
+
+    @property
+    def _first(self) -> int:
+        return distributed.get_global_rank(self.group, 0)
+
+    @contextmanager
+    def _watched(self, what: str) -> Iterator[None]:
+        """Turn a collective's end into an error that names the rank that is gone."""
+        try:
+            yield
+        except RuntimeError as error:
+            if isinstance(error, DistributedError):
+                raise
+            gone = self.heartbeat.silent()
+            names = " and ".join(self.heartbeat.name(rank) for rank in gone) or "another rank"
+            raise DistributedError(
+                f"{names} of {self.size} stopped answering while {self.heartbeat.name(self.rank)} was "
+                f"{what}; the estimator was left unfitted. Look at that process's own output. "
+                f"({str(error).splitlines()[0]})"
+            ) from error
+
+
+def current() -> Ranks | None:
+    """The processes of the fit that goes on; None where it goes on alone."""
+    return _CURRENT.get()
+
+
+@contextmanager
+def data_parallel() -> Iterator[Ranks | None]:
+    """A fit that goes on in all processes of torch.distributed; None where there is this one alone.
+
+    Processes are those of the default group, which is made here where ``torchrun`` has started them.
+    """
+    if not distributed.is_available() or _CURRENT.get() is not None:
+        yield _CURRENT.get()
+        return
+    if not distributed.is_initialized() and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if not distributed.is_torchelastic_launched():
+            yield None
+            return
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=PATIENCE))
+    if not distributed.is_initialized() or distributed.get_world_size() < 2:
+        yield None
+        return
+    rank, size = distributed.get_rank(), distributed.get_world_size()
+    try:
+        group = distributed.new_group(backend="gloo", timeout=timedelta(seconds=PATIENCE))
+        heartbeat = Heartbeat.started(rank, size, group)
+    except RuntimeError as error:
+        raise DistributedError(
+            f"rank {rank} found not all of {size} ranks within {PATIENCE} s: every rank must call fit. "
+            f"({str(error).splitlines()[0]})"
+        ) from error
+    token = _CURRENT.set(Ranks(rank, size, group, heartbeat))
+    try:
+        yield _CURRENT.get()
+    finally:
+        _CURRENT.reset(token)
+        heartbeat.stop()

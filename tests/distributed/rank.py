@@ -1,0 +1,73 @@
+"""One rank of a fit: ``python rank.py folder rank size what``; ranks meet at a file of the folder."""
+
+import hashlib
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from skorch.callbacks import Callback
+from torch import distributed
+
+from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet.exceptions import DistributedError
+
+N_ROWS, BATCH = 2000, 100
+
+
+class Watch(Callback):
+    """Hash of the network after every step; at a step of the second rank, its end."""
+
+    def __init__(self, what: str, rank: int) -> None:
+        self.what, self.rank = what, rank
+        self.hashes: list[str] = []
+
+    def on_batch_end(self, net, training=False, **_):
+        self.hashes.append(hashlib.sha256(net.optimizer_.value.numpy().tobytes()).hexdigest())
+        if self.rank == 1 and len(self.hashes) == 5:
+            if self.what == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            elif self.what == "stopped":
+                os.kill(os.getpid(), signal.SIGSTOP)
+            elif self.what == "altered":
+                net.optimizer_.value[0] += 1e-3
+
+
+def table(seed=0):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(N_ROWS, 6)).astype(np.float32)
+    return X, (X[:, 0] + X[:, 1] * X[:, 2] > 0).astype(int)
+
+
+def fitted(watch=None, seed=0, **changes):
+    settings = {"n_features_to_select": 4, "target_hidden_layer_sizes": (6,), "max_epochs": 2, **changes}
+    clf = ShadowMLPClassifier(
+        (12,), batch_size=BATCH, random_state=1, callbacks=[watch] if watch else None, **settings
+    )
+    return clf.fit(*table(seed))
+
+
+def weights(clf):
+    return np.concatenate([p.detach().numpy().ravel() for p in clf.module_.parameters()])
+
+
+def main() -> None:
+    folder, rank, size, what = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    os.environ["MASTER_ADDR"] = "127.0.0.1"
+    distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size, timeout=timedelta(seconds=60)
+    )
+    watch = Watch(what, rank)
+    try:
+        clf = fitted(watch, seed=rank if what == "other rows" else 0)
+    except DistributedError as error:
+        (folder / f"{rank}.error").write_text(str(error), encoding="utf-8")
+        return
+    np.save(folder / f"{rank}.npy", weights(clf))
+    (folder / f"{rank}.hashes").write_text("\n".join(watch.hashes), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Ranks that train one network: the network of one process, the same on all, and an end where one is lost."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .rank import N_ROWS, fitted, weights
+
+SCRIPT = Path(__file__).with_name("rank.py")
+
+
+def run(folder: Path, what="nothing", size=2, limit=100.0):
+    """Seconds until the surviving ranks have ended."""
+    command = [sys.executable, str(SCRIPT), str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    start = time.monotonic()
+    ranks = [subprocess.Popen([*command, str(n), str(size), what], env=environment) for n in range(size)]
+    try:
+        ranks[0].wait(timeout=limit)
+        if what not in ("killed", "stopped"):
+            assert [rank.wait(timeout=limit) for rank in ranks] == [0] * size
+    finally:
+        for rank in ranks:
+            rank.kill()
+            rank.wait()
+    return time.monotonic() - start
+
+
+def error_of(folder: Path, rank=0) -> str:
+    return (folder / f"{rank}.error").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_train_the_network_of_one_process(tmp_path, size):
+    run(tmp_path, size=size)
+    alone = weights(fitted())
+    networks = [np.load(tmp_path / f"{rank}.npy") for rank in range(size)]
+    assert np.linalg.norm(networks[0] - alone) <= 1e-6 * np.linalg.norm(alone)
+    assert all(np.array_equal(networks[0], other) for other in networks)
+    hashes = [(tmp_path / f"{rank}.hashes").read_text(encoding="utf-8").split() for rank in range(size)]
+    assert len(hashes[0]) == 2 * N_ROWS * 0.9 / 100
+    assert all(other == hashes[0] for other in hashes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_lost_rank_is_named_within_a_minute(tmp_path, how):
+    assert run(tmp_path, how) < 75  # with the imports of two processes
+    assert "rank 1 (" in error_of(tmp_path)
+    assert "stopped answering" in error_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("how", "word"), [("other rows", "rows of rank 1"), ("altered", "weights of rank 1")]
+)
+def test_ranks_that_differ_are_refused(tmp_path, how, word):
+    run(tmp_path, how)
+    assert word in error_of(tmp_path, 0)
+    assert word in error_of(tmp_path, 1)
