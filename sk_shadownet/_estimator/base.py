@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from sk_shadownet._contract.base import ShadowSelector
 from sk_shadownet._contract.rows import training_tables
 from sk_shadownet._contract.table import Table
+from sk_shadownet._distributed.dask_workers import over_workers
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit, plan_fit
 from sk_shadownet._estimator.frontier import Frontier
@@ -64,6 +65,7 @@ class BaseShadowMLP(ShadowSelector):
 
     # ---------------------------------------------------------------- fit
 
+    @over_workers
     def fit(
         self,
         X: Any,

@@ -16,6 +16,7 @@ from sk_shadownet._contract.base import ShadowSelector
 from sk_shadownet._contract.rows import training_tables
 from sk_shadownet._contract.stream import streamed_rows
 from sk_shadownet._contract.table import Table, split_rows
+from sk_shadownet._distributed.dask_workers import over_workers
 from sk_shadownet._estimator.calibration import sample_rows
 from sk_shadownet._estimator.frontier import Frontier
 from sk_shadownet._estimator.hardware import export_options
@@ -117,6 +118,7 @@ class BaseShadowTable(ShadowSelector):
 
     # ---------------------------------------------------------------- fit
 
+    @over_workers
     def fit(
         self,
         X: Any,
