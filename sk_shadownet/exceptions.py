@@ -152,16 +152,27 @@ class CheckpointError(ShadowNetError, RuntimeError):
 
     Examples
     --------
-    A fit that is ended by hand leaves its checkpoints; it goes on with the same parameters, columns and rows:
+    A fit that is ended by hand leaves its checkpoints. It goes on with the same parameters, columns and rows:
 
     >>> import tempfile, warnings
     >>> from skorch.callbacks import Callback
     >>> from sklearn.datasets import load_iris
     >>> from sk_shadownet import ShadowMLPClassifier
     >>> class Impatient(Callback):
-    ...     def on_epoch_end(self, net, **kwargs):
-    ...         net.checkpoints.seconds or net.checkpoints.stop()
-    ...         raise KeyboardInterrupt
+    ...     def on_batch_begin(self, net, **kwargs):
+    ...         if len(net.history) > 2:
+    ...             raise KeyboardInterrupt
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> parameters = {"max_epochs": 4, "checkpoint": folder.name, "checkpoint_seconds": 0}
+    >>> clf = ShadowMLPClassifier((4,), callbacks=[Impatient()], **parameters)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", TrainingInterruptedWarning)
+    ...     clf = clf.fit(*load_iris(return_X_y=True))
+    >>> try:
+    ...     clf.set_params(learning_rate_init=0.1).fit(*load_iris(return_X_y=True))
+    ... except CheckpointError as error:
+    ...     print(str(error).split("this one: ")[1].split(".  ")[0][:39])
+    learning_rate_init was 0.02 and is 0.1.
     """
 
 
@@ -289,7 +300,27 @@ class TrainingInterruptedWarning(ShadowNetWarning):
 
 
 class CheckpointWarning(ShadowNetWarning):
-    """A checkpoint could not be written, and the training goes on; or one is damaged, and the one before is taken."""
+    """A checkpoint could not be written, and the training goes on; or one is damaged, and left out.
+
+    Examples
+    --------
+    A callback of skorch's records what no file without pickle can hold:
+
+    >>> import tempfile, warnings
+    >>> from skorch.callbacks import Callback
+    >>> from sklearn.datasets import load_iris
+    >>> from sk_shadownet import ShadowMLPClassifier
+    >>> class Recorder(Callback):
+    ...     def on_epoch_end(self, net, **kwargs):
+    ...         net.history.record("recorder", self)
+    >>> with warnings.catch_warnings(record=True) as caught, tempfile.TemporaryDirectory() as folder:
+    ...     warnings.simplefilter("always", CheckpointWarning)
+    ...     clf = ShadowMLPClassifier(
+    ...         (4,), max_epochs=2, callbacks=[Recorder()], checkpoint=folder, checkpoint_seconds=0
+    ...     ).fit(*load_iris(return_X_y=True))
+    >>> [warning.category.__name__ for warning in caught]
+    ['CheckpointWarning']
+    """
 
 
 class CalibrationWarning(ShadowNetWarning):

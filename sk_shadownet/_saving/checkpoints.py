@@ -73,8 +73,8 @@ class Checkpoints:
         """Say, once, that a state could not be written."""
         if not self._failed:
             warn(
-                f"No checkpoint could be written ({error}) The training goes on; if it is killed, it begins at "
-                "the last checkpoint before this one.",
+                f"No checkpoint could be written ({error}) The training goes on; if it is killed, it begins "
+                "at the last checkpoint before this one.",
                 CheckpointWarning,
             )
         self._failed = True
@@ -129,7 +129,7 @@ def checkpoints_in(folder: Any, seconds: float, facts: dict[str, Any]) -> Iterat
             left.unlink(missing_ok=True)
         numbers = _numbers(place)
         found = _newest(place, numbers, facts)
-        yield Checkpoints(place, seconds, facts, found, max(numbers, default=0))
+        yield Checkpoints(place, seconds, facts, found, _number=max(numbers, default=0))
     finally:
         os.close(handle)
 
@@ -162,7 +162,8 @@ def _require_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> 
     if found:
         raise CheckpointError(
             f"checkpoint={str(folder)!r} holds an unfinished fit that differs from this one: "
-            f"{'; '.join(found)}. Put back what differs, name another folder, or remove this one to begin anew."
+            f"{'; '.join(found)}. Put back what differs, name another folder, or remove this one to begin "
+            "anew."
         )
 
 

@@ -31,7 +31,7 @@ def digest(array: Any) -> str:
         return found.hexdigest()
     rows = max(1, _BLOCK // max(1, array[:1].nbytes)) if array.ndim else 1
     for start in range(0, len(array) if array.ndim else 0, rows):
-        found.update(np.ascontiguousarray(array[start : start + rows]).reshape(-1).view(np.uint8))
+        found.update(np.ascontiguousarray(array[start : start + rows]).tobytes())
     return found.hexdigest()
 
 

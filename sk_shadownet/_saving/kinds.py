@@ -22,6 +22,7 @@ _CLASSES = {
     "sk_shadownet._table_estimator.classifier": ("ShadowTableClassifier",),
     "sk_shadownet._table_estimator.networks": ("TableCandidate",),
     "sk_shadownet._table_estimator.regressor": ("ShadowTableRegressor",),
+    "sk_shadownet._tables.network": ("Layer", "TableStack"),
     "sk_shadownet._tables.integers": ("InputCodes", "TableLayer", "TableNetwork"),
     "sk_shadownet._training.losses": ("AbsoluteError", "CrossEntropy", "SquaredError"),
     "sk_shadownet._training.net": ("CommitteeNet",),

@@ -23,6 +23,7 @@ from sk_shadownet._estimator.hardware import export_options
 from sk_shadownet._estimator.parameters import validation_fraction
 from sk_shadownet._estimator.sizes import check_tolerance
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
+from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._table_estimator.architecture import TableArchitecture, TableEdge, edges_of
@@ -164,12 +165,16 @@ class BaseShadowTable(ShadowSelector):
             If rows, targets or weights cannot be trained on, as where all columns are constant.
         TrainingDivergedError
             If the loss becomes NaN or infinite. The estimator is unfitted then.
+        CheckpointError
+            If `checkpoint` is a folder of another fit.
 
         Warns
         -----
         CoarseInputsWarning
             If all but a thousandth of the rows have the same code in a column, which then tells next to
             nothing.
+        CheckpointWarning
+            If a checkpoint cannot be written, or is damaged.
         """
         with self._fitting() as (new, learnt):
             rng = new._generator()
@@ -177,8 +182,11 @@ class BaseShadowTable(ShadowSelector):
             before = learnt if check_flag("warm_start", new.warm_start) and "network_" in learnt else None
             rows, validation = (X, y, sample_weight), (X_val, y_val, sample_weight_val)
             check = partial(new._check_continuation, before)
-            with training_tables(new, rows, validation, rng, check) as (table, valid):
-                new._train(table, valid, rng, before)
+            with (
+                training_tables(new, rows, validation, rng, check) as (table, valid),
+                new._checkpoints(rng, table, valid, before) as (checkpoints, own),
+            ):
+                new._train(table, valid, own, before, checkpoints)
         return self
 
     def _held_out_share(self) -> float:
@@ -191,6 +199,7 @@ class BaseShadowTable(ShadowSelector):
         valid: Table | None,
         rng: np.random.RandomState,
         before: dict[str, Any] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         """Train, or train on what a fit `before` has learnt."""
         require_two_rows(len(table))
@@ -215,9 +224,8 @@ class BaseShadowTable(ShadowSelector):
         train = _part(table, rows)
         self._warn_of_coarse(train.X, settings.input_bits)
         with shown(check_flag("verbose", self.verbose), train.n_rows) as progress:
-            trained = self._trained(
-                train, targets[rows], settings, seed, progress, None if before is None else before["network_"]
-            )
+            old = None if before is None else before["network_"]
+            trained = self._trained(train, targets[rows], settings, seed, progress, old, checkpoints)
         if settings.budgets and np.ptp(targets, axis=0).any():
             require_edges(trained, self.budget)
         found = check_scoring(self.scoring)
@@ -261,6 +269,7 @@ class BaseShadowTable(ShadowSelector):
         seed: int,
         progress: Progress | None,
         old: TableNetwork | None,
+        checkpoints: Checkpoints | None,
     ) -> list[TrainedTables]:
         """Networks of all budgets, or the old one with new contents."""
         how: dict[str, Any] = {
@@ -270,6 +279,7 @@ class BaseShadowTable(ShadowSelector):
             "random_state": seed,
             "progress": progress,
             "stream": None if table.stream is None else streamed_rows(table.stream, rows_in_memory(table)),
+            "checkpoints": checkpoints,
         }
         if old is None:
             return fit_tables(table.X, targets, **how)

@@ -90,8 +90,9 @@ def trained_runs(
     """
     fall = _fall_of(run, budgets, sizes, progress)
     fall.total = fall.stop + len(budgets) * fall.finish
-    for n, batch in enumerate(run.batches(fall.first)):
-        _step(run, fall, n, batch)
+    with run.batches(fall.first) as batches:
+        for n, batch in enumerate(batches):
+            _step(run, fall, n, batch)
     begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
     fall.begin = max(min(begin, TABLE_FALL * highest), highest, 1.0 + _LEAST_FALL)
     fork = fall.fork()
@@ -105,13 +106,14 @@ def trained_runs(
 
 def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -> Iterator[tuple[int, Run]]:
     """Let the budget fall from one step to another; trained branches at each of the numbers that wait."""
-    waiting, batches = [*waiting], run.batches(stop - begin)
-    for n in range(begin, stop, _PLAN):
-        while waiting and fall.level(n) <= fall.levels[waiting[0]]:
-            yield waiting[0], _branch(run, fall, waiting.pop(0))
-        run.plan(fall.budgets[-1], fall.level(n), fall.sizes_at(n))
-        for step, batch in enumerate(islice(batches, _PLAN), n):
-            _step(run, fall, step, batch)
+    waiting = [*waiting]
+    with run.batches(stop - begin) as batches:
+        for n in range(begin, stop, _PLAN):
+            while waiting and fall.level(n) <= fall.levels[waiting[0]]:
+                yield waiting[0], _branch(run, fall, waiting.pop(0))
+            run.plan(fall.budgets[-1], fall.level(n), fall.sizes_at(n))
+            for step, batch in enumerate(islice(batches, _PLAN), n):
+                _step(run, fall, step, batch)
     for number in waiting:
         yield number, _branch(run, fall, number)
 
@@ -130,12 +132,20 @@ def train_to_the_end(run: Run, n_steps: int, progress: Callable[..., object]) ->
 
 
 def _finish(run: Run, fall: _Fall) -> None:
-    for n, batch in enumerate(run.batches(fall.finish)):
-        _step(run, fall, fall.stop + n, batch, n / fall.finish)
+    with run.batches(fall.finish) as batches:
+        for n, batch in enumerate(batches):
+            _step(run, fall, fall.stop + n, batch, n / fall.finish)
+    if run.replay is not None:
+        run.replay.leave(run)
 
 
-def _step(run: Run, fall: _Fall, n: int, batch: Tensor | Batch, passed: float = 0.0) -> None:
+def _step(run: Run, fall: _Fall, n: int, batch: Tensor | Batch | None, passed: float = 0.0) -> None:
     """A step of the optimiser; `passed` is the share of those behind the fall that is over."""
+    if run.replay is not None and run.replay.skips:
+        fall.done += 1
+        run.replay.skip()
+        return
+    assert batch is not None
     look = n % _LOOK == 0
     loss = run.step(batch, learning_rate(run.settings.learning_rate, n, passed), n > fall.first, look)
     fall.done += 1
@@ -145,3 +155,5 @@ def _step(run: Run, fall: _Fall, n: int, batch: Tensor | Batch, passed: float = 
         assert run.history is not None
         run.history.append(row)
         fall.progress(fall.done, fall.total, row)
+    if run.replay is not None:
+        run.replay.step(run)

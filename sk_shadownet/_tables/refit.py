@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
+from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._tables.costs import bit_length, design_of
 from sk_shadownet._tables.export import integers, revived
@@ -15,7 +16,7 @@ from sk_shadownet._tables.falling import train_to_the_end
 from sk_shadownet._tables.integers import TableLayer, TableNetwork
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack, code_cells
 from sk_shadownet._tables.rows import Rows, coded_rows, with_stream
-from sk_shadownet._tables.run import _BETAS, Run
+from sk_shadownet._tables.run import _BETAS, Run, begun
 from sk_shadownet._tables.settings import SILENT, LossName, Progress, TableSettings, TrainedTables
 from sk_shadownet._training.rows import TrainingRows
 from sk_shadownet._typing import AnyArray, FloatArray, IntArray
@@ -38,6 +39,7 @@ def refit(
     random_state: int = 0,
     progress: Progress | None = None,
     stream: TrainingRows | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> TrainedTables:
     """Train the tables of a network anew, from their old contents on, in the structure that it has.
 
@@ -47,7 +49,7 @@ def refit(
     Parameters
     ----------
     network : TableNetwork
-    X, y, loss, sample_weight, random_state, progress, stream
+    X, y, loss, sample_weight, random_state, progress, stream, checkpoints
         As in `fit_tables`; `X` has all columns that the network's `features` count in.
     settings : TableSettings or None, default=None
         ``n_steps``, ``batch_size``, ``learning_rate``, ``prior_rows``, ``cost`` and ``units`` count here; its
@@ -84,7 +86,7 @@ def refit(
     stack = _stack_of(network, rows, settings, random_state)
     draw = np.random.default_rng(random_state)
     optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
-    run = Run(stack, rows, loss, settings, draw, optimizer, history=[])
+    run = begun(Run(stack, rows, loss, settings, draw, optimizer, history=[]), checkpoints)
     train_to_the_end(run, settings.n_steps, progress or SILENT)
     assert run.saliencies is not None
     assert run.history is not None

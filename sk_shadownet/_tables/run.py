@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
 from math import cos, pi
@@ -13,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
+from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._tables.network import TableStack
 from sk_shadownet._tables.price import Sizes, cheapest, excess, layer_states, plan
+from sk_shadownet._tables.replay import Replay
 from sk_shadownet._tables.rows import Rows
 from sk_shadownet._tables.settings import LossName, TableSettings
 from sk_shadownet._training.rows import Batch
@@ -45,8 +48,15 @@ class Run:
     saliencies: Saliencies | None = None
     price: float | None = None
     history: list[dict[str, Any]] | None = None
+    replay: Replay | None = None
 
-    def batches(self, n_steps: int) -> Iterator[Tensor | Batch]:
+    def batches(self, n_steps: int) -> AbstractContextManager[Iterator[Tensor | Batch | None]]:
+        """Rows of so many batches, while a block lasts; None for those of steps that are not done anew."""
+        if self.replay is None:
+            return nullcontext(self.drawn(n_steps))
+        return self.replay.batches(self, n_steps)
+
+    def drawn(self, n_steps: int) -> Iterator[Tensor | Batch]:
         """Rows of so many batches: every row once before any comes again."""
         size, stream = batch_size(self.settings, len(self.rows)), self.rows.stream
         if stream is not None:
@@ -80,6 +90,8 @@ class Run:
 
     def plan(self, budget: Mapping[str, float], scale: float, sizes: Sizes) -> None:
         """Close edges and round sums so that so many times the budget are kept; closed parts go."""
+        if self.replay is not None and self.replay.skips:
+            return
         assert self.saliencies is not None
         found = cheapest(
             layer_states(self.stack, self.saliencies),
@@ -98,6 +110,11 @@ class Run:
 
     def cost_at_start(self, budget: Mapping[str, float]) -> float:
         """How many times the budget the network costs as long as nothing is given up."""
+        if self.replay is None:
+            return self._cost_at_start(budget)
+        return self.replay.cost_at_start(lambda: self._cost_at_start(budget))
+
+    def _cost_at_start(self, budget: Mapping[str, float]) -> float:
         assert self.saliencies is not None
         states = layer_states(self.stack, self.saliencies)
         found = plan(states, 1e-9, self.rows.clip, self.settings.hidden_bits, Sizes())
@@ -109,7 +126,7 @@ class Run:
         optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
         optimizer.load_state_dict(self.optimizer.state_dict())
         history = [*(self.history or [])]
-        return Run(
+        other = Run(
             stack,
             self.rows,
             self.loss,
@@ -120,6 +137,9 @@ class Run:
             self.price,
             history,
         )
+        if self.replay is not None:
+            self.replay.enter(other)
+        return other
 
     def _look(self) -> None:
         self.stack.observe()
@@ -154,13 +174,29 @@ class Run:
             layer.terms.grad.addcmul_(layer.roughness, layer.terms.data, value=strength)
 
 
-def new_run(rows: Rows, loss: LossName, settings: TableSettings, random_state: int) -> Run:
+def new_run(
+    rows: Rows,
+    loss: LossName,
+    settings: TableSettings,
+    random_state: int,
+    checkpoints: Checkpoints | None = None,
+) -> Run:
     """A run before its first step."""
     widths = (rows.cells.shape[1], *settings.hidden_layer_sizes, rows.target.shape[1])
     generator = torch.Generator().manual_seed(random_state)
     stack = TableStack(widths, rows.codes.bits, settings.hidden_bits, rows.share, generator)
     optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
-    return Run(stack, rows, loss, settings, np.random.default_rng(random_state), optimizer, history=[])
+    return begun(
+        Run(stack, rows, loss, settings, np.random.default_rng(random_state), optimizer, history=[]),
+        checkpoints,
+    )
+
+
+def begun(run: Run, checkpoints: Checkpoints | None) -> Run:
+    """The run, which leaves its states in `checkpoints` and takes them up."""
+    if checkpoints is not None:
+        Replay(checkpoints, run.rows).enter(run)
+    return run
 
 
 def batch_size(settings: TableSettings, n_rows: int) -> int:

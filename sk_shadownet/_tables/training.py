@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._tables.costs import design_of
 from sk_shadownet._tables.export import integers, revived, trimmed
@@ -49,6 +50,7 @@ def fit_tables(
     random_state: int = 0,
     progress: Progress | None = None,
     stream: TrainingRows | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> list[TrainedTables]:
     """Train table networks, one for each budget.
 
@@ -69,6 +71,8 @@ def fit_tables(
         See `Progress`.
     stream : TrainingRows or None, default=None
         Rows to train on, targets as the user has them, of which `X` and `y` are a sample.
+    checkpoints : Checkpoints or None, default=None
+        Where the training leaves its states, and takes them up; None for nowhere.
 
     Returns
     -------
@@ -94,7 +98,7 @@ def fit_tables(
         asked = {"edges": settings.n_edges} if settings.n_edges is not None else _FREE
         settings = replace(settings, budgets=(asked,), cost=default_cost, exact_cost=None)
     budgets = settings.budgets
-    run = new_run(rows, loss, settings, random_state)
+    run = new_run(rows, loss, settings, random_state, checkpoints)
     falling = sorted(range(len(budgets)), key=lambda n: -min(budgets[n].values()))
     chosen = _chosen(run, [budgets[n] for n in falling], X, progress or SILENT)
     found = dict(zip(falling, chosen, strict=True))

@@ -232,9 +232,10 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if self._midway is None:
             return [], []
         iterator.resume(self._midway.position)
-        self._passes = self.module_.passes()
+        passes: Any = self.module_.passes()
         if self._midway.noise is not None:
-            self._passes.share_noise(self._midway.noise)
+            passes.share_noise(self._midway.noise)
+        self._passes = passes
         losses, sizes = [*self._midway.losses], [*self._midway.sizes]
         self._midway = None
         return losses, sizes

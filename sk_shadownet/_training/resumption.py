@@ -1,8 +1,8 @@
 """The trainings of one fit, which another process can take up where this one was killed.
 
-A fit is a row of trainings, such as the run, feature elimination, and fine-tuning in fixed point; what is between
-them follows from their ends and is computed again. So a checkpoint holds the state at the end of each that is
-over, and the state of the one that goes on: between two batches, or between two epochs.
+A fit is a row of trainings, such as the run, feature elimination, and fine-tuning in fixed point; what is
+between them follows from their ends and is computed again. So a checkpoint holds the state at the end of each
+that is over, and the state of the one that goes on: between two batches, or between two epochs.
 """
 
 from __future__ import annotations
@@ -173,7 +173,8 @@ def _changing(thing: Any, constant: tuple[str, ...]) -> dict[str, Any]:
 def _state_of_callback(callback: Any) -> Any:
     """Of a callback of the user's or skorch's what a file can hold.
 
-    Its own ``state_dict()`` where it has that; else attributes that end in an underscore, as what is learnt does.
+    Its own ``state_dict()`` where it has that; else attributes that end in an underscore, as what is learnt
+    does.
     """
     if isinstance(callback, EpochTimer):
         return time() - getattr(callback, "epoch_start_time_", time())
