@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,7 @@ _MAKERS: dict[str, Callable[[Decoder, dict[str, Any]], Any]] = {
     "named": lambda decoder, entry: thing_named(entry["named"]),
     "object": _object,
     "parameter": _parameter,
+    "path": lambda decoder, entry: Path(entry["path"]),
     "random_state": _random_state,
     "range": lambda decoder, entry: range(*entry["range"]),
     "scalar": lambda decoder, entry: array_of(entry["scalar"], decoder.blocks)[()],

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -84,6 +85,8 @@ class Encoder:
             if note is not None:
                 kind = "parameter" if isinstance(thing, torch.nn.Parameter) else "tensor"
                 return {kind: note, "learns": thing.requires_grad}
+        if isinstance(thing, PurePath):
+            return {"path": str(thing)}
         if isinstance(thing, torch.Size):
             return _tuple(self, thing, where)
         scorer = _scorer_name(thing)

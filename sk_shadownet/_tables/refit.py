@@ -90,9 +90,9 @@ def refit(
     train_to_the_end(run, settings.n_steps, progress or SILENT)
     assert run.saliencies is not None
     assert run.history is not None
-    found = _integers_within(network, stack, rows, settings)
+    found = _integers_within(network, run.stack, rows, settings)
     importance = np.zeros(X.shape[1])
-    worth = (run.saliencies[0][0] * stack.layers[0].mask.double().numpy()).sum(axis=1)
+    worth = (run.saliencies[0][0] * run.stack.layers[0].mask.double().numpy()).sum(axis=1)
     importance[network.features] = worth
     return TrainedTables(found, settings.cost(design_of(found)), importance, run.history)
 

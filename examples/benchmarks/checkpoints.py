@@ -1,0 +1,152 @@
+"""Fits that are killed at random moments and go on, and what checkpoints cost.
+
+    python examples/benchmarks/checkpoints.py kill --times 50
+    python examples/benchmarks/checkpoints.py cost
+
+`kill` starts each fit in a process of its own and ends that with SIGKILL after a random share of the time
+that the undisturbed fit takes, twice, before it lets a third process end it. The kinds of fit take turns, and
+the networks are compared bit for bit with those of undisturbed fits. `cost` is the time that fits take with
+and without checkpoints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import random
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sk_shadownet import (
+    ShadowMLPClassifier,
+    ShadowMLPRegressor,
+    ShadowTableClassifier,
+    ShadowTableRegressor,
+    load,
+)
+from sk_shadownet._training import dataset
+from sk_shadownet.datasets import load_lhc_jets
+
+WIDE = {"hidden_layer_sizes": (32, 16, 16), "max_epochs": 12, "random_state": 0}
+SIZES = {"n_features_to_select": 8, "target_hidden_layer_sizes": (16, 8, 8)}
+AUTO = {"n_features_to_select": "auto", "target_hidden_layer_sizes": "auto"}
+TABLES = {"hidden_layer_sizes": (8,), "max_epochs": 4, "random_state": 0}
+KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "exact": (ShadowMLPClassifier, WIDE | SIZES),
+    "budget": (ShadowMLPClassifier, WIDE | {"budget": {"multiplications": 200}}),
+    "hardware": (ShadowMLPClassifier, WIDE | {"budget": {"lut": 2000}}),
+    "auto": (ShadowMLPClassifier, WIDE | AUTO),
+    "committee": (ShadowMLPClassifier, WIDE | SIZES | {"n_shadows": 4}),
+    "quantization": (ShadowMLPClassifier, WIDE | SIZES | {"quantization": 6, "max_epochs": 30}),
+    "regressor": (ShadowMLPRegressor, WIDE | AUTO),
+    "without a seed": (ShadowMLPClassifier, WIDE | SIZES | {"random_state": None}),
+    "tables": (ShadowTableClassifier, TABLES | {"budget": {"lut": [300, 500, 800]}}),
+    "numbers by tables": (ShadowTableRegressor, TABLES | {"budget": {"lut": 500}}),
+    "edges": (ShadowTableClassifier, TABLES | {"n_edges": 60}),
+}
+
+
+def rows(kind: str, n_rows: int) -> tuple[Any, Any]:
+    """Jets, and their flavours or a number."""
+    jets = load_lhc_jets()
+    X = np.asarray(jets.data[:n_rows], dtype=np.float64)
+    return X, X[:, 0] + np.abs(X[:, 3]) if "Regressor" in KINDS[kind][0].__name__ else jets.target[:n_rows]
+
+
+def fit(kind: str, n_rows: int, seconds: float, folder: str, file: str) -> None:
+    """Fit an estimator and save it: what a process of its own does."""
+    np.random.seed(7)  # noqa: NPY002 - what random_state=None draws from
+    cls, parameters = KINDS[kind]
+    more = {"checkpoint": folder, "checkpoint_seconds": seconds} if folder else {}
+    model = cls(**parameters, **more).fit(*rows(kind, n_rows))
+    model.set_params(checkpoint=None, checkpoint_seconds=60.0).save(file)
+
+
+def answers(file: str, kind: str, n_rows: int) -> str:
+    """A checksum of everything that a saved estimator is but for the times that its epochs took."""
+    model = load(file)
+    found = hashlib.sha256()
+    for point in getattr(model, "frontier_", ()):
+        found.update(repr((point.widths, point.costs, point.loss, point.score)).encode())
+    X, _ = rows(kind, n_rows)
+    for name in ("predict", "_outputs"):
+        found.update(np.ascontiguousarray(getattr(model, name)(X)).tobytes())
+    found.update(np.ascontiguousarray(model.feature_scores_).tobytes())
+    found.update(repr({name: one for name, one in model.history_.items() if name != "dur"}).encode())
+    return found.hexdigest()
+
+
+def kill(times: int, n_rows: int, seconds: float, seed: int) -> None:
+    """Kill fits, take them up, and compare."""
+    # Small windows of rows: epochs are taken up in their middle.
+    dataset.GATHERED_VALUES = 2**13
+    # This process trains nothing, so that others can be forked from it.
+    forked = multiprocessing.get_context("fork").Process
+    draw, known, same = random.Random(seed), {}, 0
+    for number in range(times):
+        kind = list(KINDS)[number % len(KINDS)]
+        with tempfile.TemporaryDirectory() as place:
+            file, folder = f"{place}/model.shadow", f"{place}/run"
+            if kind not in known:
+                begin = time.monotonic()
+                whole = forked(target=fit, args=(kind, n_rows, seconds, "", file))
+                whole.start()
+                whole.join()
+                known[kind] = answers(file, kind, n_rows), time.monotonic() - begin
+                Path(file).unlink()
+            want, took = known[kind]
+            left = []
+            for _ in range(3):
+                process = forked(target=fit, args=(kind, n_rows, seconds, folder, file))
+                process.start()
+                process.join(took * draw.uniform(0.1, 0.9) if len(left) < 2 else None)
+                process.kill()
+                process.join()
+                left.append(sorted(int(path.stem[-8:]) for path in Path(folder).glob("checkpoint-*")))
+            found = answers(file, kind, n_rows)
+            same += found == want
+            verdict = "same" if found == want else "DIFFERS"
+            print(f"{number + 1:3d} {kind:20s} states left {left[0]}, {left[1]}: {verdict}", flush=True)
+    print(f"{same} of {times} the same network")
+
+
+def cost(n_rows: int) -> None:
+    """Time with and without checkpoints."""
+    for kind in ("exact", "auto", "tables"):
+        X, y = rows(kind, n_rows)
+        cls, parameters = KINDS[kind]
+        for seconds in (None, 60.0, 1.0, 0.1):
+            with tempfile.TemporaryDirectory() as folder:
+                more = {} if seconds is None else {"checkpoint": folder, "checkpoint_seconds": seconds}
+                begin = time.process_time(), time.monotonic()
+                cls(**parameters, **more).fit(X, y)
+                cpu, wall = time.process_time() - begin[0], time.monotonic() - begin[1]
+                print(f"{kind:10s} every {seconds} s: {cpu:6.2f} CPU seconds, {wall:6.2f} seconds")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    what = parser.add_subparsers(dest="what", required=True)
+    one = what.add_parser("kill")
+    one.add_argument("--times", type=int, default=50)
+    one.add_argument("--rows", type=int, default=3000)
+    one.add_argument("--seconds", type=float, default=0.1)
+    one.add_argument("--seed", type=int, default=0)
+    what.add_parser("cost").add_argument("--rows", type=int, default=30000)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    if given.what == "kill":
+        kill(given.times, given.rows, given.seconds, given.seed)
+    else:
+        cost(given.rows)
+
+
+if __name__ == "__main__":
+    main()
