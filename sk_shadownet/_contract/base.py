@@ -30,7 +30,7 @@ from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
 from sk_shadownet._validation import check_real, check_seed
-from sk_shadownet.exceptions import InvalidDataError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -162,6 +162,11 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
         if self.checkpoint is None:
             yield None, rng
             return
+        if current() is not None:
+            raise InvalidParameterError(
+                "checkpoint= is for a fit in one process, and this one is shared by several: leave it out, "
+                "or train in one."
+            )
         with checkpoints_in(self.checkpoint, seconds, self._facts(table, valid, before)) as checkpoints:
             if checkpoints.found and self.random_state is None:
                 rng, _ = decoded(

@@ -24,6 +24,7 @@ from sk_shadownet._mlp import backpropagation
 from sk_shadownet._saving import checkpoints as room
 from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._training import dataset
+from sk_shadownet.datasets import open_rows
 from sk_shadownet.exceptions import (
     CheckpointError,
     CheckpointWarning,
@@ -145,6 +146,27 @@ def test_a_fit_killed_twice_goes_on_to_the_same_network(killed, kind, tmp_path):
     require_same(plain, last)
     assert n_left < n_states
     assert checkpoints_of(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("kind", ["exact", "auto", "fixed point", "frontier of tables", "tables"])
+def test_a_fit_of_rows_on_disk_goes_on_in_the_midst_of_them(killed, kind, tmp_path):
+    features, targets = data_of(kind)
+    rows = open_rows([(features[:200], targets[:200]), (features[200:], targets[200:])], window=100)
+    plain = undisturbed(made(kind), rows)
+    more = {"checkpoint": tmp_path / "run", "checkpoint_seconds": 0}
+    killed(made(kind, **more), rows, states=3)
+    other = open_rows([(features[:200], targets[:200]), (features[200:] + 1e-3, targets[200:])], window=100)
+    with pytest.raises(CheckpointError, match="rows on disk was"):
+        made(kind, **more).fit(other)
+    last, _ = killed(made(kind, **more), rows)
+    require_same(plain, last)
+
+
+def test_ranks_leave_no_checkpoints(monkeypatch, tmp_path):
+    ranks = SimpleNamespace(object_from_first=lambda value: value)
+    monkeypatch.setattr("sk_shadownet._contract.base.current", lambda: ranks)
+    with pytest.raises(InvalidParameterError, match="checkpoint= is for a fit in one process"):
+        made("exact", checkpoint=tmp_path / "run").fit(X, Y)
 
 
 @pytest.mark.parametrize("kind", ["exact", "tables"])

@@ -119,10 +119,10 @@ def test_closed_inputs_and_units_leave_the_tensors():
     settings = TableSettings(hidden_layer_sizes=(8,), input_bits=4, hidden_bits=4)
     run = new_run(rows_of(X, y, "binary", 4, None), "binary", settings, 0)
     with torch.no_grad():
-        for batch in run.batches(20):
+        for batch in run.drawn(20):
             run.step(batch, 0.01, True, True)
         run.plan({"edges": 8}, 1.0, Sizes())
-        run.step(next(run.batches(1)), 0.01, True, True)
+        run.step(next(run.drawn(1)), 0.01, True, True)
     inputs, units, _ = run.stack.widths
     assert inputs + units <= 9
     assert run.rows.cells.shape == (600, inputs)
