@@ -56,14 +56,10 @@ class Ranks:
         first, last = (start + n * rank // self.size for rank in (self.rank, self.rank + 1))
         return (first, last, (last - first) / n) if last > first else (start, start + 1, 0.0)
 
-    def add(self, gradient: Tensor, loss: Tensor, share: float) -> Tensor:
-        """Sum gradients, in place, and losses, which are means over each rank's rows; returns the loss."""
-        gradient.mul_(share)
-        loss = loss.detach() * share
-        with self._watched("adding gradients"):
-            distributed.all_reduce(gradient, group=self.group)
-            distributed.all_reduce(loss, group=self.group)
-        return loss
+    def add(self, values: Tensor) -> None:
+        """Sum values over the ranks, in place."""
+        with self._watched("adding up"):
+            distributed.all_reduce(values, group=self.group)
 
     def rows(self, values: Tensor, n_rows: int) -> Tensor:
         """What ranks found of their rows, (n_members, n_own_rows, n_units), of all `n_rows` in order."""

@@ -222,9 +222,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             if self.stages is not None and self.stages.checkpoints.due:
                 self._offer_midway(iterator, losses, sizes)
         self._loader = self._passes = self._prepared = self._targets = None
+        total_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
         if self.ranks is not None:
             self.ranks.require_same("weights", self.optimizer_.value)
-        total = float(torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64))
+            self.ranks.add(total_loss)
+        total = float(total_loss)
         self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
 
     def _begun(self, iterator: Batches) -> tuple[list[Tensor], list[int]]:
@@ -275,7 +277,9 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         loss, error = self.criterion_.gradient(outputs, self._targets[:, start:stop], weight, weights)
         passes.backward(error)
         if ranks is not None:
-            loss = ranks.add(self.optimizer_.gradient, loss, share)
+            # Each rank's is the mean over its own rows; their sum is that over all.
+            loss = loss * share
+            ranks.add(self.optimizer_.gradient.mul_(share))
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
         self.step += 1
