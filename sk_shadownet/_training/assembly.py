@@ -37,11 +37,13 @@ def build_net(
     knows an epoch's phase and widths before the log, the bar and the user's callbacks ask. The choice of the
     best epoch comes last: it may end the training.
     """
+    ranks = current()
+    shows = config.verbose and (ranks is None or ranks.rank == 0)
     callbacks = [
         ("shadow_learning_rate", LearningRateSetter(rate)),
         *own,
         ("shadow_guard", DivergenceGuard()),
-        *([("shadow_progress", Progress(phased))] if config.verbose else []),
+        *([("shadow_progress", Progress(phased))] if shows else []),
         ("shadow_log", PhaseLog(phased, best)),
         *config.callbacks,
         ("shadow_best_epoch", best),
@@ -60,7 +62,7 @@ def build_net(
     net.scoring = config.scoring
     net.stages = config.stages
     net.weight_decay = config.weight_decay
-    net.ranks = current()
+    net.ranks = ranks
     return net
 
 

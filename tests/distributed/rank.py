@@ -54,11 +54,12 @@ def weights(clf):
 
 
 def main() -> None:
-    folder, rank, size, what = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
-    os.environ["MASTER_ADDR"] = "127.0.0.1"
-    distributed.init_process_group(
-        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=size, timeout=timedelta(seconds=60)
-    )
+    folder, what = Path(sys.argv[1]), sys.argv[4]
+    rank, size = (int(os.environ.get(name, sys.argv[n])) for n, name in ((2, "RANK"), (3, "WORLD_SIZE")))
+    if what != "torchrun":
+        meet, limit = f"file://{folder}/meet", timedelta(seconds=60)
+        os.environ["MASTER_ADDR"] = "127.0.0.1"
+        distributed.init_process_group("gloo", init_method=meet, rank=rank, world_size=size, timeout=limit)
     watch = Watch(what, rank)
     try:
         clf = fitted(watch, seed=rank if what == "other rows" else 0)

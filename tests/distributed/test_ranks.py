@@ -48,6 +48,14 @@ def test_ranks_train_the_network_of_one_process(tmp_path, size):
 
 
 @pytest.mark.slow
+def test_torchrun_alone_does(tmp_path):
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(SCRIPT)]
+    subprocess.run([*command, str(tmp_path), "0", "0", "torchrun"], check=True, timeout=200)
+    assert np.array_equal(np.load(tmp_path / "0.npy"), np.load(tmp_path / "1.npy"))
+    assert np.load(tmp_path / "0.npy") == pytest.approx(weights(fitted()), rel=1e-3)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 def test_a_lost_rank_is_named_within_a_minute(tmp_path, how):
     assert run(tmp_path, how) < 75  # with the imports of two processes
