@@ -94,9 +94,6 @@ TEACHER_TEMPERATURE = 0.1
 
 # What "auto" calls equal in any case, as a share. Buys 58 ± 19 % of the size, for .1 ± .1 points.
 EQUAL_SHARE = 0.01
-# Share of the tolerance that hidden widths may use where inputs are eliminated after them. Worth .3 ± .2
-# points.
-WIDTHS_SHARE = 0.5
 # Inputs of each network as a share of those of the next larger one, and how many sizes there are. With a
 # step of .5 the chosen network reads 19 ± 7 % more inputs; with one size those of digits and jets read as
 # many, one of three on madelon 18 in place of 11.

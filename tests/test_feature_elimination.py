@@ -203,23 +203,3 @@ def test_ctrl_c_during_the_elimination_leaves_the_network_that_was_chosen(monkey
     assert clf.n_iter_ == EPOCHS
     assert clf.architecture_.widths[1:] == fitted.architecture_.widths[1:]
     assert clf.support_.sum() > fitted.support_.sum()
-
-
-@pytest.mark.parametrize(
-    "tolerance, share, expected", [(0.05, 1.0, 0), (0.05, 0.5, 1), ("1-se", 1.0, 0), ("1-se", 0.6, 1)]
-)
-def test_a_share_of_the_tolerance_by_hand(tolerance, share, expected):
-    # Scores .76, .78 and .80, the last with a standard error of .04.
-    covariance = np.diag([0.0016] * 3)
-    comparison = Comparison(
-        np.array([0.3, 0.2, 0.1]),
-        np.array([0.76, 0.78, 0.80]),
-        covariance,
-        covariance,
-        True,
-        chosen_by="accuracy",
-    )
-    index, reason = choose(comparison, [0, 1, 2], [0, 1, 2], tolerance, share=share, what="smallest")
-    assert index == expected
-    assert reason.startswith("smallest whose accuracy")
-    assert (f"by no more than {share:g} of" in reason) is (share < 1)

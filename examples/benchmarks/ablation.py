@@ -35,18 +35,20 @@ import numpy as np
 # the package itself imports may be, so that each child has it already.
 import skorch  # noqa: F401
 import torch
+from sklearn.datasets import load_iris, load_wine
 from sklearn.ensemble import ExtraTreesClassifier  # noqa: F401
 
 HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
 UNCHANGED = "unchanged"
 POINTS = ("points", "chosen")
 # Fits that end as small as they can.
-SIZED = ("auto", "export", "quantized", "quantized_regression")
+SIZED = ("auto", "export", "quantized", "few_bits", "quantized_regression")
 
 # Kinds of fit -> (table, what is asked for). Every number names the kinds that it can touch.
 FITS: dict[str, dict[str, Any]] = {
     "exact": {"jets": 8, "digits": 16, "mc100": 10, "madelon": 20},
     "small": {"breast_cancer": 5},
+    "tiny": {"wine": 5, "iris": 2},
     "regression": {"tracks": 10, "friedman1": 5},
     "few_rows": {"tracks": 10, "friedman1": 5},
     "whole": {"digits": None},
@@ -57,6 +59,7 @@ FITS: dict[str, dict[str, Any]] = {
     "auto": {"digits": None, "madelon": None, "jets": None},
     "hardware": {"digits": 3000, "breast_cancer": 1000},
     "quantized": {"jets": 5, "digits": 4},
+    "few_bits": {"jets": 3, "tracks": 4},
     "quantized_regression": {"tracks": 6},
     "export": {"jets": None, "digits": None},
 }
@@ -98,7 +101,7 @@ NUMBERS: dict[str, Number] = {
     "WARM_UP = 0": Number("exact auto:digits,madelon", {"WARM_UP": 0.0}),
     "AVERAGE_DECAY = 0, the last batch": Number("exact budget:digits,madelon", {"AVERAGE_DECAY": 0.0}),
     "MIN_EPOCHS = 1": Number("exact:jets,mc100", {"MIN_EPOCHS": 1}),
-    "MIN_STEPS = 0": Number("exact:digits small", {"MIN_STEPS": 0}),
+    "MIN_STEPS = 0": Number("exact:digits small tiny", {"MIN_STEPS": 0}),
     "PRIOR_ROWS = 0, no weight decay": Number("exact small regression", {"PRIOR_ROWS": _both(0, 0)}),
     "PRIOR_ROWS, of regression too = 400": Number("regression few_rows", {"PRIOR_ROWS": _both(400, 400)}),
     "NOISE_PER_FEATURE = 0": Number("exact small", {"NOISE_PER_FEATURE": 0.0}),
@@ -108,7 +111,6 @@ NUMBERS: dict[str, Number] = {
     "PRUNING_STAGES = (.2,)": Number("auto", {"PRUNING_STAGES": (0.2,)}),
     "DISTILLATION_SHARE = 0": Number("auto", {"DISTILLATION_SHARE": 0.0}),
     "TEACHER_TEMPERATURE = inf, all alike": Number("auto:digits,madelon", {"TEACHER_TEMPERATURE": 1e9}),
-    "WIDTHS_SHARE = 1": Number("auto:digits,jets", {"WIDTHS_SHARE": 1.0}),
     "EQUAL_SHARE = 0": Number("auto:digits,jets", {"EQUAL_SHARE": 0.0}),
     "ELIMINATION_SIZES = 1": Number("auto", {"ELIMINATION_SIZES": 1}),
     "ELIMINATION_STEP = .5": Number("auto:digits,jets", {"ELIMINATION_STEP": 0.5}),
@@ -122,7 +124,7 @@ NUMBERS: dict[str, Number] = {
     "FORMAT_TOLERANCE, of regression too = .01": Number(
         "quantized_regression", {"FORMAT_TOLERANCE": _both(0.01, 0.01)}
     ),
-    "CLIPPED_BITS = 0": Number("quantized export", {"CLIPPED_BITS": 0}),
+    "CLIPPED_BITS = 0": Number("quantized export few_bits", {"CLIPPED_BITS": 0}),
     "INFORMATION_SHARE = 1": Number("quantized:digits export", {"INFORMATION_SHARE": 1.0}),
     "TRIED_EXCHANGES = 1": Number("export", {"TRIED_EXCHANGES": 1}),
     "CALIBRATION_ROWS = 1024": Number("export", {"CALIBRATION_ROWS": 1024}),
@@ -147,7 +149,10 @@ def load(table: str, seed: int) -> tuple[Any, Any]:
     if table == "jets":
         X, y, _ = jets()
         return _common.split(X[:10_000], y[:10_000], seed, other_jets(len(X))), ShadowMLPClassifier
-    X, y, _ = getattr(_common, table)()
+    if table in ("wine", "iris"):
+        X, y = (load_wine if table == "wine" else load_iris)(return_X_y=True)
+    else:
+        X, y, _ = getattr(_common, table)()
     return _common.split(X, y, seed), ShadowMLPClassifier
 
 
@@ -166,12 +171,14 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
         "few_rows": {**exact, "n_features_to_select": asked},
         "whole": {"target_hidden_layer_sizes": TARGET},
         "small": {**exact, "n_features_to_select": asked},
+        "tiny": {**exact, "n_features_to_select": asked},
         "budget": {"budget": {"multiplications": asked}},
         "noisy": {"budget": {"multiplications": asked}},
         "loose": {"budget": {"multiplications": asked}},
         "auto": {"n_features_to_select": "auto", "target_hidden_layer_sizes": "auto"},
         "hardware": {"budget": {"lut": asked}},
         "quantized": {**exact, "quantization": asked},
+        "few_bits": {**exact, "quantization": asked},
         "quantized_regression": {**exact, "quantization": asked},
         "export": exact,
     }.get(kind, {})
@@ -189,7 +196,7 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
     if kind == "auto":
         points = [network.at(n).score(part.X_test, part.y_test) for n in range(len(network.frontier_))]
         cell["chosen"], cell["points"] = cell["points"], 100 * float(np.mean(points))
-    if kind in ("quantized", "quantized_regression", "export", "hardware"):
+    if kind in ("quantized", "few_bits", "quantized_regression", "export", "hardware"):
         with tempfile.TemporaryDirectory() as folder, cpu_seconds() as used:
             precision = {"precision": "auto"} if kind == "export" else {}
             model = network.to_fpga(f"{folder}/firmware", backend="verilog", **precision)
