@@ -12,10 +12,8 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.feature_elimination as elimination
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._defaults import ELIMINATION_SIZES, FINETUNING_EPOCHS
-from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._pruning.feature_elimination import eliminate_features
-from sk_shadownet._pruning.results import Comparison
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.losses import CrossEntropy
