@@ -85,9 +85,13 @@ def table_of(stream: Stream, X: AnyArray, encoded: AnyArray, part: Part | None =
     return Table(X, encoded, own if weight is None else own * weight)
 
 
-def streamed_rows(stream: Stream, rows: Rows) -> StreamedRows:
-    """The rows on disk as training takes them; `rows` are those of the table in memory."""
+def streamed_rows(stream: Stream, rows: Rows, n_passes: int = 1) -> StreamedRows:
+    """The rows on disk as training takes them; `rows` are those of the table in memory.
+
+    Of several passes at a time each has a part of the window, so that memory stays the same.
+    """
+    large = replace(stream.large, window=max(1, stream.large.window // n_passes))
     sample = torch.arange(stream.n_sampled, device=rows.features.device)
     factors = None if stream.all_equal else torch.as_tensor(stream.factors, dtype=torch.float32)
     ranks = None if stream.ranks is None else torch.as_tensor(stream.ranks, dtype=torch.int64)
-    return StreamedRows(stream.large, replace(rows, index=sample), factors, ranks)
+    return StreamedRows(large, replace(rows, index=sample), factors, ranks)

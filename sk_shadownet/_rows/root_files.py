@@ -13,6 +13,10 @@ import numpy as np
 from sk_shadownet._typing import AnyArray
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, MissingToolError
 
+# What a file keeps together is unpacked anew for every step: of an RNTuple that is a cluster, often a million
+# entries.
+_AT_ONCE = 8
+
 
 @dataclass(frozen=True)
 class RootReader:
@@ -26,9 +30,9 @@ class RootReader:
             return {name: str(tree[name].typename) for name in tree.keys(recursive=False)}
 
     def read(self, path: Path, names: Sequence[str], n_rows: int) -> Iterator[list[AnyArray]]:
-        """Branches in blocks of so many entries."""
+        """Branches in blocks of some times so many entries."""
         with self._opened(path) as tree:
-            for arrays in tree.iterate(list(names), step_size=n_rows, library="np"):
+            for arrays in tree.iterate(list(names), step_size=_AT_ONCE * n_rows, library="np"):
                 yield [np.asarray(arrays[name]) for name in names]
 
     @contextmanager

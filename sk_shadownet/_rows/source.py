@@ -125,9 +125,6 @@ class RowSource(ABC):
     def _raw_blocks(self) -> Iterator[Block]:
         """Blocks as they come, from the first row to the last."""
 
-    def __sklearn_tags__(self) -> Any:
-        raise AttributeError  # no estimator, though scikit-learn asks everything that is not an array
-
     def blocks(self) -> Iterator[Block]:
         """All rows, from the first to the last, with as many columns in every block.
 

@@ -51,6 +51,7 @@ from sk_shadownet._tables.refit import refit
 from sk_shadownet._tables.settings import LossName, Progress, TableSettings, TrainedTables
 from sk_shadownet._tables.training import fit_tables
 from sk_shadownet._training.losses import Loss
+from sk_shadownet._training.streamed_rows import StreamedRows
 from sk_shadownet._typing import BoolArray, FloatArray, IndexArray
 from sk_shadownet._validation import check_choice, check_flag
 from sk_shadownet.exceptions import CoarseInputsWarning, InvalidDataError
@@ -278,7 +279,7 @@ class BaseShadowTable(ShadowSelector):
             "sample_weight": table.weight,
             "random_state": seed,
             "progress": progress,
-            "stream": None if table.stream is None else streamed_rows(table.stream, rows_in_memory(table)),
+            "stream": _streamed(table),
             "checkpoints": checkpoints,
         }
         if old is None:
@@ -402,6 +403,11 @@ class BaseShadowTable(ShadowSelector):
                 "so there is no code for it; impute these columns."
             )
         return outputs_of(self.network_, X)
+
+
+def _streamed(table: Table) -> StreamedRows | None:
+    """All rows, of a table that has more of them than memory; a frontier's branches read beside its trunk."""
+    return None if table.stream is None else streamed_rows(table.stream, rows_in_memory(table), n_passes=2)
 
 
 def _part(table: Table, rows: IndexArray) -> Table:
