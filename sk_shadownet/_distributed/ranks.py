@@ -58,18 +58,22 @@ class Ranks:
 
     def add(self, values: Tensor) -> None:
         """Sum values over the ranks, in place."""
+        on_host = values.cpu()  # the same tensor, where it lies there
         with self._watched("adding up"):
-            distributed.all_reduce(values, group=self.group)
+            distributed.all_reduce(on_host, group=self.group)
+        if on_host is not values:
+            values.copy_(on_host)
 
     def rows(self, values: Tensor, n_rows: int) -> Tensor:
         """What ranks found of their rows, (n_members, n_own_rows, n_units), of all `n_rows` in order."""
         counts = [n_rows * (rank + 1) // self.size - n_rows * rank // self.size for rank in range(self.size)]
-        own = values.new_zeros(values.shape[0], max(counts), values.shape[2])
+        own = torch.zeros(values.shape[0], max(counts), values.shape[2], dtype=values.dtype)
         own[:, : counts[self.rank]] = values[:, : counts[self.rank]]
         parts = [torch.empty_like(own) for _ in counts]
         with self._watched("gathering rows"):
             distributed.all_gather(parts, own, group=self.group)
-        return torch.cat([part[:, :count] for part, count in zip(parts, counts, strict=True)], dim=1)
+        found = [part[:, :count] for part, count in zip(parts, counts, strict=True)]
+        return torch.cat(found, dim=1).to(values.device)
 
     def from_first(self, values: Tensor) -> Tensor:
         """The first rank's values."""
