@@ -56,9 +56,11 @@ class Checkpoints:
         """Whether it is time to write."""
         return not self._stopped and monotonic() >= self._next
 
-    def write(self, parts: Mapping[str, bytes]) -> None:
-        """Have the folder hold a state; where that fails, warn once, and leave the fit alone."""
-        started = monotonic()
+    def write(self, parts: Mapping[str, bytes], since: float) -> None:
+        """Have the folder hold a state; where that fails, warn once, and leave the fit alone.
+
+        `since` is the moment, of `time.monotonic`, when the state began to be put together.
+        """
         try:
             self._number += 1
             write(self._path(self._number), "checkpoint", {**facts_part(self.facts), **self.lasting, **parts})
@@ -67,7 +69,7 @@ class Checkpoints:
             self.fail(error)
         # What takes long to write is written the more rarely: it takes a fiftieth of the time at most.
         now = monotonic()
-        self._next = now + max(self.seconds, 50 * (now - started)) if self.seconds else now
+        self._next = now + max(self.seconds, 50 * (now - since)) if self.seconds else now
 
     def fail(self, error: Exception) -> None:
         """Say, once, that a state could not be written."""

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any
 
 #: Classes whose objects are stored, by the module that they are in now; a file has their names alone, so that
-#: they may move. `_saving.models.FORMAT` rises when the attributes of one of them change.
+#: they may move. `_saving.container.FORMAT` rises when the attributes of one of them change.
 _CLASSES = {
     "sk_shadownet._estimator.candidate": ("Candidate",),
     "sk_shadownet._estimator.frontier": ("Frontier", "FrontierPoint"),

@@ -9,6 +9,7 @@ from typing import Any
 from sk_shadownet._saving.container import packed, read, unpacked, write
 from sk_shadownet._saving.decoding import decoded
 from sk_shadownet._saving.encoding import Encoder
+from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import own_version
 from sk_shadownet.exceptions import ModelFileError
 
@@ -83,6 +84,7 @@ def _parts(estimator: Any) -> dict[str, bytes]:
     }
 
 
+@thread_limit()
 def _model_of(parts: Mapping[str, bytes], name: str) -> Any:
     require_holding(parts, _MODEL, name)
     model, _ = decoded(parts["state.json"], parts["arrays.safetensors"], name)

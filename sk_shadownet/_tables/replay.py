@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,6 +97,7 @@ class Replay:
         """Count a step, and have the state written if it is time."""
         self.done += 1
         if self.checkpoints.due:
+            since = monotonic()
             state = {
                 "done": self.done,
                 "cost": self.cost,
@@ -103,7 +105,7 @@ class Replay:
                 "draw": run.draw.bit_generator.state,
                 "runs": {n: _state_of(one) for n, one in enumerate(self.runs) if one is not None},
             }
-            self.checkpoints.write({**self._over, **_named(_STATE, encoded(state, "the state", {}))})
+            self.checkpoints.write({**self._over, **_named(_STATE, encoded(state, "the state", {}))}, since)
 
     def leave(self, run: Run) -> None:
         """A run is trained to its end; what it was then is kept, or taken from what another process left."""

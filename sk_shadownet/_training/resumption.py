@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic, time
 from typing import Any
 
 import torch
@@ -74,20 +74,20 @@ class Stages:
     def offer(self, net: Any, midway: Midway | None = None) -> None:
         """Write a checkpoint if it is time."""
         if self.checkpoints.due:
-            parts = self._parts(net, midway, over=False)
+            since, parts = monotonic(), self._parts(net, midway, over=False)
             if parts is not None:
-                self.checkpoints.write({**self._over, **parts})
+                self.checkpoints.write({**self._over, **parts}, since)
 
     def leave(self, net: Any) -> None:
         """Keep the state at the end of a training, and write it if it is time."""
         if net.interrupted_:
             self.checkpoints.stop()
             return
-        parts = self._parts(net, None, over=True)
+        since, parts = monotonic(), self._parts(net, None, over=True)
         if parts is not None:
             self._over |= parts
             if self.checkpoints.due:
-                self.checkpoints.write(self._over)
+                self.checkpoints.write(self._over, since)
 
     @property
     def _name(self) -> str:

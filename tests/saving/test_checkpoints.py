@@ -83,8 +83,8 @@ def _killed(monkeypatch):
             calls[0] += 1
             return due.fget(self) and calls[0] >= every
 
-        def write_and_die(self, parts):
-            write(self, parts)
+        def write_and_die(self, parts, since):
+            write(self, parts, since)
             written.append(len(parts))
             calls[0] = 0
             if len(written) == states:
@@ -205,8 +205,8 @@ def _fit_until_killed(folder, begun):
     dataset.GATHERED_VALUES, backpropagation._WATCHED_VALUES = 1000, 200
     epochs, write = [0], Checkpoints.write
 
-    def write_and_tell(self, parts):
-        write(self, parts)
+    def write_and_tell(self, parts, since):
+        write(self, parts, since)
         epochs[0] += 1
         if epochs[0] == 15:
             begun.set()
@@ -417,9 +417,20 @@ def test_a_state_is_written_at_most_every_so_many_seconds(tmp_path, monkeypatch)
             now[0] += 1.0
             found.append(checkpoints.due)
             if checkpoints.due:
-                checkpoints.write({})
+                checkpoints.write({}, since=now[0])
         assert np.flatnonzero(found).tolist() == [59, 119, 179, 239, 299]
-        checkpoints.end()
+
+
+def test_a_state_that_takes_long_to_write_is_written_more_rarely(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(room, "monotonic", lambda: now[0])
+    with room.checkpoints_in(tmp_path, 1.0, {}) as checkpoints:
+        checkpoints.write({}, since=now[0] - 3.0)
+        assert not checkpoints.due
+        now[0] += 149.0
+        assert not checkpoints.due
+        now[0] += 1.5
+        assert checkpoints.due
 
 
 def test_a_generator_of_the_users_draws_as_in_the_undisturbed_fit(killed, tmp_path):
