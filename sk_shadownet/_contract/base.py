@@ -30,7 +30,7 @@ from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
 from sk_shadownet._validation import check_real, check_seed
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
+from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, ShadowNetError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -174,7 +174,11 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
                 )
             parts = encoded(_copy_of(rng), "random_state", {})
             checkpoints.lasting = dict(zip(("start.json", "start.safetensors"), parts, strict=True))
-            yield checkpoints, rng
+            try:
+                yield checkpoints, rng
+            except ShadowNetError:  # the same fit would end in the same error
+                checkpoints.end()
+                raise
             checkpoints.end()
 
     def _facts(self, table: Table, valid: Table | None, before: dict[str, Any] | None) -> dict[str, Any]:

@@ -59,7 +59,11 @@ def _of_others(value: Any) -> str:
         return "{" + ", ".join(pairs) + "}"
     if isinstance(value, (list, tuple)):
         return "[" + ", ".join(map(description, value)) + "]"
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
+    if hasattr(value, "state_dict"):
+        return f"{name} ({description(dict(value.state_dict()))})"
+    text = repr(value)
+    return name if " at 0x" in text else f"{name} ({_hash(text.encode())})"
 
 
 def _hash(data: bytes) -> str:

@@ -10,9 +10,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.datasets import make_classification
+from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, MlflowLogger
+from torch import nn
 
 from sk_shadownet import (
     ShadowMLPClassifier,
@@ -31,6 +34,7 @@ from sk_shadownet.exceptions import (
     ExportError,
     FewRowsWarning,
     InvalidParameterError,
+    TrainingDivergedError,
     TrainingInterruptedWarning,
 )
 
@@ -57,6 +61,18 @@ KINDS = {
     "tables": (ShadowTableRegressor, TABLES | {"budget": {"lut": 100}}),
     "edges": (ShadowTableClassifier, TABLES | {"n_edges": 10, "n_features_to_select": 3}),
 }
+
+
+class OwnModule(nn.Sequential):
+    """A network of a class that no file can hold."""
+
+    def __init__(self, seed):
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            super().__init__(nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
+
+
+OWN_MODULE = OwnModule(0)
 
 
 class Killed(BaseException):
@@ -237,13 +253,35 @@ def test_two_fits_in_one_folder_are_refused_by_a_lock(tmp_path):
         ({"target_hidden_layer_sizes": (4, 2)}, r"target_hidden_layer_sizes was \(4, 3\) and is \(4, 2\)"),
         ({"random_state": 1}, "random_state was 0 and is 1"),
         ({"callbacks": [Callback()]}, r"callbacks was None and is \[skorch\.callbacks\.base\.Callback\]"),
-        ({"budget": {len: 5}}, "budget was None and is {.*builtin_function_or_method: 5}"),
+        ({"module": OWN_MODULE}, r"module was None and is .*OwnModule \(dict \(\w+\)\)"),
+        ({"budget": {len: 5}}, r"budget was None and is {.*builtin_function_or_method .*: 5}"),
     ],
 )
 def test_other_parameters_are_named(killed, tmp_path, change, match):
     killed(made("exact", checkpoint=tmp_path, checkpoint_seconds=0), X, Y, states=2)
     with pytest.raises(CheckpointError, match=match):
         made("exact", checkpoint=tmp_path, **change).fit(X, Y)
+
+
+def test_another_network_to_start_from_is_told_by_its_weights(killed, tmp_path):
+    more = {"checkpoint": tmp_path, "checkpoint_seconds": 0, "target_hidden_layer_sizes": None}
+    killed(made("exact", module=OwnModule(0), **more), X, Y, states=2)
+    with pytest.raises(CheckpointError, match=r"module was .*OwnModule \(.* and is .*OwnModule \("):
+        made("exact", module=OwnModule(1), **more).fit(X, Y)
+    made("exact", module=OwnModule(0), **more).fit(X, Y)
+
+
+def test_a_fit_that_cannot_be_leaves_its_folder_to_the_next(tmp_path):
+    more = {"checkpoint": tmp_path, "checkpoint_seconds": 0}
+    with pytest.raises(TrainingDivergedError):
+        made("exact", learning_rate_init=1e30, **more).fit(X, Y)
+    assert checkpoints_of(tmp_path) == []
+    require_same(made("exact").fit(X, Y), made("exact", **more).fit(X, Y))
+
+
+def test_the_fits_of_a_search_use_a_folder_one_after_the_other(tmp_path):
+    search = GridSearchCV(made("exact", checkpoint=tmp_path), {"n_features_to_select": [2, 3]}, cv=2)
+    assert np.isfinite(search.fit(X, Y).cv_results_["mean_test_score"]).all()
 
 
 def test_parameters_that_decide_nothing_may_change(killed, tmp_path):
