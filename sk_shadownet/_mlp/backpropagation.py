@@ -39,9 +39,10 @@ _ACTIVATE: dict[str, Callable[[Tensor], object]] = {
 }
 
 
-# Numbers of a batch's inputs up to which each has noise of its own and a saliency. Of wider batches some rows
-# are watched, and noise is drawn once for all: a row's noise then comes back, shifted, in later batches.
-_WATCHED_VALUES = 2**17
+# Numbers of a batch's inputs up to which each has noise of its own and a saliency: a fourth more than what is
+# gathered at once, for probes. Of wider batches some rows are watched, and noise is drawn once for all: a
+# row's noise then comes back, shifted, in later batches.
+_WATCHED_VALUES = 5 * 2**15
 _GOLDEN = (5**0.5 - 1) / 2
 
 
