@@ -1,9 +1,9 @@
 """HGQ2's networks on the rows of tables.py: learned bits per weight, and layers of learned tables.
 
-    KERAS_BACKEND=jax python examples/benchmarks/tables.py jets --rivals 3000     # extra rivals, and jax
+    python examples/benchmarks/tables.py jets --rivals 300     # extra rivals, and jax
 
 One training each, in which the price of a bit rises from almost nothing, as the authors do it, over far fewer
-epochs than theirs: what is printed is what so much CPU time buys, no verdict on either at convergence. All
+epochs than theirs, as many as about so many CPU seconds allow: what is printed is what so much CPU time buys, no verdict on either at convergence. All
 checkpoints on the front of accuracy (on a tenth of the training rows) and HGQ2's own cost are traced by
 alkaid, which counts their look-up tables and computes their bits; for each budget the checkpoint of most
 accuracy within it is judged on the test rows. Inputs are standardised in floats, which costs them nothing.
@@ -14,11 +14,15 @@ Sun et al. 2024, "Gradient-based automatic mixed precision quantization for neur
 
 from __future__ import annotations
 
+import os
 from typing import Any, NamedTuple
 
 import numpy as np
+from _common import cpu_seconds
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 #: Rows of a batch, and the learning rate at the start.
 BATCH, RATE = 2048, 5e-3
@@ -77,12 +81,25 @@ def learned_tables(n_inputs: int, n_outputs: int) -> Any:
 KINDS = {"HGQ2": bits_of_weights, "HGQ-LUT": learned_tables}
 
 
-def train(kind: str, X: np.ndarray, y: np.ndarray, epochs: int, seed: int) -> tuple[Any, list[Checkpoint]]:
+def epochs_in(kind: str, X: np.ndarray, y: np.ndarray, seconds: float) -> int:
+    """How many epochs take so many CPU seconds, once everything is compiled."""
+    import keras
+
+    model = KINDS[kind](X.shape[1], len(np.unique(y)))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(X, y, batch_size=BATCH, verbose=0)
+    with cpu_seconds() as used:
+        model.fit(X, y, batch_size=BATCH, epochs=3, verbose=0)
+    return max(10, round(3 * seconds / used[0]))
+
+
+def train(kind: str, X: np.ndarray, y: np.ndarray, seconds: float, seed: int) -> tuple[Any, list[Checkpoint]]:
     """One training with a rising price: the model, and the front of its checkpoints."""
     import keras
     from hgq.utils.sugar import BetaScheduler, FreeEBOPs, PieceWiseSchedule
 
     keras.utils.set_random_seed(seed)
+    epochs = epochs_in(kind, X, y, seconds)
     A, V, a, v = train_test_split(X, y, test_size=0.1, stratify=y, random_state=seed)
     model = KINDS[kind](X.shape[1], len(np.unique(y)))
     front: list[Checkpoint] = []
@@ -140,13 +157,11 @@ def best_within(found: list[Traced], budget: float) -> Traced | None:
 
 
 def rivals_on(
-    kind: str, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, epochs: int, seed: int
+    kind: str, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray, seconds: float, seed: int
 ) -> tuple[list[Traced], float]:
-    """Checkpoints of one training in hardware, and its CPU seconds."""
-    from _common import cpu_seconds
-
+    """Checkpoints of one training of about so many CPU seconds in hardware, and its CPU seconds."""
     scaler = StandardScaler().fit(X)
     X, X_test = scaler.transform(X).astype(np.float32), scaler.transform(X_test).astype(np.float32)
     with cpu_seconds() as used:
-        model, front = train(kind, X, y, epochs, seed)
+        model, front = train(kind, X, y, seconds, seed)
     return traced(model, front, X, X_test, y_test), used[0]

@@ -4,7 +4,7 @@
     python examples/benchmarks/tables.py jets --seeds 1 --budgets 300 500
     python examples/benchmarks/tables.py jets --synthesize              # counted by yosys for xcup, too
     python examples/benchmarks/tables.py digits --frontier              # all budgets from one run
-    python examples/benchmarks/tables.py jets --rivals 3000 --seeds 1   # HGQ2's, too (extra rivals, and jax)
+    python examples/benchmarks/tables.py jets --rivals 300 --seeds 1    # HGQ2's, too (extra rivals, and jax)
 
 For every seed and budget:
 
@@ -12,7 +12,7 @@ For every seed and budget:
 - perceptron: ``ShadowMLPClassifier((64, 32, 32), budget={"lut": ...}, quantization=...)`` of 4, 5 and 6 bits,
   of which the best on the test rows is shown: a small head start. "none" where no network keeps the budget.
 
-- HGQ2, HGQ-LUT: see rivals.py; as many epochs as asked for, one training for all budgets.
+- HGQ2, HGQ-LUT: see rivals.py; one training of so many CPU seconds for all budgets.
 
 CPU seconds are those of one network; where one run gives all, a network's share of it.
 
@@ -173,11 +173,11 @@ def of_perceptron(rows: Rows, task: str, budget: int, seed: int, options: argpar
     return max(cells, key=lambda cell: cell.score, default=None)
 
 
-def of_rival(kind: str, rows: Rows, budgets: list[int], seed: int, epochs: int) -> list[Cell | None]:
+def of_rival(kind: str, rows: Rows, budgets: list[int], seed: int, seconds: float) -> list[Cell | None]:
     """Another library's network for each budget, from one training; None where none keeps it."""
-    found, seconds = rivals_on(kind, *rows, epochs, seed)
+    found, spent = rivals_on(kind, *rows, seconds, seed)
     best = [best_within(found, budget) for budget in budgets]
-    return [one and Cell(one.test, one.lut, float("nan"), seconds / len(budgets)) for one in best]
+    return [one and Cell(one.test, one.lut, float("nan"), spent / len(budgets)) for one in best]
 
 
 def line(budget: int, name: str, cells: list[Cell]) -> str:
@@ -252,7 +252,7 @@ def main() -> None:
     parser.add_argument("--synthesize", action="store_true", help="count look-up tables with yosys, too")
     parser.add_argument("--frontier", action="store_true", help="all budgets from one run of tables")
     parser.add_argument("--no-perceptron", dest="perceptron", action="store_false")
-    parser.add_argument("--rivals", type=int, default=0, metavar="EPOCHS", help="HGQ2's networks, too")
+    parser.add_argument("--rivals", type=float, default=0, metavar="SECONDS", help="HGQ2's networks, too")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="score over look-up tables, as a picture")
     options = parser.parse_args()
     options.budgets.sort()

@@ -95,8 +95,8 @@ def own_costs(budget: Any) -> tuple[Callable[[Costs], Any], ...]:
 
 
 def require_edges(trained: list[TrainedTables], budget: Any) -> None:
-    """Refuse a budget that has left no edge, where there was something to learn."""
-    if any(not one.costs["edges"] for one in trained):
+    """Refuse a budget that has left a layer without an edge, where there was something to learn."""
+    if not all(layer.edges.any() for one in trained for layer in one.network.layers):
         raise InvalidParameterError(
             f"budget={budget} leaves no network that reads an input, as far as training found; raise it, or "
             f"train for longer. The way from an input to an output takes {len(trained[0].network.layers)} "

@@ -91,6 +91,9 @@ def _covering(column: FloatArray, bits: int, missing: bool) -> tuple[int, int, i
     exponent = int(np.ceil(np.log2(high - low) - np.log2(2**bits - missing)))
     first, last = (int(np.floor(np.ldexp(end, -exponent))) for end in (low, high))
     offsets = np.arange(min(last - 2**bits + 1 + missing, first), first + 1)
+    # Of an even one the code's lowest bit is the port's: a table that need not see it takes the others.
+    even = (offsets - missing) % 2 == 0
+    offsets = offsets[even] if even.any() else offsets
     ends = [np.full(len(offsets), np.floor(np.ldexp(end, -exponent))) for end in (column.min(), column.max())]
     same = np.full(len(offsets), bits)
     lut = input_clip(InputCodes(same, offsets, same, *(end.astype(np.int64) for end in ends))).lut

@@ -2,17 +2,17 @@
 
 The design: codes of the raw inputs (a clip at those sides where rows lie beyond), a table for every edge, an
 adder tree for every sum, smallest operands first (Huffman's order), and a clip of every hidden sum to its
-code at those sides where it can pass.
+code at those sides where it can pass. All codes are in registers, whose set or reset clips at one side for
+nothing; only what tells whether to clip, and a clip at the other side, take look-up tables.
 
-Look-up tables are counted twice: as the compiler alkaid estimates them, and as cells that yosys makes of
-tables, adders and clips; the larger number holds. A fifth of a table network of 300 look-up tables is clips,
-which alkaid takes for a third of what yosys makes of them; of adders yosys makes a tenth less.
+Look-up tables are counted as cells of Xilinx's families: one for each bit that a table of six inputs puts
+out, for two bits of one of five.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -20,13 +20,8 @@ import numpy as np
 
 from sk_shadownet._tables.integers import InputCodes, TableNetwork
 from sk_shadownet._tables.levels import Waiting
-from sk_shadownet._typing import FloatArray, IntArray
+from sk_shadownet._typing import BoolArray, IntArray
 
-# What alkaid takes for a clip, in look-up tables: to tell whether a number is beyond a level, by a table of
-# its high bits or, for each bit, by subtraction; for each bit of the code, to put the end there, at the first
-# side and at a second one; and to clear a code below 0.
-_BEYOND_TABLE, _BEYOND_BIT = 1.453125, 0.15
-_END_BIT, _SECOND_END_BIT, _CLEAR = 0.32, 0.23, 0.3
 #: Address bits that one look-up table has.
 LUT_INPUTS = 6
 
@@ -35,10 +30,10 @@ LUT_INPUTS = 6
 class Clip:
     """Clips of so many signals to unsigned codes: arrays of shape (n_signals,)."""
 
-    lut: FloatArray  # by alkaid
-    cells: IntArray  # look-up tables by yosys
+    lut: IntArray
     levels: IntArray
     width: IntArray  # of the signal, in bits
+    registered: IntArray  # of the register behind, in bits
     bits: IntArray  # of the code
 
     def __getitem__(self, which: np.ndarray) -> Clip:
@@ -54,21 +49,14 @@ def clip_to_codes(low: IntArray, high: IntArray, offset: IntArray, bits: IntArra
     width = np.maximum(bit_length(np.maximum(high, 0)), bit_length(np.maximum(-low - 1, 0))) + (low < 0)
     wide = width > LUT_INPUTS
     above, below = wide & (high >= top), wide & (low < offset)
-    plain = below & (offset == 0)
-    below &= ~plain
-    end = np.where(above, _SECOND_END_BIT, _END_BIT)
-    lut = above * (_beyond(top, width) + _END_BIT * bits) + below * (_beyond(offset, width) + end * bits)
-    # Each bit of a code is one look-up table, of both flags or of the high bits that decide them. A flag of
-    # six bits has its own; one of more is a carry.
-    of_top, of_offset = _deciding(top, width), _deciding(offset, width)
-    flags = above * (of_top == LUT_INPUTS) + below * (of_offset == LUT_INPUTS)
-    cells = bits * (above | below | plain) + flags
-    # A choice behind each flag that is a table; the sign, which clears a code, is there at once.
-    levels = plain.astype(np.int64)
-    for side, deciding in ((above, of_top), (below, of_offset)):
-        flag = (deciding >= 2) & (deciding <= LUT_INPUTS)
-        levels = np.where(side, np.maximum(levels, flag) + 1, levels)
-    return Clip(lut + plain * _CLEAR, cells, levels, width, bits)
+    both = above & below
+    # Where codes begin at 0 the sign tells.
+    of_top, of_offset = _deciding(top, width), np.where(offset == 0, 1, _deciding(offset, width))
+    flag_above, flag_below = above & (of_top > 1), below & (of_offset > 1)
+    # A flag that takes more bits than a look-up table has is a carry.
+    flags = (flag_above & (of_top <= LUT_INPUTS)).astype(int) + (flag_below & (of_offset <= LUT_INPUTS))
+    levels = np.maximum(flag_above, flag_below + both.astype(int))
+    return Clip(both * bits + flags, levels, width, np.where(wide, bits, np.minimum(bits, width)), bits)
 
 
 def input_clip(codes: InputCodes) -> Clip:
@@ -83,21 +71,18 @@ def _deciding(level: IntArray, width: IntArray) -> IntArray:
     return np.asarray(width - bit_length(level & -level) + 1)
 
 
-def _beyond(level: IntArray, width: IntArray) -> FloatArray:
-    """Look-up tables that tell whether a number of so many bits is beyond a level."""
-    return np.where(_deciding(level, width) <= LUT_INPUTS, _BEYOND_TABLE, _BEYOND_BIT * width)
-
-
 @dataclass(frozen=True, eq=False)
 class LayerDesign:
-    """One layer: the clip of what comes in, the largest value of each edge's table, and the sums' biases.
+    """One layer: the clip of what comes in, of each edge's table its largest value, and the sums' biases.
 
     ``largest`` has shape (n_inputs, n_outputs), its tables' least value is 0; 0 where there is no edge.
+    ``address``, of the same shape, are the bits that each table looks up.
     """
 
     clip: Clip
     largest: IntArray
     bias: IntArray
+    address: IntArray
 
 
 @dataclass(frozen=True)
@@ -132,10 +117,12 @@ CostFunction = Callable[[tuple[LayerDesign, ...]], Mapping[str, float]]
 
 def design_of(network: TableNetwork) -> tuple[LayerDesign, ...]:
     """The design of an integer network."""
-    layers, clip = [], input_clip(network.inputs)
+    layers, clip = list[LayerDesign](), input_clip(network.inputs)
     for layer in network.layers:
         largest = np.stack([table.max(axis=0) for table in layer.tables])
-        layers.append(LayerDesign(clip, largest, layer.bias))
+        offset = network.inputs.offset if not layers else 0 * clip.bits
+        dropped = np.stack([pairs_alike(table) for table in layer.tables]) & (offset % 2 == 0)[:, None]
+        layers.append(LayerDesign(clip, largest, layer.bias, clip.registered[:, None] - dropped))
         if layer.bits is not None:
             top = layer.bias + largest.sum(axis=0)
             clip = sum_clip(_shifted(layer.bias, layer.shift), _shifted(top, layer.shift), layer.bits)
@@ -156,39 +143,34 @@ def count(
     nanosecond, which is what exports to UltraScale+ take.
     """
     adder_levels = adder_levels or max(int(clock_period + 1e-9), 1)
-    lut, cells, waiting = 0.0, 0, Waiting()
-    ready = np.zeros(len(design[0].largest), dtype=np.int64)
-    for layer in design:
-        clip, live = layer.clip, layer.largest.any(axis=1)
-        lut += float(clip.lut[live].sum())
-        cells += int(clip.cells[live].sum())
-        for width, bits, since, levels in zip(
-            clip.width[live], clip.bits[live], ready[live], clip.levels[live], strict=True
-        ):
-            waiting.add(int(width), int(since), int(since + max(levels, 1)))
-            if levels:
-                waiting.add(int(bits), int(since + levels), int(since + levels + 1))
-        widths = bit_length(layer.largest)
-        lut += float(table_lut(widths, clip.bits[:, None]).sum())
-        cells += int((widths << np.maximum(clip.bits - LUT_INPUTS, 0)[:, None]).sum())
-        start = ready + clip.levels + 1
-        sums = [
-            _tree(column, int(bias), start, waiting)
-            for column, bias in zip(layer.largest.T, layer.bias, strict=True)
-        ]
-        lut += sum(one.lut for one in sums)
-        cells += sum(one.cells for one in sums)
-        ready = np.array([one.ready for one in sums])
-    depth, outputs = int(ready.max()), [one.width for one in sums]
-    for width, since in zip(outputs, ready.tolist(), strict=True):
-        waiting.add(width, since, depth + 1)
-    cycles = max(ceil(depth / adder_levels), 1) + 1
+    lut, first = 0, design[0].clip
+    inputs = design[0].largest.any(axis=1)
+    cycles = max(ceil(int(first.levels[inputs].max(initial=0)) / adder_levels), 1)
+    flip_flops = int(first.registered[inputs].sum())
+    for layer, following in zip(design, [*(later.clip for later in design[1:]), None], strict=True):
+        own, registers, stages = _layer(layer, following, adder_levels)
+        lut, flip_flops, cycles = lut + own, flip_flops + registers, cycles + stages
     edges = sum(int((layer.largest > 0).sum()) for layer in design)
-    features = int(design[0].largest.any(axis=1).sum())
-    ports = int(design[0].clip.width[design[0].largest.any(axis=1)].sum())
+    return Costs(lut, flip_flops, cycles * clock_period, cycles, edges, int(inputs.sum()))
+
+
+def _layer(layer: LayerDesign, following: Clip | None, adder_levels: int) -> tuple[int, int, int]:
+    """Look-up tables, flip-flops and stages from one layer's codes to those behind it, or to the outputs."""
+    clip, live = layer.clip, layer.largest.any(axis=1)
+    lut = int(clip.lut[live].sum() + table_lut(bit_length(layer.largest), layer.address).sum())
+    waiting = Waiting()
+    for bits in clip.registered[live]:
+        waiting.add(int(bits), 0, 1)
+    sums = [
+        _tree(column, int(bias), waiting) for column, bias in zip(layer.largest.T, layer.bias, strict=True)
+    ]
+    behind = np.array([one.ready for one in sums]) + (0 if following is None else following.levels)
+    depth = int(behind.max())
+    for one in sums:
+        waiting.add(one.width, one.ready, depth + 1)
     between, shifted = waiting.registers(depth, adder_levels)
-    flip_flops = ports + between + sum(outputs)
-    return Costs(max(lut, cells + shifted), flip_flops, cycles * clock_period, cycles, edges, features)
+    last = sum(one.width for one in sums) if following is None else int(following.registered.sum())
+    return lut + sum(one.lut for one in sums) + shifted, between + last, max(ceil(depth / adder_levels), 1)
 
 
 def bit_length(values: IntArray) -> IntArray:
@@ -197,59 +179,62 @@ def bit_length(values: IntArray) -> IntArray:
     return bits
 
 
-def table_lut(widths: IntArray, address: IntArray) -> FloatArray:
-    """Look-up tables of tables with so many bits of output and of address; narrow ones take a little more."""
-    surcharge = np.maximum(1.5625 - 0.109375 * widths, 1.0)
-    return np.asarray(widths * surcharge * 2.0 ** np.maximum(address - LUT_INPUTS, 0))
+def table_lut(widths: IntArray, address: IntArray) -> IntArray:
+    """Look-up tables of tables with so many bits of output and of address."""
+    halves = widths << np.maximum(address - LUT_INPUTS + 1, 0)
+    return np.asarray((halves + 1) // 2)
+
+
+def pairs_alike(table: IntArray) -> BoolArray:
+    """Which columns of a table have the same value for both codes that differ in the lowest bit."""
+    if len(table) < 2:
+        return np.zeros(table.shape[1], dtype=bool)
+    return np.asarray((table[::2] == table[1::2]).all(axis=0))
 
 
 @dataclass(frozen=True)
 class _Sum:
     """What a sum takes beside its tables, when it is ready, and its bits."""
 
-    lut: float = 0.0
-    cells: int = 0
+    lut: int = 0
     ready: int = 0
     width: int = 0
 
 
-def _tree(largest: IntArray, bias: int, start: IntArray, waiting: Waiting) -> _Sum:
-    """The sum of tables that are ready at such levels; the widest carries the bias.
+def _tree(largest: IntArray, bias: int, waiting: Waiting) -> _Sum:
+    """The sum of tables; the widest carries the bias.
 
     Its further bits of the bias count here.
     """
     live = np.flatnonzero(largest)
     if not len(live):
         return _Sum()
-    heap = [(int(largest[i]), n, 0, int(start[i])) for n, i in enumerate(live)]
+    heap = [(int(largest[i]), n, 0, 1) for n, i in enumerate(live)]
     heap.sort()
     span, n, _, level = heap[-1]
     heap[-1] = (span, n, bias, level)
-    cells = _varying(bias, bias + span) - span.bit_length()
-    lut = float(cells)
+    lut = varying_bits(bias, bias + span) - span.bit_length()
     while len(heap) > 1:
         one, other = heapq.heappop(heap), heapq.heappop(heap)
         span, low, n = one[0] + other[0], one[2] + other[2], n + len(live)
-        widths = [_width(low, low + span) for span, _, low, _ in (one, other)]
-        lut += max(widths)
-        cells += _both(one, other, widths, _width(low, low + span))
+        widths = [number_width(low, low + span) for span, _, low, _ in (one, other)]
+        lut += added_bits([one[2] < 0, other[2] < 0], widths, number_width(low, low + span))
         done = max(one[3], other[3]) + 1
         for bits, term in zip(widths, (one, other), strict=True):
             waiting.add(bits, term[3], done)
         heapq.heappush(heap, (span, n, low, done))
     span, _, low, done = heap[0]
-    return _Sum(lut, cells, done, _width(low, low + span))
+    return _Sum(lut, done, number_width(low, low + span))
 
 
-def _both(one: tuple[int, ...], other: tuple[int, ...], widths: list[int], result: int) -> int:
+def added_bits(signed: Sequence[bool], widths: Sequence[int], result: int) -> int:
     """Bits of a sum to which both terms contribute: elsewhere a carry needs no look-up table."""
     if result <= 2:
         return result
-    reach = [result if term[2] < 0 else bits for term, bits in zip((one, other), widths, strict=True)]
-    return min(reach)
+    return min(result if sign else bits for sign, bits in zip(signed, widths, strict=True))
 
 
-def _width(low: int, high: int) -> int:
+def number_width(low: int, high: int) -> int:
     """Bits of a number between such ends."""
     return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
 
@@ -258,6 +243,6 @@ def _shifted(values: IntArray, shift: IntArray) -> IntArray:
     return (values >> np.maximum(shift, 0)) << np.maximum(-shift, 0)
 
 
-def _varying(low: int, high: int) -> int:
+def varying_bits(low: int, high: int) -> int:
     """How many bits are not the same in all numbers between such ends."""
-    return _width(low, high) if low < 0 <= high else (low ^ high).bit_length()
+    return number_width(low, high) if low < 0 <= high else (low ^ high).bit_length()

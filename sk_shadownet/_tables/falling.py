@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
+from operator import itemgetter
 
 from torch import Tensor
 
@@ -85,8 +86,8 @@ def trained_runs(
 ) -> Iterator[tuple[int, Run]]:
     """Trained runs, each with the number of its budget, of a falling list.
 
-    A copy branches off as the costs pass its budget. Towards the end several networks fall side by side, and
-    each gives one for every budget that is left.
+    A copy branches off as the costs pass its budget. Towards the end several networks fall side by side; at
+    every budget that is left the one of least training loss is trained to the end.
     """
     fall = _fall_of(run, budgets, sizes, progress)
     fall.total = fall.stop + len(budgets) * fall.finish
@@ -98,14 +99,22 @@ def trained_runs(
     fork = fall.fork()
     left = [n for n, level in enumerate(fall.levels) if level <= TABLE_FORK_LEVEL]
     forks = TABLE_FORKS if begin > 1 else 1
-    fall.total += (forks - 1) * (fall.stop - fork + len(left) * fall.finish)
-    yield from _descend(run, fall, fall.first, fork, [n for n in range(len(budgets)) if n not in left])
+    fall.total += (forks - 1) * (fall.stop - fork)
+    for n, branch in _descend(run, fall, fall.first, fork, [n for n in range(len(budgets)) if n not in left]):
+        yield n, _finished(branch, fall)
+    best: dict[int, list[tuple[float, Run]]] = {}
     for limb in [*(run.branch() for _ in range(forks - 1)), run]:
-        yield from _descend(limb, fall, fork, fall.stop, left)
+        for n, branch in _descend(limb, fall, fork, fall.stop, left):
+            judged = sorted([*best.get(n, []), (branch.training_loss(), branch)], key=itemgetter(0))
+            best[n] = judged[:1]
+            for _, worse in judged[1:]:
+                worse.forget()
+    for n, [(_, branch)] in best.items():
+        yield n, _finished(branch, fall)
 
 
 def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -> Iterator[tuple[int, Run]]:
-    """Let the budget fall from one step to another; trained branches at each of the numbers that wait."""
+    """Let the budget fall from one step to another; a copy that has its budget at each that waits."""
     waiting = [*waiting]
     with run.batches(stop - begin) as batches:
         for n in range(begin, stop, _PLAN):
@@ -119,11 +128,16 @@ def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -
 
 
 def _branch(run: Run, fall: _Fall, number: int) -> Run:
-    """A copy that has its budget from now on, trained to the end with edges and steps as they are."""
+    """A copy whose edges and steps are those of its budget from now on."""
     branch = run.branch()
     branch.plan(fall.budgets[number], 1.0, fall.sizes)
-    _finish(branch, fall)
     return branch
+
+
+def _finished(run: Run, fall: _Fall) -> Run:
+    """Trained to the end with edges and steps as they are."""
+    _finish(run, fall)
+    return run
 
 
 def train_to_the_end(run: Run, n_steps: int, progress: Callable[..., object]) -> None:

@@ -42,6 +42,7 @@ class Layer:
     share: Tensor  # (n_codes, n_inputs), of the rows, with each code
     used: Tensor  # (n_codes, n_inputs), whether a code can occur
     step: Tensor | None = None  # (n_outputs,), of the integers; None for floats
+    coarse: Tensor | None = None  # (n_inputs, n_outputs), 1 where a table does not see its code's lowest bit
 
     @property
     def n_codes(self) -> int:
@@ -106,6 +107,7 @@ class TableStack:
         """Tables and bias as the forward pass uses them."""
         values = layer.basis @ layer.terms.data.flatten(1)
         values = values.view(layer.n_codes, *layer.mask.shape)
+        values = _paired(values, layer.coarse)
         values -= (layer.share[:, :, None] * values).sum(dim=0)
         values *= layer.mask
         bias = layer.bias.data
@@ -121,6 +123,13 @@ class TableStack:
         low = values.masked_fill(off, torch.inf).amin(0)
         high = values.masked_fill(off, -torch.inf).amax(0)
         return low.double().numpy(), (high - low).double().numpy()
+
+    def apart(self, layer: Layer) -> FloatArray:
+        """Mean square of what each table would change by if it did not see its code's lowest bit."""
+        values = (layer.basis @ layer.terms.data.flatten(1)).view(layer.n_codes, *layer.mask.shape)
+        half = (values[1::2] - values[::2]).square_().div_(4)
+        share = layer.share[1::2] + layer.share[::2]
+        return np.asarray((share[:, :, None] * half).sum(dim=0).double().numpy())
 
     def forward(self, cells: Tensor, hard: bool = True) -> Tensor:
         """Outputs, shape (n_rows, n_outputs), of cells of the inputs, shape (n_rows, n_inputs).
@@ -149,10 +158,11 @@ class TableStack:
             by_table = _by_place(error, passed)
             by_table *= layer.mask
             by_table -= layer.share[:, :, None] * by_table.sum(dim=0)
+            by_table = _paired(by_table, layer.coarse)
             _gradient(layer.terms).copy_((layer.basis.T @ by_table.flatten(1)).view_as(layer.terms))
             torch.sum(error, 0, out=_gradient(layer.bias))
             if passed.lower is not None and passed.inside is not None:
-                slope = (passed.tables[1:] - passed.tables[:-1]).flatten(0, 1)
+                slope = _slope(passed.tables, layer.coarse).flatten(0, 1)
                 by_place = (error @ slope.T).gather(1, passed.lower * len(layer.mask) + self._columns(layer))
                 error = by_place.mul_(passed.inside).mul_(layer.n_codes / (2 * HIDDEN_RANGE))
 
@@ -183,11 +193,12 @@ class TableStack:
             )
             layer.share.lerp_((counts / n_rows).view_as(layer.share).to(layer.share.dtype), _HISTOGRAM_SHARE)
 
-    def restrict(self, masks: list[BoolArray], steps: list[FloatArray]) -> None:
-        """Take these edges and the steps of every sum."""
-        for layer, mask, step in zip(self.layers, masks, steps, strict=True):
+    def restrict(self, masks: list[BoolArray], steps: list[FloatArray], coarse: list[BoolArray]) -> None:
+        """Take these edges, the steps of every sum, and which tables do not see their codes' lowest bit."""
+        for layer, mask, step, pairs in zip(self.layers, masks, steps, coarse, strict=True):
             layer.mask = torch.as_tensor(mask).to(layer.basis.dtype)
             layer.step = torch.as_tensor(step).to(layer.basis.dtype)
+            layer.coarse = torch.as_tensor(pairs).to(layer.basis.dtype) if pairs.any() else None
 
     def limit(self, reach: list[tuple[IntArray, IntArray]]) -> None:
         """Spans of a hidden layer's tables shall count codes between such ends alone."""
@@ -214,6 +225,7 @@ class TableStack:
                 layer.share.clone(),
                 layer.used,
                 layer.step,
+                layer.coarse,
             )
             for layer in self.layers
         ]
@@ -276,6 +288,26 @@ def _start(
         torch.full((2**bits, n_in), 1.0 / 2**bits, dtype=dtype),
         torch.ones(2**bits, n_in, dtype=torch.bool),
     )
+
+
+def _paired(values: Tensor, coarse: Tensor | None) -> Tensor:
+    """The mean of each two neighbours, in the tables that are coarse."""
+    if coarse is None:
+        return values
+    pairs = values.view(len(values) // 2, 2, *values.shape[1:])
+    means = pairs.mean(dim=1, keepdim=True)
+    return (pairs + coarse * (means - pairs)).view_as(values)
+
+
+def _slope(tables: Tensor, coarse: Tensor | None) -> Tensor:
+    """What lies between each two neighbours; of coarse tables, which have steps, on lines through these."""
+    slope = tables[1:] - tables[:-1]
+    if coarse is None:
+        return slope
+    pairs = tables[::2]
+    rise = (pairs[1:] - pairs[:-1]).div_(2).repeat_interleave(2, dim=0)
+    rise = torch.cat([rise[:1], rise], dim=0)
+    return slope + coarse * (rise - slope)
 
 
 def _by_place(error: Tensor, passed: _Passed) -> Tensor:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sk_shadownet._defaults import TABLE_ROUNDING_SHARE
-from sk_shadownet._tables.costs import Clip, CostFunction, LayerDesign, bit_length, sum_clip
+from sk_shadownet._defaults import TABLE_COARSE_SHARE, TABLE_ROUNDING_SHARE
+from sk_shadownet._tables.costs import Clip, CostFunction, LayerDesign, bit_length, sum_clip, table_lut
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
@@ -31,6 +31,7 @@ class LayerState:
     low: FloatArray  # least value of each table
     span: FloatArray  # largest less least value
     bias: FloatArray
+    apart: FloatArray  # mean square of what each table knows of its code's lowest bit; infinite: all
     open: BoolArray  # edges that have not been closed
 
 
@@ -48,6 +49,7 @@ class Plan:
 
     masks: list[BoolArray]
     steps: list[FloatArray]
+    coarse: list[BoolArray]  # tables that do not see their code's lowest bit
     design: tuple[LayerDesign, ...]
     reach: list[tuple[IntArray, IntArray]]  # of each hidden layer: lowest and highest codes
     price: float
@@ -55,11 +57,14 @@ class Plan:
 
 def layer_states(stack: TableStack, saliencies: list[tuple[FloatArray, FloatArray]]) -> list[LayerState]:
     """What a plan needs to know of the network as it is."""
-    states = []
+    states = list[LayerState]()
     for layer, (worth, sensitivity) in zip(stack.layers, saliencies, strict=True):
         low, span = stack.spans(layer)
-        is_open = layer.mask.numpy() > 0
-        states.append(LayerState(worth, sensitivity, low, span, layer.bias.data.double().numpy(), is_open))
+        is_open, bias = layer.mask.numpy() > 0, layer.bias.data.double().numpy()
+        apart = stack.apart(layer)
+        if not states:
+            apart[stack.input_bits < stack.cell_bits] = np.inf
+        states.append(LayerState(worth, sensitivity, low, span, bias, apart, is_open))
     return states
 
 
@@ -72,14 +77,18 @@ def plan(states: list[LayerState], price: float, clip: Clip, hidden_bits: int, s
     but not for rounding, which counts for so much more.
     """
     steps = [_steps(state.sensitivity, price) for state in states]
-    gains, masks = [], []
-    for state, step in zip(states, steps, strict=True):
+    gains, masks, coarse = [], [], []
+    for n, (state, step) in enumerate(zip(states, steps, strict=True)):
         largest = np.round(state.span / step).astype(np.int64)
-        cost = 2 * bit_length(largest) + _EDGE
+        widths, address = bit_length(largest), clip.bits[:, None] if n == 0 else np.array([[hidden_bits]])
+        table = table_lut(widths, address)
+        saved = table - table_lut(widths, address - 1)
+        coarse.append(0.5 * TABLE_COARSE_SHARE * state.sensitivity * state.apart < price * saved)
+        cost = widths + table - saved * coarse[-1] + _EDGE
         usable = state.open & (largest > 0)
         gains.append(np.where(usable, 0.5 * state.worth - price * cost, -np.inf))
         masks.append(gains[-1] > 0)
-    _drop_inputs(masks[0], gains[0], price * clip.lut)
+    _drop_inputs(masks[0], gains[0], price * clip.lut.astype(float))
     if sizes.features is not None:
         _exact_features(masks, gains, states, sizes.features)
     close_dead_units(masks)
@@ -87,7 +96,7 @@ def plan(states: list[LayerState], price: float, clip: Clip, hidden_bits: int, s
         _exact_edges(masks, gains, sizes.edges, sizes.features is not None)
     if not all(mask.any() for mask in masks):
         masks = _smallest(gains, states)
-    return Plan(masks, steps, *_design(states, masks, steps, clip, hidden_bits), price)
+    return Plan(masks, steps, coarse, *_design(states, masks, steps, coarse, clip, hidden_bits), price)
 
 
 def cheapest(
@@ -230,15 +239,21 @@ def _smallest(gains: list[FloatArray], states: list[LayerState]) -> list[BoolArr
 
 
 def _design(
-    states: list[LayerState], masks: list[BoolArray], steps: list[FloatArray], clip: Clip, hidden_bits: int
+    states: list[LayerState],
+    masks: list[BoolArray],
+    steps: list[FloatArray],
+    coarse: list[BoolArray],
+    clip: Clip,
+    hidden_bits: int,
 ) -> tuple[tuple[LayerDesign, ...], list[tuple[IntArray, IntArray]]]:
     """The design, and the ends of hidden codes."""
     layers, reach = [], []
-    for state, mask, step in zip(states, masks, steps, strict=True):
+    for state, mask, step, pairs in zip(states, masks, steps, coarse, strict=True):
         largest = np.where(mask, np.maximum(np.round(state.span / step), 1), 0).astype(np.int64)
         low = state.bias + np.where(mask, state.low, 0).sum(axis=0)
         low += HIDDEN_RANGE * (state is not states[-1])
-        layers.append(LayerDesign(clip, largest, np.round(low / step).astype(np.int64)))
+        bias = np.round(low / step).astype(np.int64)
+        layers.append(LayerDesign(clip, largest, bias, clip.registered[:, None] - pairs))
         if state is not states[-1]:
             code = 2 * HIDDEN_RANGE / 2**hidden_bits
             ends = [

@@ -10,7 +10,7 @@ import torch
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._system.threads import thread_limit
-from sk_shadownet._tables.costs import bit_length, design_of
+from sk_shadownet._tables.costs import bit_length, design_of, pairs_alike
 from sk_shadownet._tables.export import integers, revived
 from sk_shadownet._tables.falling import train_to_the_end
 from sk_shadownet._tables.integers import TableLayer, TableNetwork
@@ -125,7 +125,9 @@ def _stack_of(network: TableNetwork, rows: Rows, settings: TableSettings, random
         layer.bias.data.copy_(torch.as_tensor(bias * step - middle))
         layer.terms.data.copy_(torch.as_tensor(_smoothest(layer.basis, layer.roughness, tables * step)))
         codes = old(codes)
-    stack.restrict([layer.edges for layer in network.layers], [2.0**e for e in exponents])
+    coarse = [np.stack([pairs_alike(table) for table in layer.tables]) for layer in network.layers]
+    coarse[0][network.inputs.bits < stack.cell_bits] = False
+    stack.restrict([layer.edges for layer in network.layers], [2.0**e for e in exponents], coarse)
     return stack
 
 

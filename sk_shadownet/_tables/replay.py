@@ -1,13 +1,13 @@
 """A training of table networks that goes on where another process was killed.
 
-Which steps are trained, and in which order, follows from the budgets and from one cost that is measured on
-the way. So a training is taken up by going through all of it without doing anything, up to the step at which
-the state was left: there each network gets the state that it had.
+Which steps are trained, and in which order, follows from the budgets and from a few numbers that are measured
+on the way. So a training is taken up by going through all of it without doing anything, up to the step at
+which the state was left: there each network gets the state that it had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -39,7 +39,7 @@ class Replay:
     rows: Rows  # of all inputs
     runs: list[Run | None] = field(default_factory=list)  # None for those that are over
     done: int = 0
-    cost: float | None = None
+    numbers: list[float] = field(default_factory=list)
     _over: dict[str, bytes] = field(default_factory=dict)
     _passes: dict[int, Any] = field(default_factory=dict)
     _n_passes: int = 0
@@ -57,13 +57,16 @@ class Replay:
         run.replay = self
         self.runs.append(run)
 
-    def cost_at_start(self, measured: Any) -> float:
-        """The cost by which the fall of a budget is laid out; `measured` is called where it is not known."""
-        if self.skips and self._left["cost"] is not None:
-            self.cost = float(self._left["cost"])
-        else:
-            self.cost = float(measured())
-        return self.cost
+    def number(self, measured: Callable[[], float]) -> float:
+        """The next number on which the order of steps depends; measured where another process has not."""
+        known = self._left["numbers"] if self.skips else []
+        n = len(self.numbers)
+        self.numbers.append(float(known[n] if n < len(known) else measured()))
+        return self.numbers[n]
+
+    def forget(self, run: Run) -> None:
+        """Leave a run out of what is kept: it is not trained on."""
+        self.runs[self.runs.index(run)] = None
 
     @contextmanager
     def batches(self, run: Run, n_steps: int) -> Iterator[Iterator[Tensor | Batch | None]]:
@@ -100,7 +103,7 @@ class Replay:
             since = monotonic()
             state = {
                 "done": self.done,
-                "cost": self.cost,
+                "numbers": self.numbers,
                 "passes": dict(self._passes),
                 "draw": run.draw.bit_generator.state,
                 "runs": {n: _state_of(one) for n, one in enumerate(self.runs) if one is not None},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
@@ -31,6 +31,8 @@ _FAST, _SLOW = 0.9, 0.97
 # Steps over which the learning rate rises.
 _WARM_UP = 200
 _BETAS = (0.9, 0.99)
+# About so many rows compare networks that fall side by side.
+_JUDGED = 16384
 
 Saliencies = list[tuple[FloatArray, FloatArray]]
 
@@ -104,21 +106,33 @@ class Run:
             self.price,
         )
         self.price = found.price
-        self.stack.restrict(found.masks, found.steps)
+        self.stack.restrict(found.masks, found.steps, found.coarse)
         self.stack.limit(found.reach)
         self._narrow()
 
     def cost_at_start(self, budget: Mapping[str, float]) -> float:
         """How many times the budget the network costs as long as nothing is given up."""
-        if self.replay is None:
-            return self._cost_at_start(budget)
-        return self.replay.cost_at_start(lambda: self._cost_at_start(budget))
+        return self._known(lambda: self._cost_at_start(budget))
+
+    def training_loss(self) -> float:
+        """Of the network as it looks codes up, on some of the rows."""
+        return self._known(self._training_loss)
+
+    def _known(self, measured: Callable[[], float]) -> float:
+        return measured() if self.replay is None else self.replay.number(measured)
 
     def _cost_at_start(self, budget: Mapping[str, float]) -> float:
         assert self.saliencies is not None
         states = layer_states(self.stack, self.saliencies)
         found = plan(states, 1e-9, self.rows.clip, self.settings.hidden_bits, Sizes())
         return excess(self.settings.cost(found.design), budget)
+
+    def _training_loss(self) -> float:
+        rows = slice(None, None, max(len(self.rows) // _JUDGED, 1))
+        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        outputs = self.stack.forward(self.rows.cells[rows])
+        self.stack.forget()
+        return loss_of(outputs, self.rows.target[rows], weight, self.loss)
 
     def branch(self) -> Run:
         """One that goes on from here by itself."""
@@ -140,6 +154,11 @@ class Run:
         if self.replay is not None:
             self.replay.enter(other)
         return other
+
+    def forget(self) -> None:
+        """Leave it out of what checkpoints keep: it is not trained on."""
+        if self.replay is not None:
+            self.replay.forget(self)
 
     def _look(self) -> None:
         self.stack.observe()
@@ -244,6 +263,7 @@ def narrow(stack: TableStack, kept: list[BoolArray], optimizer: FlatAdam) -> Non
         layer.mask = layer.mask[into][:, out]
         layer.share, layer.used = layer.share[:, into], layer.used[:, into]
         layer.step = None if layer.step is None else layer.step[out]
+        layer.coarse = None if layer.coarse is None else layer.coarse[into][:, out]
     optimizer.pack()
     stack.widths = tuple(len(part) for part in parts)
     stack.input_bits = stack.input_bits[kept[0]]

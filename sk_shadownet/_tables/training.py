@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from sk_shadownet._tables.network import TableStack, code_cells
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.repair import Evidence, keep_exactly
 from sk_shadownet._tables.rows import rows_of, with_stream
-from sk_shadownet._tables.run import Run, loss_of, new_run
+from sk_shadownet._tables.run import Run, new_run
 from sk_shadownet._tables.settings import (
     SILENT,
     LossName,
@@ -33,9 +33,6 @@ from sk_shadownet.exceptions import InvalidParameterError
 
 # The price of a network that nothing is asked of: its sums are rounded, hardly an edge goes.
 _FREE = {"edges": float("inf")}
-
-# Rows whose loss is found at once.
-_PART = 65536
 
 
 @torch.no_grad()
@@ -100,44 +97,10 @@ def fit_tables(
     budgets = settings.budgets
     run = new_run(rows, loss, settings, random_state, checkpoints)
     falling = sorted(range(len(budgets)), key=lambda n: -min(budgets[n].values()))
-    chosen = _chosen(run, [budgets[n] for n in falling], X, progress or SILENT)
-    found = dict(zip(falling, chosen, strict=True))
+    sizes, found = _sizes(run), dict[int, TrainedTables]()
+    for n, branch in trained_runs(run, [budgets[n] for n in falling], sizes, progress or SILENT):
+        found[falling[n]] = _finished(branch, budgets[falling[n]], sizes, X.shape[1])
     return [found[n] for n in range(len(budgets))]
-
-
-def _chosen(
-    run: Run, falling: list[Mapping[str, float]], X: FloatArray, progress: Callable[..., object]
-) -> list[TrainedTables]:
-    """The network at each budget of a falling list: of those trained side by side the one of least loss."""
-    found: dict[int, tuple[float, TrainedTables]] = {}
-    errors: dict[int, InvalidParameterError] = {}
-    sizes = _sizes(run)
-    for n, branch in trained_runs(run, falling, sizes, progress):
-        try:
-            trained = _finished(branch, falling[n], sizes, X.shape[1])
-        except InvalidParameterError as error:
-            errors[n] = error
-            continue
-        loss = _loss(branch, trained.network, X)
-        if n not in found or loss < found[n][0]:
-            found[n] = loss, trained
-    failed = [n for n in errors if n not in found]
-    if failed:
-        raise errors[failed[0]]
-    return [found[n][1] for n in range(len(falling))]
-
-
-def _loss(run: Run, network: TableNetwork, X: FloatArray) -> float:
-    """Of the integer network, on the training rows."""
-    total, units = 0.0, run.settings.units
-    for start in range(0, len(X), _PART):
-        part = slice(start, start + _PART)
-        values = np.asarray(network.integers(X[part]) * network.step, dtype=np.float64)
-        values = values if units is None else units.standardise(values)
-        outputs = torch.as_tensor(values, dtype=torch.float32)
-        weight = None if run.rows.weight is None else run.rows.weight[part]
-        total += len(outputs) * loss_of(outputs, run.rows.target[part], weight, run.loss)
-    return total / len(X)
 
 
 def _finished(run: Run, budget: Mapping[str, float], sizes: Sizes, n_columns: int) -> TrainedTables:

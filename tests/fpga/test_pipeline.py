@@ -27,7 +27,8 @@ def test_no_stage_is_deeper_than_asked_and_none_reads_a_later_one(seed, levels, 
         logic = logic_of(seed, output)
     except ExportError:
         return
-    stages, n_stages = number_stages(logic, levels)
+    found = number_stages(logic, levels)
+    stages, n_stages = found.numbers, found.count
     depths = []
     for op, stage in zip(logic.ops, stages, strict=True):
         before = [i for i in op.addr if logic.ops[i].opcode not in (INPUT, CONSTANT)]

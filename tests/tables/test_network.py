@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
+from sk_shadownet._tables.costs import pairs_alike
 from sk_shadownet._tables.export import integers, revived, trimmed
 from sk_shadownet._tables.integers import InputCodes
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack
@@ -70,6 +71,7 @@ def test_gradients_are_those_of_autograd(hard, rounded, widths):
         stack.restrict(
             [layer.mask.numpy() > 0 for layer in stack.layers],
             [np.full(len(layer.bias), 2.0**-4) for layer in stack.layers],
+            [np.zeros(layer.mask.shape, dtype=bool) for layer in stack.layers],
         )
     y = by_autograd(stack, cells, hard)
     wanted = torch.randn(y.shape, generator=torch.Generator().manual_seed(1), dtype=y.dtype)
@@ -102,7 +104,8 @@ def test_integer_network_gives_the_values_of_the_hard_forward_pass(seed, exponen
     stack, _ = stack_of((4, 6, 4, 3) if deep else (4, 5, 3), bits, seed=seed, dtype=torch.float32)
     rng = np.random.default_rng(seed)
     steps = [2.0 ** (exponent + rng.integers(-2, 1, len(layer.bias))) for layer in stack.layers]
-    stack.restrict([layer.mask.numpy() > 0 for layer in stack.layers], steps)
+    masks = [layer.mask.numpy() > 0 for layer in stack.layers]
+    stack.restrict(masks, steps, [rng.random(mask.shape) < 0.3 for mask in masks])
     codes = rng.integers(0, 2**bits, (200, 4))
     whole = integers(stack, InputCodes(np.zeros(4, int), np.zeros(4, int), bits), np.arange(4))
     wide = bits.max() - bits
@@ -115,7 +118,8 @@ def test_integer_network_gives_the_values_of_the_hard_forward_pass(seed, exponen
 def test_revived_edges_are_all_that_were_asked_for():
     stack, _ = stack_of(dtype=torch.float32)
     masks = [layer.mask.numpy() > 0 for layer in stack.layers]
-    stack.restrict(masks, [np.full(len(layer.bias), 2.0) for layer in stack.layers])
+    fine = [np.zeros_like(mask) for mask in masks]
+    stack.restrict(masks, [np.full(len(layer.bias), 2.0) for layer in stack.layers], fine)
     codes = InputCodes(np.zeros(4, int), np.zeros(4, int), stack.input_bits)
     network = revived(integers(stack, codes, np.arange(4)), masks)
     for layer, mask in zip(network.layers, masks, strict=True):
@@ -151,3 +155,37 @@ def test_a_narrowed_network_gives_the_same_outputs_and_goes_on_with_the_same_mom
     assert other.widths[:2] == (3, widths[1] - 2)
     assert np.array_equal(other.input_bits, [4, 1, 4])
     assert other.layers[0].terms.shape[1:] == other.widths[:2]
+
+
+@torch.no_grad()
+def test_a_coarse_table_has_one_value_for_both_codes_that_differ_in_the_lowest_bit():
+    stack, _ = stack_of(dtype=torch.float32)
+    masks = [layer.mask.numpy() > 0 for layer in stack.layers]
+    steps = [np.full(len(layer.bias), 2.0**-6) for layer in stack.layers]
+    coarse = [np.zeros_like(mask) for mask in masks]
+    for pairs in coarse:
+        pairs[0, 1] = True
+    fine = [stack.tables(layer)[0].clone() for layer in stack.layers]
+    stack.restrict(masks, steps, coarse)
+    codes = InputCodes(np.zeros(4, int), np.zeros(4, int), stack.input_bits)
+    for before, layer, pairs, own in zip(
+        fine, integers(stack, codes, np.arange(4)).layers, coarse, stack.layers, strict=True
+    ):
+        alike = np.stack([pairs_alike(table) for table in layer.tables])
+        assert alike[pairs].all()
+        assert not alike[~pairs].all()
+        means = (before[::2, 0, 1] + before[1::2, 0, 1]) / 2
+        after = stack.tables(own)[0][::2, 0, 1]
+        # Their level may move, as tables are centred by how often each code comes.
+        torch.testing.assert_close(after - after.mean(), means - means.mean(), rtol=0, atol=2.0**-5)
+
+
+@torch.no_grad()
+def test_what_is_apart_is_what_coarse_tables_lose():
+    stack, _ = stack_of(dtype=torch.float64)
+    layer = stack.layers[0]
+    values = stack.tables(layer)[0]
+    mean = (values[::2] + values[1::2]).repeat_interleave(2, dim=0) / 2
+    share = (layer.share[::2] + layer.share[1::2]).repeat_interleave(2, dim=0) / 2
+    lost = (share[:, :, None] * (values - mean).square()).sum(dim=0)
+    np.testing.assert_allclose(stack.apart(layer) * layer.mask.numpy(), lost.numpy(), rtol=1e-9)

@@ -8,11 +8,11 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import log_loss
 
 from sk_shadownet._defaults import TABLE_FORKS
-from sk_shadownet._tables import training
+from sk_shadownet._tables import falling
 from sk_shadownet._tables.costs import count, design_of
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.rows import rows_of
-from sk_shadownet._tables.run import new_run
+from sk_shadownet._tables.run import Run, new_run
 from sk_shadownet._tables.settings import TableSettings
 from sk_shadownet._tables.training import fit_tables
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -44,7 +44,7 @@ def test_a_budget_is_kept_by_the_count_of_the_integer_network_200_times(data):
 
 
 @pytest.mark.parametrize(
-    "budget", [{"ff": 60}, {"latency_ns": 10}, {"lut": 100, "latency_cycles": 2}, {"edges": 9}]
+    "budget", [{"ff": 60}, {"latency_ns": 15}, {"lut": 100, "latency_cycles": 3}, {"edges": 9}]
 )
 def test_other_costs_have_budgets_too(data, budget):
     (one,) = fit(*data, budgets=(budget,))
@@ -97,20 +97,29 @@ def test_a_frontier_gives_a_network_for_each_budget_in_their_order(data):
     assert all(one.costs["lut"] <= one.budget["lut"] for one in found)
 
 
-def test_of_networks_that_fall_side_by_side_the_one_of_least_loss_is_kept(data, monkeypatch):
-    losses, loss_of_network = [], training._loss
+def test_of_networks_that_fall_side_by_side_the_one_of_least_loss_is_trained_to_the_end(data, monkeypatch):
+    losses, finished, loss_of_run, finish = [], [], Run.training_loss, falling._finish
 
-    def spy(run, network, X):
-        losses.append((loss_of_network(run, network, X), network))
+    def judge(run):
+        losses.append((loss_of_run(run), run))
         return losses[-1][0]
 
-    monkeypatch.setattr(training, "_loss", spy)
-    (one,) = fit(*data, budgets=({"lut": 80},))
+    def spy(run, fall):
+        finished.append(run)
+        finish(run, fall)
+
+    monkeypatch.setattr(Run, "training_loss", judge)
+    monkeypatch.setattr(falling, "_finish", spy)
+    fit(*data, budgets=({"lut": 80},))
     assert len(losses) == TABLE_FORKS
-    best, network = min(losses, key=lambda pair: pair[0])
-    assert one.network is network
-    logits = one.network.integers(data[0])[:, 0] * one.network.step
-    assert best == pytest.approx(log_loss(data[1], expit(logits)), rel=1e-5)
+    assert finished == [min(losses, key=lambda pair: pair[0])[1]]
+
+
+def test_the_loss_by_which_networks_are_compared_is_that_of_all_rows_where_these_are_few(data):
+    run = new_run(rows_of(*data, "binary", 4, None), "binary", TableSettings((8,), 4, 4), 0)
+    with torch.no_grad():
+        logits = run.stack.forward(run.rows.cells)[:, 0].double().numpy()
+        assert run.training_loss() == pytest.approx(log_loss(data[1], expit(logits)), rel=1e-5)
 
 
 def test_closed_inputs_and_units_leave_the_tensors():

@@ -68,9 +68,9 @@ def design_rtl(
     if score is not None and output == "trigger":
         level = resolve_cut(cut, score.format(plan.outputs))
     design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level)
-    stages = _pipeline(design)
-    n_waiting = _waiting(latency_cycles, len(stages) + 1, adder_levels)
-    design = replace(design, stages=stages, n_waiting=n_waiting)
+    stages, codes_first = _pipeline(design)
+    design = replace(design, stages=stages, codes_first=codes_first)
+    design = replace(design, n_waiting=_waiting(latency_cycles, design.latency_cycles, adder_levels))
     _prove(design)
     return design
 
@@ -148,24 +148,27 @@ def write_rtl(
     return record
 
 
-def _pipeline(design: RtlDesign) -> tuple[Any, ...]:
-    """alkaid's stages of logic, as many as it takes for the adders in series between two registers."""
+def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
+    """alkaid's stages of logic, as many as it takes for the adders in series between two registers.
+
+    And whether no register stands before the first one.
+    """
     from alkaid.trace import to_pipeline
 
     try:
         logic = _trace(design)
-        stages, n_stages = number_stages(logic, design.adder_levels)
+        stages = number_stages(logic, design.adder_levels)
         # alkaid cuts where its delays pass whole parts of the longest: here the delay is the stage's number.
         ops = [
             op._replace(latency=0.0 if op.opcode in (INPUT, CONSTANT) else float(stage))
-            for op, stage in zip(logic.ops, stages, strict=True)
+            for op, stage in zip(logic.ops, stages.numbers, strict=True)
         ]
-        machine = to_pipeline(logic._replace(ops=ops), n_stages=n_stages, verbose=False)
+        machine = to_pipeline(logic._replace(ops=ops), n_stages=stages.count, verbose=False)
     except ShadowNetError:
         raise
     except Exception as error:
         raise _not_built(design, error) from error
-    return tuple(machine.logic.values())
+    return tuple(machine.logic.values()), stages.codes_first
 
 
 def _not_built(design: RtlDesign, error: Exception) -> ExportError:
@@ -192,7 +195,7 @@ def _machine(design: RtlDesign, name: str) -> Any:
         given: Sequence[Any] = [interval.kif for interval in stage.out_qint]
         if number == design.n_stages - 1:
             given = _paired(given, target)
-        register = Signal(f"stage{number}_inp", False, taken)
+        register = Signal(f"stage{number}_inp", False, taken, reg=number > 0 or not design.codes_first)
         module = f"{name}_stage{number}"
         # By these names alkaid finds the wires of a module.
         wires = [

@@ -1,8 +1,10 @@
-"""Where the registers of a pipeline stand: at the levels of adders that need the fewest bits."""
+"""Where the registers of a pipeline stand: behind codes, and at the levels that need the fewest bits."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,55 +14,178 @@ from sk_shadownet._typing import IntArray
 
 #: Operations of alkaid that read an input or name a constant: they stand at level 0.
 INPUT, CONSTANT = -1, 5
+#: A cast, a choice between two signals by the highest bit of a third, a look-up, a bit or its opposite.
+CAST, CHOICE, LOOK_UP, NOT = 3, 6, 8, 9
 #: Passes over all operations after which no more bits are sought; two to three suffice in practice.
 PASSES = 4
 
 
-def number_stages(logic: Any, adder_levels: int) -> tuple[list[int], int]:
-    """The stage of each operation of alkaid's logic, from 1 on, and how many stages there are.
+@dataclass(frozen=True)
+class Stages:
+    """The stage of each operation, from 1 on, how many there are, and whether the first reads the ports.
 
-    An operation that takes time stands a level above its operands, any other on theirs. There are as few
+    Codes of the inputs are made in a stage of their own, which the first registers stand behind.
+    """
+
+    numbers: list[int]
+    count: int
+    codes_first: bool
+
+
+def number_stages(logic: Any, adder_levels: int) -> Stages:
+    """The stages of alkaid's logic.
+
+    An operation that takes time stands a level above its operands, any other on theirs. Tables look up what
+    is in registers: a new section of the pipeline begins with those of every layer. Each section has as few
     stages as ``adder_levels`` in series allow, none deeper than it must be, and of those the ones with the
     fewest bits in registers, for operations that come as early as they can or as late.
     """
-    early = _as_early_as_possible(logic)
-    depth = max(early)
+    known = _Known(logic)
+    walls = known.walls[:-1] if known.codes_first else known.walls[1:-1]
     plans = []
-    for levels in (_moved(logic, early), _as_late_as_possible(logic, early)):
-        bits, cuts = cut(_bits_between(logic, levels).tolist(), depth, adder_levels)
+    for levels in (_moved(known, known.early), _as_late_as_possible(known)):
+        bits, cuts = _cuts(_bits_between(known, levels), walls, known.walls[-1], adder_levels)
         plans.append((bits, [1 + int(stage) for stage in np.searchsorted(cuts, levels)], len(cuts) + 1))
-    _, stages, n_stages = min(plans, key=lambda plan: plan[0])
-    return stages, n_stages
+    _, numbers, count = min(plans, key=lambda plan: plan[0])
+    return Stages(numbers, count, known.codes_first)
 
 
-def _delays(logic: Any) -> list[int]:
-    """1 for operations that take time, 0 for those that only pick, drop or gate bits."""
-    ops = logic.ops
-    return [int(op.latency > max((ops[i].latency for i in op.addr), default=0)) for op in ops]
+def set_by_registers(logic: Any) -> list[int]:
+    """Choices between bits and a constant that alone go to the outputs of a stage.
+
+    The registers behind make them by their set or reset, so that they take neither look-up tables nor time.
+    """
+    return [n for n, free in enumerate(_Known(logic).last_choice) if free]
 
 
-def _as_early_as_possible(logic: Any) -> list[int]:
-    levels: list[int] = []
-    for op, delay in zip(logic.ops, _delays(logic), strict=True):
-        levels.append(max((levels[i] for i in op.addr), default=0) + delay)
-    return levels
+def _cuts(bits: IntArray, walls: Sequence[int], depth: int, adder_levels: int) -> tuple[int, list[int]]:
+    """The levels behind which registers stand, walls among them, and their bits."""
+    total, cuts = 0, list[int]()
+    for start, end in zip([0, *walls], [*walls, depth], strict=True):
+        own, between = cut(bits[start : end + 1].tolist(), end - start, adder_levels)
+        total += own
+        cuts += [*(start + level for level in between), end]
+    return total, cuts[:-1]
 
 
-def _as_late_as_possible(logic: Any, early: Sequence[int]) -> list[int]:
-    levels, delays = [max(early)] * len(early), _delays(logic)
+class _Known:
+    """What the operations of a logic say of levels, each as a list over all of them."""
+
+    def __init__(self, logic: Any) -> None:
+        self.logic, self.ops = logic, logic.ops
+
+    @cached_property
+    def widths(self) -> list[int]:
+        return [0 if op.opcode == CONSTANT else int(sum(op.qint.kif)) for op in self.ops]
+
+    @cached_property
+    def users(self) -> list[list[int]]:
+        """The operations that read each one; one past the last for the output port."""
+        users: list[list[int]] = [[] for _ in self.ops]
+        for index, op in enumerate(self.ops):
+            for i in op.addr:
+                users[i].append(index)
+        for i in self.logic.out_idxs:
+            users[i].append(len(self.ops))
+        return users
+
+    @cached_property
+    def tables(self) -> list[bool]:
+        """Look-ups of codes; others tell whether a number is beyond an end."""
+        keys = [False] * len(self.ops)
+        for index in range(len(self.ops) - 1, -1, -1):
+            keys[index] = bool(self.users[index]) and all(
+                i < len(self.ops)
+                and (
+                    (self.ops[i].opcode == CHOICE and index not in self.ops[i].addr[:2])
+                    or (self.ops[i].opcode in (NOT, CAST) and keys[i])
+                )
+                for i in self.users[index]
+            )
+        return [op.opcode == LOOK_UP and not key for op, key in zip(self.ops, keys, strict=True)]
+
+    @cached_property
+    def last_choice(self) -> list[bool]:
+        """Choices of a constant that nothing reads but, through casts, tables and outputs."""
+        found = [False] * len(self.ops)
+        for index in range(len(self.ops) - 1, -1, -1):
+            op, n = self.ops[index], len(self.ops)
+            if op.opcode in (CAST, CHOICE):
+                found[index] = all(
+                    i == n or self.tables[i] or (self.ops[i].opcode == CAST and found[i])
+                    for i in self.users[index]
+                )
+        return [
+            free and op.opcode == CHOICE and any(self.ops[i].opcode == CONSTANT for i in op.addr[:2])
+            for free, op in zip(found, self.ops, strict=True)
+        ]
+
+    @cached_property
+    def delays(self) -> list[int]:
+        """1 for operations that take time; those that pick or gate bits or that registers make do not."""
+        return [
+            int(op.latency > max((self.ops[i].latency for i in op.addr), default=0)) * (not free)
+            for op, free in zip(self.ops, self.last_choice, strict=True)
+        ]
+
+    @cached_property
+    def sections(self) -> list[int]:
+        """How many tables stand between the inputs and each operation, itself included."""
+        sections: list[int] = []
+        for op, table in zip(self.ops, self.tables, strict=True):
+            sections.append(max((sections[i] for i in op.addr), default=0) + table)
+        return sections
+
+    @cached_property
+    def early(self) -> list[int]:
+        """Levels as early as they can be, behind the wall of the section before."""
+        levels, wall = [0] * len(self.ops), 0
+        for section in range(max(self.sections) + 1):
+            for index, op in enumerate(self.ops):
+                if self.sections[index] == section:
+                    before = max((levels[i] for i in op.addr), default=0)
+                    start = wall if self.tables[index] else 0
+                    levels[index] = max(before, start) + self.delays[index]
+            wall = max(n for n, s in zip(levels, self.sections, strict=True) if s <= section)
+        return levels
+
+    @cached_property
+    def walls(self) -> list[int]:
+        """The last level of each section; of the last one, the depth."""
+        last = [0] * (max(self.sections) + 1)
+        for level, section in zip(self.early, self.sections, strict=True):
+            last[section] = max(last[section], level)
+        return [int(level) for level in np.maximum.accumulate(last)]
+
+    @cached_property
+    def codes_first(self) -> bool:
+        """Whether codes of inputs are made before tables look them up."""
+        return len(self.walls) > 1 and any(
+            section == 0 and op.opcode == CHOICE for op, section in zip(self.ops, self.sections, strict=True)
+        )
+
+    def within(self, index: int) -> tuple[int, int]:
+        """The first and last level that an operation's section has for it."""
+        section = self.sections[index]
+        first = self.walls[section - 1] + self.delays[index] if section else self.delays[index]
+        return first, self.walls[section]
+
+
+def _as_late_as_possible(known: _Known) -> list[int]:
+    levels = [known.within(index)[1] for index in range(len(known.ops))]
     for index in range(len(levels) - 1, -1, -1):
-        op = logic.ops[index]
+        op = known.ops[index]
         if op.opcode in (INPUT, CONSTANT):
             levels[index] = 0
         for i in op.addr:
-            levels[i] = min(levels[i], levels[index] - delays[index])
+            levels[i] = min(levels[i], levels[index] - known.delays[index])
     return levels
 
 
-def _moved(logic: Any, levels: Sequence[int]) -> list[int]:
+def _moved(known: _Known, levels: Sequence[int]) -> list[int]:
     """Each operation between its operands and its users where it and they need the fewest bits; in passes."""
-    levels, delays, ops, depth = list(levels), _delays(logic), logic.ops, max(levels)
-    widths, users = _widths(logic), _users(logic)
+    levels, ops, depth = list(levels), known.ops, known.walls[-1]
+    widths, users, delays = known.widths, known.users, known.delays
     for _ in range(PASSES):
         before = list(levels)
         for index in range(len(ops) - 1, -1, -1):
@@ -68,8 +193,9 @@ def _moved(logic: Any, levels: Sequence[int]) -> list[int]:
             if op.opcode in (INPUT, CONSTANT):
                 continue
             operands = [i for i in set(op.addr) if ops[i].opcode != CONSTANT]
-            first = max((levels[i] for i in operands), default=0) + delays[index]
-            last = min((levels[i] - delays[i] for i in users[index] if i < len(ops)), default=depth)
+            start, end = known.within(index)
+            first = max(start, max((levels[i] for i in operands), default=0) + delays[index])
+            last = min(end, min((levels[i] - delays[i] for i in users[index] if i < len(ops)), default=depth))
             # An operand is kept for its other users anyway; past the end stands the output port.
             kept = {
                 i: max((levels[k] if k < len(ops) else depth + 1 for k in users[i] if k != index), default=0)
@@ -87,26 +213,11 @@ def _moved(logic: Any, levels: Sequence[int]) -> list[int]:
     return levels
 
 
-def _widths(logic: Any) -> list[int]:
-    return [0 if op.opcode == CONSTANT else int(sum(op.qint.kif)) for op in logic.ops]
-
-
-def _users(logic: Any) -> list[list[int]]:
-    """The operations that read each one; one past the last for the output port."""
-    users: list[list[int]] = [[] for _ in logic.ops]
-    for index, op in enumerate(logic.ops):
-        for i in op.addr:
-            users[i].append(index)
-    for i in logic.out_idxs:
-        users[i].append(len(logic.ops))
-    return users
-
-
-def _bits_between(logic: Any, levels: Sequence[int]) -> IntArray:
+def _bits_between(known: _Known, levels: Sequence[int]) -> IntArray:
     """Bits that a register behind each level holds, shape (depth + 1,)."""
-    depth = max(levels)
+    depth = known.walls[-1]
     bits = np.zeros(depth + 1, dtype=np.int64)
     ends = [*levels, depth + 1]
-    for index, (width, users) in enumerate(zip(_widths(logic), _users(logic), strict=True)):
+    for index, (width, users) in enumerate(zip(known.widths, known.users, strict=True)):
         bits[levels[index] : max((ends[i] for i in users), default=0)] += width
     return bits

@@ -14,6 +14,7 @@ from sk_shadownet._typing import FloatArray, IntArray
 from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_ends
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
 from sk_shadownet.fpga._codegen.ports import PortMap
+from sk_shadownet.fpga._codegen.table_cells import cells_of
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.fidelity import decisions
@@ -34,7 +35,8 @@ class RtlDesign:
     (of a single logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut,
     which is an integer in units of the score's step, or "port" where it is a last input. Between two
     registers stand ``adder_levels`` adders in series. ``clock_period`` (ns) was asked for: nothing says that
-    the hardware reaches it. ``stages`` are alkaid's stages of logic; the ``n_waiting`` registers behind them
+    the hardware reaches it. ``stages`` are alkaid's stages of logic, a register in front of each, but not
+    of the first where ``codes_first``: it makes codes of the inputs. The ``n_waiting`` registers behind them
     only delay.
     """
 
@@ -45,6 +47,7 @@ class RtlDesign:
     score: Score | None = None
     cut: int | str | None = None
     stages: tuple[Any, ...] = field(default=(), repr=False)
+    codes_first: bool = False
     n_waiting: int = 0
 
     @property
@@ -89,20 +92,24 @@ class RtlDesign:
 
     @property
     def latency_cycles(self) -> int:
-        """Clock edges from an input on the port to its result: the stages, the input register, delays."""
-        return self.n_stages + 1 + self.n_waiting
+        """Clock edges from an input on the port to its result: one for each register between them."""
+        return self.n_stages + (not self.codes_first) + self.n_waiting
 
     def estimate(self, design: str) -> ResourceEstimate:
-        """alkaid's own estimate of the resources, of no DSP blocks and block RAMs by construction."""
+        """Estimate of the resources, of no DSP blocks and block RAMs by construction.
+
+        Look-up tables are alkaid's own estimate, of a table network the cells of its tables as primitives.
+        """
+        registered, tables = self.stages[self.codes_first :], isinstance(self.plan, TablePlan)
         return ResourceEstimate(
-            lut=round(sum(stage.cost for stage in self.stages)),
-            ff=sum(int(stage.inp_kifs.sum()) for stage in self.stages)
+            lut=round(sum(cells_of(stage) if tables else stage.cost for stage in self.stages)),
+            ff=sum(int(stage.inp_kifs.sum()) for stage in registered)
             + (1 + self.n_waiting) * self.ports.output_width,
             dsp=0,
             bram=0,
             latency_cycles=self.latency_cycles,
             initiation_interval=1,
-            source=f"estimate by {alkaid_name()}",
+            source=f"estimate{': cells of the design' if tables else ''} by {alkaid_name()}",
             design=design,
         )
 

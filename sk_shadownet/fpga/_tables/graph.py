@@ -62,18 +62,26 @@ def coded(value: Any, offset: int, bits: int) -> Signal:
 def _clipped(value: Any, offset: int, bits: int) -> Any:
     """The lowest bits of a number within the window of the codes, else those of the window's nearer end.
 
-    The offset is never subtracted: tables are turned by it instead.
+    The offset is never subtracted: tables are turned by it instead. Each end is a choice between a constant
+    and bits, so that a register right behind the last choice makes it by its set or reset.
     """
-    low, high = offset, offset + (1 << bits) - 1
+    size = 1 << bits
+    low, high = offset, offset + size - 1
     inside = value.quantize(0, bits, 0)
-    if value.low < low == 0:
-        # The sign is there before a look-up: cleared first, the code is ready one level earlier.
-        inside = value.msb_mux(0.0, inside)
+    if value.low < low:
+        # Where the window begins at 0 the sign tells, which is there before any look-up.
+        beyond = ~reaches(value, low) if low else value
+        inside = _choice(beyond, low % size, inside, bits)
     if value.high > high:
-        inside = reaches(value, high + 1).msb_mux(float(high % (1 << bits)), inside)
-    if value.low < low != 0:
-        inside = (~reaches(value, low)).msb_mux(float(low % (1 << bits)), inside)
+        inside = _choice(reaches(value, high + 1), high % size, inside, bits)
     return inside
+
+
+def _choice(key: Any, end: int, bits: Any, width: int) -> Any:
+    """A constant where the highest bit of a key is 1, else bits."""
+    # alkaid makes an AND of a choice of 0, in which synthesis sees no reset: one bit more, then dropped.
+    constant = float(end or 1 << width)
+    return key.msb_mux(constant, bits).quantize(0, width, 0)
 
 
 def reaches(value: Any, level: int) -> Any:
@@ -97,17 +105,27 @@ def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int) -> Any:
     if not terms:
         return float(bias)
     terms.sort()
-    heap = [
-        (span, number, symbol.lookup(values.astype(np.float64)))
-        for span, number, symbol, values in terms[:-1]
-    ]
+    heap = [(span, number, looked_up(symbol, values)) for span, number, symbol, values in terms[:-1]]
     span, number, symbol, values = terms[-1]
-    heap.append((span, number, symbol.lookup((values + bias).astype(np.float64))))
+    heap.append((span, number, looked_up(symbol, values + bias)))
     heapq.heapify(heap)
     for number in range(len(signals), len(signals) + len(terms) - 1):
         one, other = heapq.heappop(heap), heapq.heappop(heap)
         heapq.heappush(heap, (one[0] + other[0], number, one[2] + other[2]))
     return heap[0][2]
+
+
+def looked_up(symbol: Any, values: IntArray) -> Any:
+    """The value for each number of a symbol, ascending; the lowest bit is left out where all are alike."""
+    sign, integer, _ = symbol.kif
+    numbers = _numbers(symbol)
+    first = int(numbers[0]) % 2
+    ends = len(numbers) - (len(numbers) - first) % 2
+    alike = (values[first:ends:2] == values[first + 1 : ends : 2]).all()
+    if integer > 0 and alike and len(numbers) > 2:
+        first_of_pairs = np.unique(numbers >> 1, return_index=True)[1]
+        symbol, values = symbol.quantize(sign, integer, -1), values[first_of_pairs]
+    return symbol.lookup(values.astype(np.float64))
 
 
 def _numbers(symbol: Any) -> IntArray:

@@ -1,4 +1,4 @@
-"""Tables as LUT6 primitives of Xilinx's families, in place of case statements in Verilog."""
+"""Tables as LUT6 and LUT6_2 primitives of Xilinx's families, in place of case statements in Verilog."""
 
 from __future__ import annotations
 
@@ -32,6 +32,17 @@ module {name}_lut6 #(parameter [63:0] INIT = 64'h0) (input [5:0] in, output out)
         .I0(in[0]), .I1(in[1]), .I2(in[2]), .I3(in[3]), .I4(in[4]), .I5(in[5]));
 `else
     assign out = INIT[in];
+`endif
+endmodule
+
+// Two output bits of a table of five inputs.
+module {name}_lut6_2 #(parameter [63:0] INIT = 64'h0) (input [4:0] in, output [1:0] out);
+`ifdef {name}_primitives
+    LUT6_2 #(.INIT(INIT)) cell_i (.O6(out[1]), .O5(out[0]),
+        .I0(in[0]), .I1(in[1]), .I2(in[2]), .I3(in[3]), .I4(in[4]), .I5(1'b1));
+`else
+    wire [31:0] low = INIT[31:0], high = INIT[63:32];
+    assign out = {{high[in], low[in]}};
 `endif
 endmodule
 
@@ -73,25 +84,46 @@ def _replaced(found: re.Match[str], name: str) -> str:
             values[int(place, 16)], known[int(place, 16)] = int(value, 16), True
     written: dict[bytes, int] = {}
     lines = [f"module {found['name']}(input [{n_in - 1}:0] in, output [{n_out - 1}:0] out);"]
+    own = list[int]()  # bits that need a look-up table
     for bit in range(n_out):
-        lines += _output_bit(bit, (values >> bit) & 1, known, n_in, name, written)
+        line = _free(bit, (values >> bit) & 1, known, n_in, written)
+        lines += [line] if line else []
+        own += [] if line else [bit]
+    if n_in < LUT_INPUTS:
+        lines += _pairs(own, values, n_in, name)
+        own = own[len(own) // 2 * 2 :]
+    for bit in own:
+        lines += _output_bit(bit, (values >> bit) & 1, n_in, name)
     return "\n".join([*lines, "endmodule"])
 
 
-def _output_bit(
-    bit: int, values: IntArray, known: np.ndarray, n_in: int, name: str, written: dict[bytes, int]
-) -> list[str]:
-    """Lines for one output bit, the cheapest that agree with all known values."""
+def _free(bit: int, values: IntArray, known: np.ndarray, n_in: int, written: dict[bytes, int]) -> str:
+    """The line of an output bit that needs no look-up table: a constant, an input, or one written before."""
     inputs = np.arange(1 << n_in)
     for constant in (0, 1):
         if (values[known] == constant).all():
-            return [f"    assign out[{bit}] = 1'b{constant};"]
+            return f"    assign out[{bit}] = 1'b{constant};"
     for wire in range(n_in):
         if (values == (inputs >> wire) & 1)[known].all():
-            return [f"    assign out[{bit}] = in[{wire}];"]
+            return f"    assign out[{bit}] = in[{wire}];"
     same = written.setdefault(values.tobytes(), bit)
-    if same != bit:
-        return [f"    assign out[{bit}] = out[{same}];"]
+    return "" if same == bit else f"    assign out[{bit}] = out[{same}];"
+
+
+def _pairs(bits: list[int], values: IntArray, n_in: int, name: str) -> list[str]:
+    """Lines for each two of these output bits of a table of up to five inputs."""
+    spare, inputs = LUT_INPUTS - 1 - n_in, f"in[{n_in - 1}:0]"
+    inputs = f"{{{spare}'b0, {inputs}}}" if spare else inputs
+    tiled = np.tile(values, (1 << (LUT_INPUTS - 1)) // len(values))
+    return [
+        f"    {name}_lut6_2 #({_init(np.concatenate([(tiled >> low) & 1, (tiled >> high) & 1]))}) "
+        f"bits{low}_{high} ({inputs}, {{out[{high}], out[{low}]}});"
+        for low, high in zip(bits[::2], bits[1::2], strict=False)
+    ]
+
+
+def _output_bit(bit: int, values: IntArray, n_in: int, name: str) -> list[str]:
+    """Lines for one output bit."""
     padded = f"in[{n_in - 1}:0]" if n_in <= LUT_INPUTS else f"in[{LUT_INPUTS - 1}:0]"
     if n_in < LUT_INPUTS:
         padded = f"{{{LUT_INPUTS - n_in}'b0, {padded}}}"

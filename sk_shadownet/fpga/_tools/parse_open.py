@@ -11,7 +11,7 @@ from sk_shadownet.fpga._tools.report import Figure, Source, SynthesisReport
 #: What one cell counts for, by its name. A CCU2C of ECP5 fills both look-up tables of its slice, where
 #: Xilinx's carry cells stand beside look-up tables that are counted themselves.
 _CELLS: tuple[tuple[str, dict[str, float]], ...] = (
-    (r"LUT[1-6]|SB_LUT4", {"lut": 1}),
+    (r"LUT[1-6]|LUT6_2|SB_LUT4", {"lut": 1}),
     (r"SRL16E?|SRLC16E|SRLC32E", {"lut": 1}),
     (r"CARRY4|CARRY8|SB_CARRY", {"carry": 1}),
     (r"CCU2C", {"carry": 1, "lut": 2}),

@@ -1,16 +1,20 @@
-"""The fast count that training uses, against the cost that alkaid gives the traced design."""
+"""The fast count that training uses, against the cells of the traced design."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._tables.costs import count, design_of
+from sk_shadownet._tables.costs import clip_to_codes, count, design_of, input_clip, table_lut
 from sk_shadownet._tables.integers import InputCodes, TableLayer, TableNetwork
 from sk_shadownet.fpga import to_fpga
+from sk_shadownet.fpga._codegen.alkaid import design_rtl
+from sk_shadownet.fpga._codegen.pipeline import set_by_registers
+from sk_shadownet.fpga._codegen.table_cells import cells_of
+from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tools.programs import has_tool
 
-from .networks import FittedTables, random_tables
+from .networks import FittedTables
 from .test_graph import traced
 
 pytest.importorskip("alkaid")
@@ -47,36 +51,23 @@ def smooth_tables(seed: int) -> TableNetwork:
 def test_count_of_smooth_tables_is_close_to_the_design(seed):
     network = smooth_tables(seed)
     counted, built = count(design_of(network)).lut, traced_cost(network)
-    assert built - 1e-6 <= counted <= 1.2 * built
-
-
-@given(seed=st.integers(0, 2**32 - 1), most_bits=st.sampled_from([4, 6, 8]))
-@settings(max_examples=40, deadline=None)
-def test_count_is_never_below_the_design(seed, most_bits):
-    # Above it lie tables of which few codes can occur, or whose bits are no function of all inputs.
-    network = random_tables(seed, widths=(5, 6, 3), most_bits=most_bits)
-    assert count(design_of(network)).lut >= traced_cost(network) - 1e-6
+    assert 0.95 * built <= counted <= 1.15 * built
 
 
 def traced_cost(network: TableNetwork) -> float:
-    from sk_shadownet.fpga._tables.plan import TablePlan
-
-    return float(traced(TablePlan(network)).cost)
+    return cells_of(traced(TablePlan(network)))
 
 
 @given(seed=st.integers(0, 2**32 - 1), clock_period=st.sampled_from([1.0, 2.5, 5.0]))
 @settings(max_examples=15, deadline=None)
 def test_cycles_and_flip_flops_are_those_of_the_export(seed, clock_period):
-    from sk_shadownet.fpga._codegen.alkaid import design_rtl
-    from sk_shadownet.fpga._tables.plan import TablePlan
-
     network = smooth_tables(seed)
     built = design_rtl(TablePlan(network), clock_period=clock_period).estimate("design")
     counted = count(design_of(network), clock_period)
     assert abs(counted.latency_cycles - built.latency_cycles) <= 2
     assert counted.latency_ns == clock_period * counted.latency_cycles
     if counted.latency_cycles == built.latency_cycles:
-        assert 0.9 * built.ff <= counted.ff <= 1.6 * built.ff
+        assert 0.8 * built.ff <= counted.ff <= 1.6 * built.ff
 
 
 @pytest.mark.hardware
@@ -88,7 +79,33 @@ def test_count_is_what_yosys_maps(tmp_path, seed):
         FittedTables(network, np.random.default_rng(seed).uniform(-50, 100, (200, 10))),
         tmp_path / "fw",
         backend="verilog",
+        tables="lut6",
     )
     counted, mapped = count(design_of(network)).lut, fpga.synthesize("xcup").lut
     # Below it lie tables with bits that are equal, which these have more of than trained ones.
     assert 0.9 < mapped / counted < 1.03
+
+
+def test_registers_clip_at_one_side_for_nothing():
+    low, high = np.array([0, 0, -20, -20, -20]), np.array([40, 90, 20, 50, 90])
+    bits = np.full(5, 6)
+    # Within six bits tables hold the clip; above, below, below; at both ends the bits of one and a flag.
+    np.testing.assert_array_equal(clip_to_codes(low, high, 0 * low, bits).lut, [0, 0, 0, 0, 7])
+
+
+def test_a_table_that_does_not_see_its_codes_lowest_bit_takes_half():
+    widths = np.arange(7)
+    np.testing.assert_array_equal(table_lut(widths, np.array(6)), widths)
+    np.testing.assert_array_equal(table_lut(widths, np.array(5)), [0, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(table_lut(widths, np.array(4)), [0, 1, 1, 2, 2, 3, 3])
+    np.testing.assert_array_equal(table_lut(widths, np.array(8)), 4 * widths)
+
+
+def test_codes_of_wide_signals_are_what_registers_hold():
+    network = smooth_tables(3)
+    design = design_rtl(TablePlan(network))
+    assert design.codes_first
+    assert max(sum(interval.kif) for interval in design.stages[1].inp_qint) <= 6
+    # Of each input that is clipped, registers make the last choice.
+    clipped = int((input_clip(network.inputs).width > 6).sum())
+    assert len(set_by_registers(design.stages[0])) == clipped
