@@ -12,8 +12,10 @@ from skorch.callbacks import Callback
 import sk_shadownet._pruning.feature_elimination as elimination
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._defaults import ELIMINATION_SIZES, FINETUNING_EPOCHS
+from sk_shadownet._estimator.tolerance import choose
 from sk_shadownet._mlp.gated import GatedMLP
 from sk_shadownet._pruning.feature_elimination import eliminate_features
+from sk_shadownet._pruning.results import Comparison
 from sk_shadownet._training.config import TrainingConfig
 from sk_shadownet._training.dataset import Rows, Split
 from sk_shadownet._training.losses import CrossEntropy
@@ -201,3 +203,23 @@ def test_ctrl_c_during_the_elimination_leaves_the_network_that_was_chosen(monkey
     assert clf.n_iter_ == EPOCHS
     assert clf.architecture_.widths[1:] == fitted.architecture_.widths[1:]
     assert clf.support_.sum() > fitted.support_.sum()
+
+
+@pytest.mark.parametrize(
+    "tolerance, share, expected", [(0.05, 1.0, 0), (0.05, 0.5, 1), ("1-se", 1.0, 0), ("1-se", 0.6, 1)]
+)
+def test_a_share_of_the_tolerance_by_hand(tolerance, share, expected):
+    # Scores .76, .78 and .80, the last with a standard error of .04.
+    covariance = np.diag([0.0016] * 3)
+    comparison = Comparison(
+        np.array([0.3, 0.2, 0.1]),
+        np.array([0.76, 0.78, 0.80]),
+        covariance,
+        covariance,
+        True,
+        chosen_by="accuracy",
+    )
+    index, reason = choose(comparison, [0, 1, 2], [0, 1, 2], tolerance, share=share, what="smallest")
+    assert index == expected
+    assert reason.startswith("smallest whose accuracy")
+    assert (f"by no more than {share:g} of" in reason) is (share < 1)

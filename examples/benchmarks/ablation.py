@@ -111,6 +111,7 @@ NUMBERS: dict[str, Number] = {
     "PRUNING_STAGES = (.2,)": Number("auto", {"PRUNING_STAGES": (0.2,)}),
     "DISTILLATION_SHARE = 0": Number("auto", {"DISTILLATION_SHARE": 0.0}),
     "TEACHER_TEMPERATURE = inf, all alike": Number("auto:digits,madelon", {"TEACHER_TEMPERATURE": 1e9}),
+    "WIDTHS_SHARE = 1": Number("auto:digits,jets", {"WIDTHS_SHARE": 1.0}),
     "EQUAL_SHARE = 0": Number("auto:digits,jets", {"EQUAL_SHARE": 0.0}),
     "ELIMINATION_SIZES = 1": Number("auto", {"ELIMINATION_SIZES": 1}),
     "ELIMINATION_STEP = .5": Number("auto:digits,jets", {"ELIMINATION_STEP": 0.5}),

@@ -96,8 +96,9 @@ tolerance : {"auto", "1-se", "1-se-paired"} or float, default="auto"
     or a hundredth where that is more, of what a constant answer would lose or of the best score; with
     `scoring` it is asked of the score and of the loss. A float, at least 0: of a score a difference; of a
     loss a share of what a constant answer would lose. Where both inputs and hidden widths are "auto",
-    the fewest inputs of the chosen hidden widths within it are taken then. Losses and scores are those of
-    the validation rows, or of the training rows where there are none.
+    half of it goes into hidden widths; then the fewest inputs
+    within all of it are taken. Losses and scores are those of the validation rows, or of the training
+    rows where there are none.
 fpga : sk_shadownet.fpga.FPGAConfig or None, default=None
     Hardware that a `budget` is of, and what `to_fpga` takes where it is told nothing else. None takes
     the defaults of `FPGAConfig`.

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sk_shadownet._budget.limits import Budget
-from sk_shadownet._defaults import HARDWARE_SHARES
+from sk_shadownet._defaults import HARDWARE_SHARES, WIDTHS_SHARE
 from sk_shadownet._estimator.candidate import Candidate
 from sk_shadownet._estimator.fit import Fit
 from sk_shadownet._estimator.frontier import Frontier, FrontierPoint
@@ -62,9 +62,10 @@ def select_model(fit: Fit, result: RunResult, *, is_last: bool = True) -> Select
     frontier, order = _frontier(candidates, costs, comparison, fit)
     if not is_last and not result.net.interrupted_ and is_left_unspent(fit, frontier):
         return Selection(None, frontier)
+    share = WIDTHS_SHARE if fit.eliminates_features else 1.0
     allowed = [n for n, point in enumerate(frontier) if fit.budget.keeps(point.costs)]
     while allowed:
-        index, reason = choose(comparison, order, allowed, fit.tolerance)
+        index, reason = choose(comparison, order, allowed, fit.tolerance, share=share)
         chosen = frontier.choosing(index, reason)
         if fit.eliminates_features and not result.net.interrupted_:
             chosen = _with_fewer_inputs(fit, chosen, [networks[n] for n in order])

@@ -18,13 +18,14 @@ def choose(
     allowed: Sequence[int],
     tolerance: str | float | None,
     *,
+    share: float = 1.0,
     what: str = "cheapest",
 ) -> tuple[int, str]:
     """Choose among networks that `order` sorts, the cheapest first: a place in that order, and why.
 
     Only the places in `allowed`, at least one, may be chosen. `what` says in words what comes first in the
-    order. The `tolerance` is what the cheapest may be behind the best by, in the loss or in the score that
-    networks are chosen by:
+    order. The `tolerance`, of which a `share` may be used, is what the cheapest may be behind the best by, in
+    the loss or in the score that networks are chosen by:
 
     - "1-se": the standard error of the best one (Breiman et al. 1984, section 3.4.3);
     - "1-se-paired": the standard error of the difference of the two. Networks err on the same rows, so their
@@ -59,25 +60,28 @@ def choose(
     if tolerance is None:
         return best, f"{'least' if by_loss else 'best'} {name}, {shown[best]:.4f}"
     within, words = _allowance(comparison, merit, covariance, best, tolerance)
-    good = [n for n in allowed if merit[n] >= merit[best] - within[n]]
+    good = [n for n in allowed if merit[n] >= merit[best] - share * within[n]]
     if tolerance == "auto" and not by_loss:
         # The loss is known better than a score of few rows: what it tells to be worse is not as good.
-        bound = _loss_bound(comparison, order, good)
+        bound = _loss_bound(comparison, order, good, share)
         good = [n for n in good if comparison.loss[order[n]] <= bound[n]]
         words += ", nor its loss above the least of those by more than the like"
     index = good[0]
+    part = "" if share == 1.0 else f"{share:g} of "
     return index, (
         f"{what} whose {name}, {shown[index]:.4f}, is {'above the least' if by_loss else 'below the best'}, "
-        f"{shown[best]:.4f}, by no more than {words}, {within[index]:.4f}"
+        f"{shown[best]:.4f}, by no more than {part}{words}, {within[index]:.4f}"
     )
 
 
-def _loss_bound(comparison: Comparison, order: Sequence[int], good: Sequence[int]) -> FloatArray:
+def _loss_bound(
+    comparison: Comparison, order: Sequence[int], good: Sequence[int], share: float
+) -> FloatArray:
     """What the loss of each network may be, for it to count as good as the least among `good`."""
     by_loss = replace(comparison, chosen_by=None)
     merit, covariance = by_loss.merit[order], by_loss.merit_covariance[np.ix_(order, order)]
     least = max(good, key=lambda n: merit[n])
-    return np.asarray(_allowance(by_loss, merit, covariance, least, "auto")[0] - merit[least])
+    return np.asarray(share * _allowance(by_loss, merit, covariance, least, "auto")[0] - merit[least])
 
 
 def _allowance(
