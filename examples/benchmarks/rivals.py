@@ -2,11 +2,12 @@
 
     python examples/benchmarks/tables.py jets --rivals 300     # extra rivals, and jax
 
-One training each, in which the price of a bit rises from almost nothing, as the authors do it, over far fewer
-epochs than theirs, as many as about so many CPU seconds allow: what is printed is what so much CPU time buys, no verdict on either at convergence. All
-checkpoints on the front of accuracy (on a tenth of the training rows) and HGQ2's own cost are traced by
-alkaid, which counts their look-up tables and computes their bits; for each budget the checkpoint of most
-accuracy within it is judged on the test rows. Inputs are standardised in floats, which costs them nothing.
+One training each of about so many CPU seconds, in which the price of a bit rises from almost nothing, as
+the authors do it over far more epochs: what is printed is what so much time buys, no verdict on either at
+convergence. All checkpoints on the front of accuracy (on a tenth of the training rows) and HGQ2's own
+cost are traced by alkaid, which counts their look-up tables and computes their bits; for each budget the
+checkpoint of most accuracy within it is judged on the test rows. Inputs are standardised in floats, which
+costs them nothing.
 
 Sun et al. 2024, "Gradient-based automatic mixed precision quantization for neural networks on-chip"
 (arXiv 2405.00645); Sun et al. 2026, "HGQ-LUT" (arXiv 2604.22293).
