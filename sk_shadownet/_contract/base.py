@@ -195,8 +195,9 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
         }
         facts |= {name: description(getattr(self, name, None)) for name in self._target_names}
         if table.stream is not None:
-            moments = digest(np.stack(table.stream.moments))
-            facts["rows on disk"] = f"{table.stream.n_rows:,} ({moments})"
+            large = table.stream.large
+            facts["rows on disk"] = f"{table.stream.n_rows:,} ({large.cache.digest()})"
+            facts["window"] = f"{large.window:,}"
         if valid is not None:
             parts = (digest(part) for part in (valid.X, valid.y, valid.weight))
             facts["validation rows"] = f"{len(valid):,} ({', '.join(parts)})"

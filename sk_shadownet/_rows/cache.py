@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -12,6 +13,9 @@ import numpy as np
 from sk_shadownet._system.files import is_of_the_disk
 from sk_shadownet._typing import AnyArray
 from sk_shadownet.exceptions import InvalidDataError
+
+# Bytes that are hashed at once.
+_HASHED = 2**22
 
 
 @dataclass(eq=False)
@@ -69,6 +73,17 @@ class RowCache:
                 if not n:
                     raise InvalidDataError(f"{self.folder} was changed while rows were read from it.")
                 view = view[n:]
+
+    def digest(self) -> str:
+        """A few characters that stand for every bit of all rows in their order."""
+        found = hashlib.blake2b(str((self.n_rows, self.kinds)).encode(), digest_size=12)
+        for part in range(len(self.kinds)):
+            at_once = max(1, _HASHED // self.row_bytes(part))
+            for first in range(0, self.n_rows, at_once):
+                block = np.empty(min(at_once, self.n_rows - first) * self.row_bytes(part), dtype=np.uint8)
+                self.read(part, first, block)
+                found.update(block.data)
+        return found.hexdigest()
 
     def row_bytes(self, part: int) -> int:
         """Bytes that a part of a row takes."""

@@ -178,6 +178,21 @@ def test_a_fit_of_rows_on_disk_goes_on_in_the_midst_of_them(killed, kind, tmp_pa
     require_same(plain, last)
 
 
+@pytest.mark.parametrize(
+    ("order", "window", "match"),
+    [
+        (lambda X, y: (np.concatenate([X[1:2], X[:1], X[2:]]), y), 100, "rows on disk was"),
+        (lambda X, y: (X, np.concatenate([1 - y[:1], y[1:]])), 100, "rows on disk was"),
+        (lambda X, y: (X, y), 90, "window was 100 and is 90"),
+    ],
+)
+def test_rows_on_disk_are_told_by_every_bit_and_their_order(killed, tmp_path, order, window, match):
+    more = {"checkpoint": tmp_path, "checkpoint_seconds": 0}
+    killed(made("exact", **more), open_rows([(X, Y)], window=100), states=2)
+    with pytest.raises(CheckpointError, match=match):
+        made("exact", **more).fit(open_rows([order(X, Y)], window=window))
+
+
 def test_ranks_leave_no_checkpoints(monkeypatch, tmp_path):
     ranks = SimpleNamespace(object_from_first=lambda value: value)
     monkeypatch.setattr("sk_shadownet._contract.base.current", lambda: ranks)

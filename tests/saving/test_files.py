@@ -1,5 +1,6 @@
 """Files that are damaged, foreign or newer are refused in the package's words; none is half written."""
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -144,6 +145,28 @@ def test_a_newer_format_is_named(data):
 )
 def test_a_document_that_describes_nothing_that_can_be_is_refused(data, change):
     refused(with_state(data, change))
+
+
+def mutated(value, random):
+    """A document in which something has another value, is missing, or has another name."""
+    kinds = [None, True, -1, 10**30, 2.5, "", "Linear", "|O", [], {}, {"ref": 0}, {"ref": 10**9}, [10**12]]
+    if not isinstance(value, (dict, list)) or not value:
+        return kinds[random.integers(len(kinds))]
+    places = list(value) if isinstance(value, dict) else range(len(value))
+    place = places[random.integers(len(places))]
+    if random.random() < 0.2:
+        del value[place]
+    else:
+        value[place] = mutated(value[place], random)
+    return value
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_any_change_of_a_document_is_refused_in_our_words_or_does_no_harm(data, seed):
+    random = np.random.default_rng(seed)
+    for _ in range(25):
+        with contextlib.suppress(ModelFileError):
+            model_of_bytes(with_state(data, lambda state: mutated(state, random)), "tagger.shadow")
 
 
 def test_a_document_nested_beyond_all_measure_is_refused(data):
