@@ -83,7 +83,8 @@ CALLS = {
 
 def _run(program: str) -> str:
     """What a process of its own prints, where torch may have as many threads as it likes."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    # Dask's nannies leave numbers of threads in the environment of the process that starts them.
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
     done = subprocess.run(
         [sys.executable, "-c", SETTING + program],
         env={**environment, "MPLBACKEND": "Agg"},

@@ -62,6 +62,8 @@ FITS: dict[str, dict[str, Any]] = {
     "few_bits": {"jets": 3, "tracks": 4},
     "quantized_regression": {"tracks": 6},
     "export": {"jets": None, "digits": None},
+    "tables": {"jets": 300, "digits": 1000},
+    "frontier of tables": {"jets": [300, 500, 800]},
 }
 
 
@@ -129,7 +131,19 @@ NUMBERS: dict[str, Number] = {
     "INFORMATION_SHARE = 1": Number("quantized:digits export", {"INFORMATION_SHARE": 1.0}),
     "TRIED_EXCHANGES = 1": Number("export", {"TRIED_EXCHANGES": 1}),
     "CALIBRATION_ROWS = 1024": Number("export", {"CALIBRATION_ROWS": 1024}),
+    "WEIGHT_BITS = 6": Number("hardware", {"WEIGHT_BITS": 6}),
     "HARDWARE_SHARES = (1, .3)": Number("hardware", {"HARDWARE_SHARES": (1.0, 0.3)}),
+    # Networks of tables; their size is the number of edges.
+    "TABLE_PRIOR_ROWS = 0, no penalty": Number("tables", {"TABLE_PRIOR_ROWS": 0.0}),
+    "TABLE_ROUGHNESS = 1, all grids alike": Number("tables", {"TABLE_ROUGHNESS": 1.0}),
+    "TABLE_ROUNDING_SHARE = 1": Number("tables", {"TABLE_ROUNDING_SHARE": 1.0}),
+    "TABLE_COARSE_SHARE = 1": Number("tables", {"TABLE_COARSE_SHARE": 1.0}),
+    "TABLE_STEPS = 4500": Number("tables", {"TABLE_STEPS": 4500}),
+    "TABLE_WINDOW = (.1, .6)": Number("tables", {"TABLE_WINDOW": (0.1, 0.6)}),
+    "TABLE_FALL = inf": Number("tables", {"TABLE_FALL": 1e9}),
+    "TABLE_FORKS = 1": Number("tables", {"TABLE_FORKS": 1}),
+    "TABLE_FORK_LEVEL = 1.5": Number("tables", {"TABLE_FORK_LEVEL": 1.5}),
+    "TABLE_FRONTIER_STEPS = 1": Number("frontier of tables", {"TABLE_FRONTIER_STEPS": 1.0}),
 }
 
 Cells = dict[str, dict[str, float]]
@@ -185,6 +199,8 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
     }.get(kind, {})
     if kind == "own":
         return own_loop(part, asked, seed)
+    if kind in ("tables", "frontier of tables"):
+        return tables(part, asked, seed)
     network = estimator_class(HIDDEN, random_state=seed, **parameters)
     with cpu_seconds() as used:
         network.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
@@ -207,6 +223,24 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
             cell["cpu"] = used[0]
             cell["points"] = 100 * float(np.mean(outputs == part.y_test[:5000]))
     return cell
+
+
+def tables(part: Any, budget: Any, seed: int) -> dict[str, float]:
+    """A network of tables within so many look-up tables, or the mean over several from one run."""
+    from _common import cpu_seconds
+
+    from sk_shadownet import ShadowTableClassifier
+
+    network = ShadowTableClassifier(budget={"lut": budget}, random_state=seed)
+    with cpu_seconds() as used:
+        network.fit(part.X, part.y, X_val=part.X_val, y_val=part.y_val)
+    found = [network.at(n) for n in range(len(budget))] if isinstance(budget, list) else [network]
+    return {
+        "points": 100 * float(np.mean([one.score(part.X_test, part.y_test) for one in found])),
+        "inputs": float(np.mean([len(one.selected_features_) for one in found])),
+        "size": float(np.mean([len(one.edges_) for one in found])),
+        "cpu": used[0],
+    }
 
 
 def own_loop(part: Any, limit: int, seed: int) -> dict[str, float]:
