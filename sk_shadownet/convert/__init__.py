@@ -5,10 +5,10 @@ fully connected layers, float32, on the CPU, in evaluation mode: call its ``trai
 Keras and ONNX are optional: ``pip install "sk-shadownet[keras,onnx]"``.
 """
 
+from sk_shadownet._saving.skops_files import register_with_skops
 from sk_shadownet.convert._from_keras import from_keras
 from sk_shadownet.convert._from_onnx import from_onnx
 from sk_shadownet.convert._from_sklearn import from_sklearn
-from sk_shadownet.convert._skops import register_with_skops
 from sk_shadownet.convert._to_keras import to_keras
 from sk_shadownet.convert._to_onnx import to_onnx
 from sk_shadownet.convert._to_sklearn import to_sklearn
