@@ -41,6 +41,7 @@ class Heartbeat:
     names: list[str]
     _stopped: Event = field(default_factory=Event)
     _met: int = 0
+    _thread: Thread | None = None
 
     @classmethod
     def started(cls, rank: int, size: int, group: Any) -> Heartbeat:
@@ -57,7 +58,10 @@ class Heartbeat:
         distributed.all_gather_object(names, f"{socket.gethostname()}, process {os.getpid()}", group=group)
         heartbeat = cls(rank, size, store, names)
         signing = _store(host, where[0], is_master=False)
-        Thread(target=heartbeat._sign, args=(signing,), daemon=True, name="shadownet-heartbeat").start()
+        heartbeat._thread = Thread(
+            target=heartbeat._sign, args=(signing,), daemon=True, name="shadownet-heartbeat"
+        )
+        heartbeat._thread.start()
         return heartbeat
 
     def name(self, rank: int) -> str:
@@ -65,8 +69,10 @@ class Heartbeat:
         return f"rank {rank} ({self.names[rank]})"
 
     def stop(self) -> None:
-        """Sign no more."""
+        """Sign no more; a process that ends while its thread is in the store would be aborted."""
         self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=2 * _BEAT)
 
     def silent(self) -> list[int]:
         """Ranks that give no sign of life any more."""

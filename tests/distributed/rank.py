@@ -65,6 +65,8 @@ def main() -> None:
         clf = fitted(watch, seed=rank if what == "other rows" else 0)
     except DistributedError as error:
         (folder / f"{rank}.error").write_text(str(error), encoding="utf-8")
+        if what not in ("killed", "stopped"):
+            distributed.destroy_process_group()  # whose threads abort a process that ends with them
         return
     np.save(folder / f"{rank}.npy", weights(clf))
     (folder / f"{rank}.hashes").write_text("\n".join(watch.hashes), encoding="utf-8")
