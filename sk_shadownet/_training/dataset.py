@@ -159,12 +159,7 @@ class Loader(Batches):
             rows, probes = self.rows, self.probes()
             if probes is not None:
                 rows = replace(rows, probes=probes)
-            x, y, weight = rows.take(torch.cat(some))
-            self.gathered, self.targets, self.stop = x, y, 0
-            for positions in some:
-                self.start, self.stop = self.stop, self.stop + len(positions)
-                part = slice(self.start, self.stop)
-                yield x[part], y[part], None if weight is None else weight[part]
+            yield from self._handed_out(rows.take(torch.cat(some)), map(len, some))
 
 
 def iterate(n_rows: int, batch_size: int, generator: torch.Generator | None) -> Iterator[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -75,6 +75,15 @@ class Batches(ABC):
         for batch in self._batches(self._done):
             self._done += 1
             yield batch
+
+    def _handed_out(self, gathered: Batch, sizes: Iterable[int]) -> Iterator[Batch]:
+        """Batches of so many rows of those that were gathered at once."""
+        x, y, weight = gathered
+        self.gathered, self.targets, self.stop = x, y, 0
+        for size in sizes:
+            self.start, self.stop = self.stop, self.stop + size
+            part = slice(self.start, self.stop)
+            yield x[part], y[part], None if weight is None else weight[part]
 
     @property
     def position(self) -> Position | None:

@@ -129,14 +129,10 @@ class StreamedBatches(Batches):
         for first in range(skipped, len(sizes), at_once):
             some = sizes[first : first + at_once]
             part, probes = slice(ends[first], ends[first + len(some)]), self.probes()
-            x, y, weight = self.rows.gather(
+            gathered = self.rows.gather(
                 window,
                 index[part],
                 None if probes is None else others[part],
                 None if probes is None else probes.columns,
             )
-            self.gathered, self.targets, self.stop = x, y, 0
-            for size in some:
-                self.start, self.stop = self.stop, self.stop + size
-                own = slice(self.start, self.stop)
-                yield x[own], y[own], None if weight is None else weight[own]
+            yield from self._handed_out(gathered, some)
