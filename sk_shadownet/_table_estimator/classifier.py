@@ -98,14 +98,7 @@ class ShadowTableClassifier(ClassTargets, BaseShadowTable, TableParameters):
         Whether `fit` trains on the network that it fitted before: inputs, codes, edges, shifts and ports
         stay, no table gets wider, contents are learnt anew. Sizes and a `budget` are not looked at
         then. For firmware whose structure is fixed.
-    checkpoint : str, path or None, default=None
-        Folder in which `fit` leaves its state while it trains, made where it is not there. A fit with the
-        same parameters, columns and rows that is given this folder goes on where the last one was killed, and
-        ends with the same network, bit for bit. The folder is left empty when the fit has ended. None keeps
-        no state.
-    checkpoint_seconds : float, default=60.0
-        Least time from one state to the next in seconds, at least 0; more where a state takes more than a
-        fiftieth of that to write. 0 leaves one at every opportunity, which is for tests.
+    $checkpoint checkpoint_seconds
 
     Attributes
     ----------
