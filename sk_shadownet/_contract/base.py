@@ -22,10 +22,10 @@ from sk_shadownet._distributed.ranks import current, data_parallel
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.reading import LargeTable
 from sk_shadownet._saving.checkpoints import Checkpoints, checkpoints_in
-from sk_shadownet._saving.decoding import decoded
 from sk_shadownet._saving.encoding import encoded
 from sk_shadownet._saving.facts import description, digest
 from sk_shadownet._saving.models import save_model
+from sk_shadownet._system.random import copy_of
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
@@ -169,11 +169,8 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
             )
         with checkpoints_in(self.checkpoint, seconds, self._facts(table, valid, before)) as checkpoints:
             if checkpoints.found and self.random_state is None:
-                rng, _ = decoded(
-                    checkpoints.found["start.json"], checkpoints.found["start.safetensors"], "it"
-                )
-            parts = encoded(_copy_of(rng), "random_state", {})
-            checkpoints.lasting = dict(zip(("start.json", "start.safetensors"), parts, strict=True))
+                rng = checkpoints.left("start")
+            checkpoints.lasting = encoded(copy_of(rng), "start", "random_state")
             try:
                 yield checkpoints, rng
             except ShadowNetError:  # the same fit would end in the same error
@@ -288,13 +285,6 @@ def _as_numpy(X: Any) -> Any:
         raise InvalidDataError(f"a sparse tensor came ({X.layout}); pass its to_dense().")
     X = X.detach().cpu()
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-
-
-def _copy_of(rng: np.random.RandomState) -> np.random.RandomState:
-    """A generator in the same state: numpy's own, shared by all, is of a class of its own."""
-    copied = np.random.RandomState()
-    copied.set_state(rng.get_state())
-    return copied
 
 
 def check_continuation(before: dict[str, Any] | None, now: dict[str, Any]) -> None:

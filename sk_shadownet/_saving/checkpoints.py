@@ -14,6 +14,8 @@ from time import monotonic
 from typing import Any
 
 from sk_shadownet._saving.container import NewerFormatError, read, write
+from sk_shadownet._saving.decoding import decoded
+from sk_shadownet._saving.encoding import part_names
 from sk_shadownet._saving.facts import differences, facts_of_parts, facts_part
 from sk_shadownet._system.files import TEMPORARY, check_path, writing
 from sk_shadownet._system.versions import own_version
@@ -80,6 +82,17 @@ class Checkpoints:
                 CheckpointWarning,
             )
         self._failed = True
+
+    def left(self, name: str, outside: Mapping[str, Any] | None = None) -> Any:
+        """The object of that name that another process has left, None where there is none; see `encoded`."""
+        document, arrays = part_names(name)
+        if document not in self.found:
+            return None
+        return decoded(self.found[document], self.found[arrays], "the checkpoint", outside)
+
+    def left_parts(self, name: str) -> dict[str, bytes]:
+        """The same as it is in the file."""
+        return {part: self.found[part] for part in part_names(name)}
 
     def stop(self) -> None:
         """Write no more, and keep what is there: the fit was ended by hand."""

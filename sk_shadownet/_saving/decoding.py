@@ -16,10 +16,8 @@ from sk_shadownet._typing import AnyArray
 from sk_shadownet.exceptions import ModelFileError, ShadowNetError
 
 
-def decoded(
-    document: bytes, arrays: bytes, name: str, outside: Mapping[str, Any] | None = None
-) -> tuple[Any, dict[str, Any]]:
-    """What a document describes, and what else it says.
+def decoded(document: bytes, arrays: bytes, name: str, outside: Mapping[str, Any] | None = None) -> Any:
+    """What a document describes.
 
     Parameters
     ----------
@@ -38,9 +36,9 @@ def decoded(
     try:
         whole = json.loads(document)
         decoder = Decoder(blocks_of(arrays), outside or {})
-        for entry in whole.pop("objects"):
+        for entry in whole["objects"]:
             decoder.objects.append(decoder.made(entry))
-        return decoder.value(whole.pop("root")), whole
+        return decoder.value(whole["root"])
     except ShadowNetError:
         raise
     except Exception as error:

@@ -56,9 +56,9 @@ class Encoder:
             raise ModelFileError(f"{where} contains itself, which cannot be saved.")
         return {"ref": place}
 
-    def document(self, root: Any, **more: Any) -> bytes:
+    def document(self, root: Any) -> bytes:
         """The document of which `root` is what `value` gave last."""
-        text = json.dumps({**more, "root": root, "objects": self.objects}, allow_nan=False, indent=0)
+        text = json.dumps({"root": root, "objects": self.objects}, allow_nan=False, indent=0)
         return text.encode()
 
     def _entry(self, thing: Any, where: str) -> dict[str, Any]:
@@ -120,11 +120,16 @@ class Encoder:
         return note
 
 
-def encoded(thing: Any, where: str, outside: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Document and arrays of one object, called `where` in messages, but for what is `outside`, by name."""
-    encoder = Encoder(outside)
+def part_names(name: str) -> tuple[str, str]:
+    """What the document and the arrays of an object of that name are called within a file."""
+    return f"{name}.json", f"{name}.safetensors"
+
+
+def encoded(thing: Any, name: str, where: str, outside: Mapping[str, Any] | None = None) -> dict[str, bytes]:
+    """Parts of a file for one object, called `where` in messages, but for what is `outside`, by name."""
+    encoder = Encoder(outside or {})
     document = encoder.document(encoder.value(thing, where))
-    return document, encoder.blocks.to_bytes()
+    return dict(zip(part_names(name), (document, encoder.blocks.to_bytes()), strict=True))
 
 
 def _refusal(thing: Any, where: str) -> ModelFileError:

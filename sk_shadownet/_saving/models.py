@@ -87,7 +87,7 @@ def _parts(estimator: Any) -> dict[str, bytes]:
 @thread_limit()
 def _model_of(parts: Mapping[str, bytes], name: str) -> Any:
     require_holding(parts, _MODEL, name)
-    model, _ = decoded(parts["state.json"], parts["arrays.safetensors"], name)
+    model = decoded(parts["state.json"], parts["arrays.safetensors"], name)
     if type(model).__name__ not in ESTIMATORS:
         raise ModelFileError(f"{name} holds no estimator but a {type(model).__name__}.")
     return model

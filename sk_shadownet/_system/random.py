@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,3 +64,10 @@ def normal(*shape: int, device: torch.device | str = "cpu") -> Tensor:
             made[device] = torch.Generator(device).manual_seed(seed)
         generator = made[device]
     return torch.randn(*shape, generator=generator, device=device, dtype=torch.float32)
+
+
+def copy_of(rng: np.random.RandomState) -> np.random.RandomState:
+    """A generator in the same state: numpy's own, shared by all, is of a class of its own."""
+    copied = np.random.RandomState()
+    copied.set_state(rng.get_state())
+    return copied

@@ -18,7 +18,6 @@ import numpy as np
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._saving.checkpoints import Checkpoints
-from sk_shadownet._saving.decoding import decoded
 from sk_shadownet._saving.encoding import encoded
 from sk_shadownet._tables.rows import Rows
 
@@ -45,7 +44,7 @@ class Replay:
     _n_passes: int = 0
 
     def __post_init__(self) -> None:
-        self._left: dict[str, Any] = self._read(_STATE) if f"{_STATE}.json" in self.checkpoints.found else {}
+        self._left: dict[str, Any] = self.checkpoints.left(_STATE) or {}
 
     @property
     def skips(self) -> bool:
@@ -108,23 +107,18 @@ class Replay:
                 "draw": run.draw.bit_generator.state,
                 "runs": {n: _state_of(one) for n, one in enumerate(self.runs) if one is not None},
             }
-            self.checkpoints.write({**self._over, **_named(_STATE, encoded(state, "the state", {}))}, since)
+            self.checkpoints.write({**self._over, **encoded(state, _STATE, "the state")}, since)
 
     def leave(self, run: Run) -> None:
         """A run is trained to its end; what it was then is kept, or taken from what another process left."""
         number = self.runs.index(run)
         name = f"run-{number}"
         if self.skips:
-            self._put(run, self._read(name))
-            parts = tuple(self.checkpoints.found[f"{name}.{kind}"] for kind in ("json", "safetensors"))
+            self._put(run, self.checkpoints.left(name))
+            self._over |= self.checkpoints.left_parts(name)
         else:
-            parts = encoded(_state_of(run), "the state", {})
-        self._over |= _named(name, parts)
+            self._over |= encoded(_state_of(run), name, "the state")
         self.runs[number] = None
-
-    def _read(self, name: str) -> Any:
-        found = self.checkpoints.found
-        return decoded(found[f"{name}.json"], found[f"{name}.safetensors"], "the checkpoint")[0]
 
     def _put(self, run: Run, state: Mapping[str, Any]) -> None:
         kept = np.isin(self.rows.columns, state["columns"])
@@ -143,7 +137,3 @@ def _state_of(run: Run) -> dict[str, Any]:
         "history": run.history,
         "columns": run.rows.columns,
     }
-
-
-def _named(name: str, parts: tuple[bytes, ...]) -> dict[str, bytes]:
-    return dict(zip((f"{name}.json", f"{name}.safetensors"), parts, strict=True))

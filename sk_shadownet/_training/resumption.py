@@ -19,7 +19,6 @@ from torch import Tensor
 
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._saving.checkpoints import Checkpoints
-from sk_shadownet._saving.decoding import decoded
 from sk_shadownet._saving.encoding import encoded
 from sk_shadownet._system.random import generator_states, set_generator_states
 from sk_shadownet._training.callbacks import RunCallback
@@ -60,14 +59,12 @@ class Stages:
         """
         self._number += 1
         self._probes = net.probes
-        document = self.checkpoints.found.get(f"{self._name}.json")
-        if document is None:
+        state = self.checkpoints.left(self._name, self._outside(net))
+        if state is None:
             return False, None
-        arrays = self.checkpoints.found[f"{self._name}.safetensors"]
-        state, _ = decoded(document, arrays, "the checkpoint", self._outside(net))
         midway = _restore(net, state, self._probes)
         if state["over"]:
-            self._over |= {f"{self._name}.json": document, f"{self._name}.safetensors": arrays}
+            self._over |= self.checkpoints.left_parts(self._name)
         LOG.info("taken up from a checkpoint in epoch %d", len(net.history))
         return bool(state["over"]), midway
 
@@ -101,12 +98,11 @@ class Stages:
         """The state as parts of a file; None where a callback or a score rule holds what no file can."""
         try:
             state = {**_state_of(net, midway), "over": over}
-            document, arrays = encoded(state, "the state of the training", self._outside(net))
+            return encoded(state, self._name, "the state of the training", self._outside(net))
         except ModelFileError as error:
             self.checkpoints.fail(error)
             self.checkpoints.stop()
             return None
-        return {f"{self._name}.json": document, f"{self._name}.safetensors": arrays}
 
 
 def _parts_of(net: Any) -> dict[str, tuple[Any, tuple[str, ...]]]:
@@ -186,7 +182,7 @@ def _state_of_callback(callback: Any) -> Any:
 
 def _can_be_stored(value: Any) -> bool:
     try:
-        encoded(value, "it", {})
+        encoded(value, "it", "it")
     except ModelFileError:
         return False
     return True
