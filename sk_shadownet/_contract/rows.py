@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
 from dataclasses import replace
 from functools import wraps
@@ -18,8 +18,9 @@ from sk_shadownet._contract.table import Table, merge_equal_rows
 from sk_shadownet._distributed.ranks import current
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.opening import source_of
-from sk_shadownet._rows.reading import LargeTable, Wanted, checked_rows, reading
+from sk_shadownet._rows.reading import LargeTable, SmallTable, Wanted, checked_rows, reading
 from sk_shadownet._rows.source import Block, RowSource
+from sk_shadownet._system.random import copy_of
 from sk_shadownet._typing import AnyArray
 from sk_shadownet.exceptions import InvalidDataError
 
@@ -43,9 +44,53 @@ def training_tables(
     knows its columns and targets. Of rows that no window holds the first table is a sample, whose ``stream``
     has all.
     """
-    with _tables(estimator, rows, validation, rng, check) as found:
+    source = source_of(*rows)
+    has_own = any(part is not None for part in validation)
+    with nullcontext() if source is None else _read(estimator, source, rng, has_own) as read:
+        if isinstance(read, LargeTable):
+            assert source is not None
+            found = _tables_on_disk(estimator, source, read, validation, check)
+        else:
+            X, y, weight = rows if read is None else (read.X, read.y, read.weight)
+            table = estimator._table(X, y, weight, "sample_weight", reset=True)
+            _name(estimator, source)
+            table = merge_equal_rows(table)
+            check()
+            found = estimator._weighed(table, validation_table(estimator, *validation))
         _agree(*found)
         yield found
+
+
+def _read(
+    estimator: ShadowSelector, source: RowSource, rng: np.random.RandomState, has_own: bool
+) -> AbstractContextManager[SmallTable | LargeTable]:
+    """The rows of a source, of which none are held out where the user `has_own` validation rows."""
+    return reading(source, _wanted(estimator, rng, 0.0 if has_own else estimator._held_out_share()))
+
+
+def _tables_on_disk(
+    estimator: ShadowSelector,
+    source: RowSource,
+    large: LargeTable,
+    validation: tuple[Any, Any, Any],
+    check: Callable[[], None],
+) -> tuple[Table, Table | None]:
+    """The same of rows that no window holds."""
+    X, y, _ = representatives(large)
+    X, y = estimator._validated(X, y, reset=True)
+    encoded = estimator._encoded(y, reset=True)
+    _name(estimator, source)
+    check()
+    check_total(large.moments.weight, "sample_weight")
+    stream = stream_of(large, estimator._group_factors(large))
+    table = replace(table_of(stream, X, encoded), stream=stream)
+    valid = validation_table(estimator, *validation)
+    if valid is not None:
+        return table, estimator._weighed(table_without_stream(table), valid)[1]
+    if large.valid is not None:
+        own_y = estimator._encoded(large.targets.values(large.valid[1]), reset=False)
+        valid = table_of(stream, large.valid[0], own_y, large.valid)
+    return table, valid
 
 
 def _agree(*tables: Table | None) -> None:
@@ -58,48 +103,6 @@ def _agree(*tables: Table | None) -> None:
     numbers = [torch.as_tensor(len(part)) for part in parts if part is not None]
     numbers += [torch.as_tensor(np.ascontiguousarray(part)) for part in parts if part is not None]
     ranks.require_same("rows", torch.as_tensor([t.n_rows for t in tables if t is not None]), *numbers)
-
-
-@contextmanager
-def _tables(
-    estimator: ShadowSelector,
-    rows: tuple[Any, Any, Any],
-    validation: tuple[Any, Any, Any],
-    rng: np.random.RandomState,
-    check: Callable[[], None],
-) -> Iterator[tuple[Table, Table | None]]:
-    source = source_of(*rows)
-    if source is None:
-        table = merge_equal_rows(estimator._table(*rows, "sample_weight", reset=True))
-        check()
-        yield estimator._weighed(table, validation_table(estimator, *validation))
-        return
-    has_own = any(part is not None for part in validation)
-    wanted = _wanted(estimator, rng, 0.0 if has_own else estimator._held_out_share())
-    with reading(source, wanted) as read:
-        if not isinstance(read, LargeTable):
-            table = estimator._table(read.X, read.y, read.weight, "sample_weight", reset=True)
-            _name(estimator, source)
-            table = merge_equal_rows(table)
-            check()
-            yield estimator._weighed(table, validation_table(estimator, *validation))
-            return
-        X, y, _ = representatives(read)
-        X, y = estimator._validated(X, y, reset=True)
-        encoded = estimator._encoded(y, reset=True)
-        _name(estimator, source)
-        check()
-        check_total(read.moments.weight, "sample_weight")
-        stream = stream_of(read, estimator._group_factors(read))
-        table = replace(table_of(stream, X, encoded), stream=stream)
-        valid = validation_table(estimator, *validation)
-        if valid is not None:
-            yield table, estimator._weighed(table_without_stream(table), valid)[1]
-            return
-        if read.valid is not None:
-            own_y = estimator._encoded(read.targets.values(read.valid[1]), reset=False)
-            valid = table_of(stream, read.valid[0], own_y, read.valid)
-        yield table, valid
 
 
 def table_without_stream(table: Table) -> Table:
@@ -158,9 +161,8 @@ def _blocks(estimator: Any, source: RowSource, targets: bool) -> Iterator[tuple[
 
 
 def _wanted(estimator: ShadowSelector, rng: np.random.RandomState | None, held_out: float) -> Wanted:
-    draw = np.random.RandomState(0)
-    if rng is not None:
-        draw.set_state(rng.get_state())  # of a copy: rows that fit are trained on as an array is
+    # Of a copy: rows that fit are trained on as an array is.
+    draw = np.random.RandomState(0) if rng is None else copy_of(rng)
     return Wanted(
         classification=estimator._task == "classification",
         row_types=estimator._row_types,
@@ -170,9 +172,9 @@ def _wanted(estimator: ShadowSelector, rng: np.random.RandomState | None, held_o
     )
 
 
-def _name(estimator: ShadowSelector, source: RowSource) -> None:
-    """Keep the features' names where the source has some, as scikit-learn does of a frame."""
-    if source.columns is not None:
+def _name(estimator: ShadowSelector, source: RowSource | None) -> None:
+    """Keep the features' names where a source has some, as scikit-learn does of a frame."""
+    if source is not None and source.columns is not None:
         estimator.feature_names_in_ = np.asarray(source.columns, dtype=object)
 
 

@@ -18,6 +18,7 @@ from urllib.parse import urlparse
 from torch import distributed
 
 from sk_shadownet._distributed.ranks import PATIENCE
+from sk_shadownet._rows.dask_collections import is_dask
 from sk_shadownet.exceptions import DistributedError
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
@@ -48,8 +49,7 @@ def over_workers(fit: Fit) -> Fit:
 def _client_for(X: Any) -> Any:
     """The client of a cluster that X lies on; None without one, and within a worker."""
     dask = sys.modules.get("distributed")
-    is_dask = callable(getattr(getattr(X, "X", X), "__dask_graph__", None))
-    if dask is None or not is_dask or isinstance(X, type):
+    if dask is None or not is_dask(getattr(X, "X", X)):
         return None
     try:
         dask.get_worker()
