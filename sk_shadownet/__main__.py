@@ -1,8 +1,8 @@
-"""``python -m sk_shadownet``: prune a jet tagger and say what it cost.
+"""``python -m sk_shadownet``: taggers of jets for an FPGA, and what they cost.
 
-Trains on the embedded sample of simulated LHC jets, prints dense against pruned against the same size from
-scratch, and a network of tables beside them; writes the pruned network as a hardware project and emulates
-the test jets in it. Model, plain torch network, figures and project go to a folder.
+Trains on the embedded sample of simulated LHC jets: a network of tables within 500 look-up tables, and a
+perceptron dense, pruned, and of the pruned size from scratch. Writes the network of tables and the pruned one
+as hardware projects and emulates the test jets in them. Models, figures and projects go to a folder.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from pathlib import Path
 
 import joblib
 import torch
-from sklearn.pipeline import Pipeline
 
 from sk_shadownet import __version__
-from sk_shadownet._demo import Result, compare, export, table
+from sk_shadownet._demo import Models, Result, compare, export, table
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.exceptions import ShadowNetError
 from sk_shadownet.fpga._output_folder import replacing_folder
@@ -30,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     jets = load_lhc_jets()
     try:
         with replacing_folder(options.output_dir, {"written_by": "python -m sk_shadownet"}) as folder:
-            pipeline, results = compare(
+            models, results = compare(
                 jets,
                 tuple(options.hidden),
                 options.features,
@@ -40,13 +39,14 @@ def main(arguments: list[str] | None = None) -> int:
                 print,
             )
             print(f"\n{table(results)}\n")
-            selected = [jets.feature_names[n] for n in pipeline[-1].get_support(indices=True)]
-            print(f"{pipeline[-1].architecture_!r}\nselected: {', '.join(selected)}")
-            _write(folder, pipeline, results, selected, options)
-            kept = "model.joblib (the Pipeline), network.pt (plain torch), report.json"
+            pruned = models.pruned[-1]
+            selected = [jets.feature_names[n] for n in pruned.get_support(indices=True)]
+            print(f"{pruned.architecture_!r}\nselected: {', '.join(selected)}")
+            _write(folder, models, results, selected, options)
+            kept = "tables.joblib, model.joblib (the pruned Pipeline), network.pt (plain torch), report.json"
             if options.backend != "none":
-                print(f"\n{export(pipeline, jets, folder / 'firmware', options.backend, print)}")
-                kept += ", firmware/ (README.md there)"
+                print(f"\n{export(models, jets, folder / 'firmware', options.backend, print)}")
+                kept += ", firmware/tables/ and firmware/pruned/ (README.md there)"
     except ShadowNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -74,10 +74,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _write(
-    folder: Path, pipeline: Pipeline, results: list[Result], selected: list[str], options: argparse.Namespace
+    folder: Path, models: Models, results: list[Result], selected: list[str], options: argparse.Namespace
 ) -> None:
-    joblib.dump(pipeline, folder / "model.joblib")
-    torch.save(pipeline[-1].module_, folder / "network.pt")
+    joblib.dump(models.tables, folder / "tables.joblib")
+    joblib.dump(models.pruned, folder / "model.joblib")
+    torch.save(models.pruned[-1].module_, folder / "network.pt")
     report = {
         "results": [asdict(result) for result in results],
         "selected_features": selected,

@@ -1,4 +1,4 @@
-"""The main job: dense, pruned, same-size and table networks on the embedded jets, side by side."""
+"""The main job: a table network, and dense, pruned and same-size perceptrons, on the embedded jets."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ class Result:
     cpu_seconds: float
 
 
+@dataclass(frozen=True)
+class Models:
+    """The two that go on to hardware: a table network, and a pipeline of scaler and pruned classifier."""
+
+    tables: ShadowTableClassifier
+    pruned: Pipeline
+
+
 def compare(
     data: Bunch,
     hidden: tuple[int, ...],
@@ -46,28 +54,25 @@ def compare(
     random_state: int,
     verbose: bool,
     say: Callable[[str], None],
-) -> tuple[Pipeline, list[Result]]:
-    """Fit the networks of the main job: dense on all inputs, pruned, the pruned one's size afresh, tables.
-
-    The pipeline is of scaler and pruned classifier.
-    """
+) -> tuple[Models, list[Result]]:
+    """Fit the networks of the main job: tables, then dense on all inputs, pruned, the pruned size afresh."""
     common: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
-    say("1/4  dense network on all inputs")
+    say(f"1/4  a network of tables within {_LUT} look-up tables, on raw inputs")
+    tables = ShadowTableClassifier(budget={"lut": _LUT}, max_epochs=_TABLE_EPOCHS, **common)
+    results = [_fit("tables", tables, data, slice(None))[1]]
+    say("2/4  a dense perceptron on all inputs")
     dense = ShadowMLPClassifier(hidden, **common)
-    results = [_fit("dense", make_pipeline(StandardScaler(), dense), data, slice(None))[1]]
-    say("2/4  the same network with its shadow")
+    results.append(_fit("dense", make_pipeline(StandardScaler(), dense), data, slice(None))[1])
+    say("3/4  the same perceptron with its shadow")
     pruned = ShadowMLPClassifier(
         hidden, n_features_to_select=n_features, target_hidden_layer_sizes=target, **common
     )
     pipeline, result = _fit("pruned", make_pipeline(StandardScaler(), pruned), data, slice(None))
     results.append(result)
-    say("3/4  the pruned network's size, trained from scratch on the inputs it selected")
+    say("4/4  the pruned perceptron's size, trained from scratch on the inputs it selected")
     scratch = make_pipeline(StandardScaler(), ShadowMLPClassifier(target, **common))
     results.append(_fit("from scratch", scratch, data, np.flatnonzero(pruned.support_))[1])
-    say(f"4/4  a network of tables within {_LUT} look-up tables, on raw inputs")
-    tables = ShadowTableClassifier(budget={"lut": _LUT}, max_epochs=_TABLE_EPOCHS, **common)
-    results.append(_fit(f"tables, {_LUT} LUT", tables, data, slice(None))[1])
-    return pipeline, results
+    return Models(tables, pipeline), results
 
 
 def _fit(name: str, model: Model, data: Bunch, columns: Any) -> tuple[Model, Result]:
@@ -115,6 +120,10 @@ def table(results: list[Result]) -> str:
         ]
         for r in results
     ]
+    return _markdown(head, rows)
+
+
+def _markdown(head: list[str], rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [head, ["-" * w for w in widths], *rows]
     return "\n".join(
@@ -122,17 +131,25 @@ def table(results: list[Result]) -> str:
     )
 
 
-def export(pipeline: Pipeline, data: Bunch, folder: Path, backend: str, say: Callable[[str], None]) -> str:
-    """Write the pruned network as a hardware project; what it costs, and how it does on the test rows.
+def export(models: Models, data: Bunch, folder: Path, backend: str, say: Callable[[str], None]) -> str:
+    """Write both networks as hardware projects; how they do on the test rows there, and what they cost.
 
     Where no emulation can be compiled here, the text says which tool is missing.
     """
     from sk_shadownet.fpga import to_fpga
 
-    say(f"hardware project for {backend}, formats found by search, emulated on the test rows")
-    fpga = to_fpga(pipeline, folder, backend=backend)
-    try:
-        compared = str(fpga.compare(data.X_test, data.y_test))
-    except MissingToolError as error:
-        compared = f"not emulated: {error}"
-    return f"{fpga.plan!r}\n{compared}\n{fpga.estimate()}"
+    texts, rows = list[str](), list[list[str]]()
+    for name, model in (("tables", models.tables), ("pruned", models.pruned)):
+        say(f"hardware project for {backend} of the network {name!r}, emulated on the test rows")
+        fpga = to_fpga(model, folder / name, backend=backend)
+        try:
+            compared = fpga.compare(data.X_test, data.y_test)
+            text, accuracy = str(compared), f"{compared.score_hardware:.4f}"
+        except MissingToolError as error:
+            text, accuracy = f"not emulated: {error}", "-"
+        estimate = fpga.estimate()
+        texts.append(f"{name}: {fpga.plan!r}\n{text}\n{estimate}\n")
+        costs = (estimate.lut, estimate.ff, estimate.dsp, estimate.latency_cycles)
+        rows.append([name, accuracy, *(f"{cost:,}" for cost in costs)])
+    head = ["hardware", "accuracy", "LUT", "FF", "DSP", "latency, cycles"]
+    return "\n".join([*texts, _markdown(head, rows)])

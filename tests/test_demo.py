@@ -27,7 +27,7 @@ def test_it_prints_four_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
         "dense",
         "pruned",
         "from scratch",
-        "tables, 500 LUT",
+        "within 500 look-up tables",
         "AUC t",
         "multiplications",
         "16-12-6-5 -> 5-6-4-5",
@@ -36,13 +36,15 @@ def test_it_prints_four_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
         assert words in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["selected_features"]) == 5
-    assert [row["n_features"] for row in report["results"]][:3] == [16, 5, 5]
-    assert report["results"][3]["n_multiplications"] == 0
-    assert report["results"][3]["accuracy"] > 0.6
+    assert [row["n_features"] for row in report["results"]][1:] == [16, 5, 5]
+    assert report["results"][0]["n_multiplications"] == 0
+    assert report["results"][0]["accuracy"] > 0.6
     jets = load_lhc_jets()
     model = joblib.load(tmp_path / "out" / "model.joblib")
     accuracy = model.score(jets.X_test, jets.y_test)
-    assert accuracy == pytest.approx(report["results"][1]["accuracy"])
+    assert accuracy == pytest.approx(report["results"][2]["accuracy"])
+    tables = joblib.load(tmp_path / "out" / "tables.joblib")
+    assert tables.score(jets.X_test, jets.y_test) == pytest.approx(report["results"][0]["accuracy"])
     network = torch.load(tmp_path / "out" / "network.pt", weights_only=False)
     scaled = model[0].transform(jets.X_test)[:, model[-1].support_]
     answers = network(torch.tensor(scaled, dtype=torch.float32)).argmax(1).numpy()
@@ -50,12 +52,14 @@ def test_it_prints_four_networks_and_keeps_what_a_user_wants(tmp_path, capsys):
 
 
 @pytest.mark.hardware
-def test_it_writes_and_emulates_a_hardware_project(tmp_path, capsys):
+def test_it_writes_and_emulates_both_hardware_projects(tmp_path, capsys):
     assert main([*FAST, "--output-dir", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr().out
-    assert "same class as the float network" in printed
-    assert "estimate" in printed
-    assert (tmp_path / "out" / "firmware" / "README.md").is_file()
+    assert printed.count("same class as the float network") == 2
+    lut = [int(row.split("|")[3].replace(",", "")) for row in printed.splitlines()[-4:-2]]
+    assert lut[0] <= 500 < lut[1]
+    for name in ("tables", "pruned"):
+        assert (tmp_path / "out" / "firmware" / name / "README.md").is_file()
 
 
 def test_a_folder_of_somebody_else_is_left_alone(tmp_path, capsys):
