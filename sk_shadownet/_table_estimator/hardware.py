@@ -17,16 +17,15 @@ RESOURCES = ("lut", "ff", "latency_cycles", "latency_ns", "edges", "features")
 HARDWARE = frozenset(("lut", "ff", "latency_cycles", "latency_ns"))
 
 
-def clock_and_levels(fpga: Any) -> tuple[float, int]:
-    """Clock period in nanoseconds, and adders in series between two registers, of what `to_fpga` exports."""
-    from sk_shadownet.fpga._backends.hdl_backend import DEFAULT_PART
+def clock_and_adders(fpga: Any) -> tuple[float, int, int]:
+    """Clock period in ns, adders in series between two registers and their operands, of an export."""
+    from sk_shadownet.fpga._backends.hdl_backend import DEFAULT_PART, OPERANDS, tables_written
     from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 
     config = _config(fpga)
     own = config.options.get("adder_levels")
-    return config.clock_period, own or adder_levels_for(
-        config.clock_period, family_of(config.part or DEFAULT_PART)
-    )
+    levels = own or adder_levels_for(config.clock_period, family_of(config.part or DEFAULT_PART))
+    return config.clock_period, levels, OPERANDS.get(tables_written(config), 2)
 
 
 def traced_costs(

@@ -12,7 +12,7 @@ import numpy as np
 from sk_shadownet._budget.limits import called, cost_name, cost_names
 from sk_shadownet._defaults import TABLE_PRIOR_ROWS, TABLE_STEPS
 from sk_shadownet._estimator.sizes import check_fpga, hidden_widths
-from sk_shadownet._table_estimator.hardware import RESOURCES, clock_and_levels
+from sk_shadownet._table_estimator.hardware import RESOURCES, clock_and_adders
 from sk_shadownet._tables.costs import Costs, LayerDesign, count
 from sk_shadownet._tables.export import TargetUnits
 from sk_shadownet._tables.run import batch_size
@@ -29,15 +29,17 @@ _MOST_BITS = 8
 class _Cost:
     """What a design costs by name, callables of the user's among it.
 
-    At a clock of so many nanoseconds, with so many adders in series between two registers.
+    At a clock of so many nanoseconds, with so many adders, of so many operands, in series between two
+    registers.
     """
 
     clock_period: float
     adder_levels: int
+    operands: int
     own: tuple[Callable[[Costs], Any], ...] = ()
 
     def __call__(self, design: tuple[LayerDesign, ...]) -> dict[str, float]:
-        costs = count(design, self.clock_period, self.adder_levels)
+        costs = count(design, self.clock_period, self.adder_levels, self.operands)
         # An export's estimate is in whole look-up tables.
         costs = replace(costs, lut=float(np.ceil(costs.lut)))
         return {
@@ -71,7 +73,7 @@ def table_settings(
         budgets=budgets,
         n_features=_n_features(e.n_features_to_select, varying),
         n_edges=n_edges,
-        cost=_Cost(*clock_and_levels(e.fpga), own_costs(e.budget)),
+        cost=_Cost(*clock_and_adders(e.fpga), own_costs(e.budget)),
         batch_size=_or_auto(e.batch_size, None, lambda v: check_integer("batch_size", v, 1), "batch_size"),
         learning_rate=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
         prior_rows=_or_auto(

@@ -6,7 +6,7 @@ code at those sides where it can pass. All codes are in registers, whose set or 
 nothing; only what tells whether to clip, and a clip at the other side, take look-up tables.
 
 Look-up tables are counted as cells of Xilinx's families: one for each bit that a table of six inputs puts
-out, for two bits of one of five.
+out, for two bits of one of five, for two bits of a clip, and for each bit of a sum of two or three numbers.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ def clip_to_codes(low: IntArray, high: IntArray, offset: IntArray, bits: IntArra
     wide = width > LUT_INPUTS
     above, below = wide & (high >= top), wide & (low < offset)
     both = above & below
-    # Where codes begin at 0 the sign tells.
-    of_top, of_offset = _deciding(top, width), np.where(offset == 0, 1, _deciding(offset, width))
-    flag_above, flag_below = above & (of_top > 1), below & (of_offset > 1)
-    # A flag that takes more bits than a look-up table has is a carry.
-    flags = (flag_above & (of_top <= LUT_INPUTS)).astype(int) + (flag_below & (of_offset <= LUT_INPUTS))
-    levels = np.maximum(flag_above, flag_below + both.astype(int))
-    return Clip(both * bits + flags, levels, width, np.where(wide, bits, np.minimum(bits, width)), bits)
+    # Where codes begin at 0 the sign tells that a number is below, and need not be looked at for the top.
+    of_offset = np.where(offset == 0, 1, _deciding(offset, width))
+    of_top = _deciding(top, width) - (both & (offset == 0))
+    flags = above * flag_lut(of_top) + below * flag_lut(of_offset)
+    levels = np.maximum((above & (of_top > 1)) + both.astype(int), below & (of_offset > 1))
+    registered = np.where(wide, bits, np.minimum(bits, width))
+    return Clip(both * ((bits + 1) // 2) + flags, levels, width, registered, bits)
 
 
 def input_clip(codes: InputCodes) -> Clip:
@@ -64,6 +64,11 @@ def input_clip(codes: InputCodes) -> Clip:
     low, high = codes.ends
     reach = 1 << np.maximum(bit_length(np.maximum(high, 0)), bit_length(np.maximum(-low - 1, 0)))
     return clip_to_codes(np.where(low < 0, -reach, 0), reach - 1, codes.offset, codes.bits)
+
+
+def flag_lut(n_bits: IntArray) -> IntArray:
+    """Look-up tables, one behind the other, that make one bit of so many."""
+    return np.asarray((n_bits + LUT_INPUTS - 3) // (LUT_INPUTS - 1))
 
 
 def _deciding(level: IntArray, width: IntArray) -> IntArray:
@@ -135,12 +140,15 @@ def sum_clip(low: IntArray, high: IntArray, bits: IntArray) -> Clip:
 
 
 def count(
-    design: tuple[LayerDesign, ...], clock_period: float = 5.0, adder_levels: int | None = None
+    design: tuple[LayerDesign, ...],
+    clock_period: float = 5.0,
+    adder_levels: int | None = None,
+    operands: int = 3,
 ) -> Costs:
     """What a design takes at a clock of so many nanoseconds, with so many levels between two registers.
 
-    A look-up, a choice between two signals and an adder are a level each. None takes a level for each
-    nanosecond, which is what exports to UltraScale+ take.
+    Adders have so many `operands`, 2 or 3. A look-up, a choice between two signals and an adder are a level
+    each. None takes a level for each nanosecond, which is what exports to UltraScale+ take.
     """
     adder_levels = adder_levels or max(int(clock_period + 1e-9), 1)
     lut, first = 0, design[0].clip
@@ -148,13 +156,15 @@ def count(
     cycles = max(ceil(int(first.levels[inputs].max(initial=0)) / adder_levels), 1)
     flip_flops = int(first.registered[inputs].sum())
     for layer, following in zip(design, [*(later.clip for later in design[1:]), None], strict=True):
-        own, registers, stages = _layer(layer, following, adder_levels)
+        own, registers, stages = _layer(layer, following, adder_levels, operands)
         lut, flip_flops, cycles = lut + own, flip_flops + registers, cycles + stages
     edges = sum(int((layer.largest > 0).sum()) for layer in design)
     return Costs(lut, flip_flops, cycles * clock_period, cycles, edges, int(inputs.sum()))
 
 
-def _layer(layer: LayerDesign, following: Clip | None, adder_levels: int) -> tuple[int, int, int]:
+def _layer(
+    layer: LayerDesign, following: Clip | None, adder_levels: int, operands: int
+) -> tuple[int, int, int]:
     """Look-up tables, flip-flops and stages from one layer's codes to those behind it, or to the outputs."""
     clip, live = layer.clip, layer.largest.any(axis=1)
     lut = int(clip.lut[live].sum() + table_lut(bit_length(layer.largest), layer.address).sum())
@@ -162,7 +172,8 @@ def _layer(layer: LayerDesign, following: Clip | None, adder_levels: int) -> tup
     for bits in clip.registered[live]:
         waiting.add(int(bits), 0, 1)
     sums = [
-        _tree(column, int(bias), waiting) for column, bias in zip(layer.largest.T, layer.bias, strict=True)
+        _tree(column, int(bias), waiting, operands)
+        for column, bias in zip(layer.largest.T, layer.bias, strict=True)
     ]
     behind = np.array([one.ready for one in sums]) + (0 if following is None else following.levels)
     depth = int(behind.max())
@@ -201,7 +212,7 @@ class _Sum:
     width: int = 0
 
 
-def _tree(largest: IntArray, bias: int, waiting: Waiting) -> _Sum:
+def _tree(largest: IntArray, bias: int, waiting: Waiting, operands: int) -> _Sum:
     """The sum of tables; the widest carries the bias.
 
     Its further bits of the bias count here.
@@ -215,23 +226,32 @@ def _tree(largest: IntArray, bias: int, waiting: Waiting) -> _Sum:
     heap[-1] = (span, n, bias, level)
     lut = varying_bits(bias, bias + span) - span.bit_length()
     while len(heap) > 1:
-        one, other = heapq.heappop(heap), heapq.heappop(heap)
-        span, low, n = one[0] + other[0], one[2] + other[2], n + len(live)
-        widths = [number_width(low, low + span) for span, _, low, _ in (one, other)]
-        lut += added_bits([one[2] < 0, other[2] < 0], widths, number_width(low, low + span))
-        done = max(one[3], other[3]) + 1
-        for bits, term in zip(widths, (one, other), strict=True):
+        terms = [heapq.heappop(heap) for _ in range(first_operands(len(heap), operands))]
+        span, low, n = sum(one[0] for one in terms), sum(one[2] for one in terms), n + len(live)
+        widths = [number_width(one[2], one[2] + one[0]) for one in terms]
+        lut += added_bits([one[2] < 0 for one in terms], widths, number_width(low, low + span))
+        done = max(one[3] for one in terms) + 1
+        for bits, term in zip(widths, terms, strict=True):
             waiting.add(bits, term[3], done)
         heapq.heappush(heap, (span, n, low, done))
     span, _, low, done = heap[0]
     return _Sum(lut, done, number_width(low, low + span))
 
 
+def first_operands(n_terms: int, operands: int) -> int:
+    """How many terms to add first, so that all later adders of a sum take as many as they can."""
+    return 2 + (n_terms - 2) % (operands - 1)
+
+
 def added_bits(signed: Sequence[bool], widths: Sequence[int], result: int) -> int:
-    """Bits of a sum to which both terms contribute: elsewhere a carry needs no look-up table."""
-    if result <= 2:
+    """Bits of a sum to which two terms contribute: elsewhere a carry needs no look-up table.
+
+    Of three terms, the bit above takes the carries that the two saved.
+    """
+    if len(widths) == 2 and result <= 2:
         return result
-    return min(result if sign else bits for sign, bits in zip(signed, widths, strict=True))
+    second = sorted(result if sign else bits for sign, bits in zip(signed, widths, strict=True))[-2]
+    return min(second + len(widths) - 2, result)
 
 
 def number_width(low: int, high: int) -> int:

@@ -17,13 +17,10 @@ import torch
 from torch import nn
 
 from sk_shadownet._system.threads import thread_limit
-from sk_shadownet._tables.costs import CostFunction, LayerDesign, count
 from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._typing import AnyArray, IntArray
 from sk_shadownet.exceptions import CalibrationWarning, HardwareWarning
 from sk_shadownet.fpga._backends import make_backend
-from sk_shadownet.fpga._backends.hdl_backend import DEFAULT_PART
-from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 from sk_shadownet.fpga._config import SCORE_OUTPUTS, FPGAConfig
 from sk_shadownet.fpga._decision import Score, score_model
 from sk_shadownet.fpga._export import make_fixed_point, make_plan
@@ -88,8 +85,8 @@ def table_costs(
 ) -> dict[str, float]:
     """The same of a table network, by the trace of its design, which takes some tenths of a second.
 
-    There are no bit operations. :func:`fast_table_costs` is a thousand times faster, knows not what stands
-    behind the logits, and is a few percent above this.
+    There are no bit operations. The count that steers training is a thousand times faster, knows not what
+    stands behind the logits, and is within a few percent of this.
     """
     config, n_inputs = _with_any_cut(config), len(network.features)
     model = ExportedModel(
@@ -103,17 +100,6 @@ def table_costs(
     model, score = score_model(model, config)
     plan, _ = make_plan(model, config)
     return _figures(plan, config, score)
-
-
-def fast_table_costs(config: FPGAConfig) -> CostFunction:
-    """Costs of the designs of table networks at the clock and on the part that a configuration asks for."""
-    part = config.part or DEFAULT_PART
-    levels = config.options.get("adder_levels") or adder_levels_for(config.clock_period, family_of(part))
-
-    def cost(design: tuple[LayerDesign, ...]) -> dict[str, float]:
-        return count(design, config.clock_period, levels).as_dict()
-
-    return cost
 
 
 def _with_any_cut(config: FPGAConfig) -> FPGAConfig:

@@ -27,6 +27,18 @@ DEFAULT_PART = "xcvu13p-flga2577-2-e"
 OPTIONS = ("adder_levels", "latency_cycles")
 #: Families that have LUT6 primitives.
 XILINX = ("xc7", "xcu", "xcup")
+#: Of an adder, by how tables are written: only primitives make sums of three of a look-up table for each bit.
+OPERANDS = {"case": 2, "lut6": 3}
+
+
+def has_primitives(config: FPGAConfig) -> bool:
+    """Whether tables can be LUT6 primitives, of which synthesis makes up to half fewer look-up tables."""
+    return config.backend == "verilog" and family_of(config.part or DEFAULT_PART) in XILINX
+
+
+def tables_written(config: FPGAConfig) -> str:
+    """How the tables of a network are written: what was asked for, else primitives where they can be."""
+    return str(config.options.get("tables", "lut6" if has_primitives(config) else "case"))
 
 
 class HDLBackend:
@@ -50,9 +62,10 @@ class HDLBackend:
         self.plan, self.config, self.folder = plan, config, folder
         self.part: str | None = config.part or DEFAULT_PART
         options = dict(config.options)
-        tables = "lut6" if self._has_primitives and isinstance(plan, TablePlan) else "case"
-        self.tables = check_choice("tables", options.pop("tables", tables), ("case", "lut6"))
-        if self.tables == "lut6" and not self._has_primitives:
+        options.pop("tables", None)
+        written = tables_written(config) if isinstance(plan, TablePlan) else "case"
+        self.tables = check_choice("tables", written, ("case", "lut6"))
+        if self.tables == "lut6" and not has_primitives(config):
             raise InvalidParameterError(
                 "tables='lut6' writes Xilinx's LUT6 primitives in Verilog; for "
                 f"backend={self.config.backend!r} and part={self.part!r} leave tables='case'."
@@ -64,13 +77,9 @@ class HDLBackend:
             family=family_of(self.part),
             score=score,
             cut=config.cut,
+            operands=OPERANDS[self.tables],
             **options,
         )
-
-    @property
-    def _has_primitives(self) -> bool:
-        """Whether tables can be LUT6 primitives, of which synthesis makes up to half fewer look-up tables."""
-        return self.config.backend == "verilog" and family_of(self.part or "") in XILINX
 
     @property
     def emulator(self) -> str:

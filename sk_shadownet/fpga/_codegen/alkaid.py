@@ -16,7 +16,7 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingT
 from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_of
-from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages
+from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages, set_by_registers
 from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.testbench import write_testbench
@@ -28,6 +28,7 @@ from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tables.graph import network_outputs
 from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tables.primitives import with_primitives
+from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES, with_sums
 
 Language = Literal["verilog", "vhdl"]
 #: How tables are written.
@@ -47,13 +48,15 @@ def design_rtl(
     latency_cycles: int | None = None,
     score: Score | None = None,
     cut: Any = None,
+    operands: int = 2,
 ) -> RtlDesign:
     """Turn a plan into pipelined shifts and adders and prove them equal to it on random rows.
 
     ``adder_levels`` stand in series between registers, at least 1; None chooses by :func:`adder_levels_for`
     from the clock asked for (ns) and the family that :func:`family_of` names. Registers behind the last stage
     fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut
-    within the score's range too. An ExportError says that alkaid cannot express the plan exactly.
+    within the score's range too. Adders have 2 ``operands``, or 3, of which primitives take no more look-up
+    tables. An ExportError says that alkaid cannot express the plan exactly.
     """
     _require_alkaid()
     _require_expressible(plan)
@@ -67,7 +70,7 @@ def design_rtl(
     score, level = (score or Score()) if output in ("decision", "trigger") else None, None
     if score is not None and output == "trigger":
         level = resolve_cut(cut, score.format(plan.outputs))
-    design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level)
+    design = RtlDesign(plan, output, adder_levels, float(clock_period), score, level, operands)
     stages, codes_first = _pipeline(design)
     design = replace(design, stages=stages, codes_first=codes_first)
     design = replace(design, n_waiting=_waiting(latency_cycles, design.latency_cycles, adder_levels))
@@ -124,9 +127,9 @@ def write_rtl(
         model.write()
     except (AssertionError, ValueError, OverflowError) as error:
         raise _not_built(design, error) from error
-    _tidy(folder, name)
     if tables == "lut6":
-        _write_primitives(folder, name)
+        _write_primitives(design, folder, name)
+    _tidy(folder, name)
     record = DesignRecord(
         name=name,
         language=language,
@@ -154,9 +157,12 @@ def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
     And whether no register stands before the first one.
     """
     from alkaid.trace import to_pipeline
+    from alkaid.trace.passes import dead_code_elimin, fuse_ternary_adders
 
     try:
         logic = _trace(design)
+        if design.operands == 3:
+            logic = dead_code_elimin(fuse_ternary_adders(logic))
         stages = number_stages(logic, design.adder_levels)
         # alkaid cuts where its delays pass whole parts of the longest: here the delay is the stage's number.
         ops = [
@@ -235,7 +241,7 @@ def _trace(design: RtlDesign) -> Any:
     # Only with an adder size of 1 is alkaid's cost in LUTs. AMD's carry chains come in pieces of 8 bits.
     hardware = HWConfig(1, 8, -1)
     x = FVArray.from_kif(given.signed, given.integer, given.fraction, hwconf=hardware)
-    result = _outputs(plan, x[: plan.widths[0]])
+    result = _outputs(plan, x[: plan.widths[0]], design.operands)
     if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
@@ -252,10 +258,10 @@ def _trace(design: RtlDesign) -> Any:
     return trace(x, result, keep_dead_inputs=False)
 
 
-def _outputs(plan: Plan, signals: Any) -> list[Any]:
+def _outputs(plan: Plan, signals: Any, operands: int) -> list[Any]:
     """The outputs of a network of either kind, in symbols."""
     if isinstance(plan, TablePlan):
-        return _table_outputs(plan, signals)
+        return _table_outputs(plan, signals, operands)
     assert isinstance(plan, FixedPointPlan)
     for layer in plan.layers:
         signals = _sums(signals, layer.weight, layer.bias)
@@ -267,10 +273,10 @@ def _outputs(plan: Plan, signals: Any) -> list[Any]:
     return list(np.asarray(signals))
 
 
-def _table_outputs(plan: TablePlan, signals: Any) -> list[Any]:
+def _table_outputs(plan: TablePlan, signals: Any, operands: int) -> list[Any]:
     """The same of tables, which take and give whole numbers."""
     symbols = list(np.asarray(signals))
-    found = [one * plan.network.step for one in network_outputs(plan, symbols)]
+    found = [one * plan.network.step for one in network_outputs(plan, symbols, operands)]
     constant = type(symbols[0]).from_const
     return [one if hasattr(one, "kif") else constant(one, signals.hwconf) for one in found]
 
@@ -333,11 +339,12 @@ def _prove(design: RtlDesign) -> None:
         )
 
 
-def _write_primitives(folder: Path, name: str) -> None:
-    for path in (folder / "src").glob("*.v"):
-        source = path.read_text()
-        if "module table_" in source:
-            path.write_text(with_primitives(source, name))
+def _write_primitives(design: RtlDesign, folder: Path, name: str) -> None:
+    for number, stage in enumerate(design.stages):
+        path = folder / "src" / f"{name}_stage{number}.v"
+        path.write_text(with_sums(path.read_text(), name, set_by_registers(stage)))
+    path = folder / "src" / f"{name}_tables.v"
+    path.write_text(with_primitives(path.read_text(), name) + SUMS_AND_CHOICES.format(name=name))
 
 
 def _tidy(folder: Path, name: str) -> None:

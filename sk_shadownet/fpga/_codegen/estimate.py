@@ -153,7 +153,7 @@ def estimate_tables(plan: TablePlan, *, clock_period: float = 5.0) -> ResourceEs
     That is of the same tables, adders and clips in Verilog, with registers between stages and at the ports;
     an HLS compiler places its own.
     """
-    costs = count(design_of(plan.network), clock_period)
+    costs = count(design_of(plan.network), clock_period, operands=2)
     cycles, design = int(costs.latency_cycles), f"hls4ml project of {'-'.join(map(str, plan.widths))}"
     return ResourceEstimate(ceil(costs.lut), ceil(costs.ff), 0, 0, cycles, 1, OWN_ARITHMETIC, design)
 

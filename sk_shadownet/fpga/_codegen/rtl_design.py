@@ -34,10 +34,10 @@ class RtlDesign:
     ``output`` says whether ``model_out`` carries the logits; the index of the largest, the first of equals
     (of a single logit, whether it is above 0); the score; or a bit, 1 where the score is at least the cut,
     which is an integer in units of the score's step, or "port" where it is a last input. Between two
-    registers stand ``adder_levels`` adders in series. ``clock_period`` (ns) was asked for: nothing says that
-    the hardware reaches it. ``stages`` are alkaid's stages of logic, a register in front of each, but not
-    of the first where ``codes_first``: it makes codes of the inputs. The ``n_waiting`` registers behind them
-    only delay.
+    registers stand ``adder_levels`` adders in series, of 2 or 3 ``operands``. ``clock_period`` (ns) was asked
+    for: nothing says that the hardware reaches it. ``stages`` are alkaid's stages of logic, a register in
+    front of each, but not of the first where ``codes_first``: it makes codes of the inputs. The ``n_waiting``
+    registers behind them only delay.
     """
 
     plan: Plan
@@ -46,6 +46,7 @@ class RtlDesign:
     clock_period: float
     score: Score | None = None
     cut: int | str | None = None
+    operands: int = 2
     stages: tuple[Any, ...] = field(default=(), repr=False)
     codes_first: bool = False
     n_waiting: int = 0

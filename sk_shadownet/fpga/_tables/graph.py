@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sk_shadownet._tables.costs import first_operands
 from sk_shadownet._tables.integers import TableLayer
 from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._tables.plan import TablePlan
@@ -28,13 +29,16 @@ class Signal:
     codes: IntArray = field(repr=False)
 
 
-def network_outputs(plan: TablePlan, inputs: Sequence[Any]) -> list[Any]:
-    """Outputs in steps of the network, symbols or constants, of the integers that the ports carry."""
+def network_outputs(plan: TablePlan, inputs: Sequence[Any], operands: int = 2) -> list[Any]:
+    """Outputs in steps of the network, symbols or constants, of the integers that the ports carry.
+
+    Adders are chains of so many operands at most.
+    """
     network = plan.network
     parts = zip(inputs, network.inputs.offset.tolist(), network.inputs.bits.tolist(), strict=True)
     signals = [coded(symbol, offset, bits) for symbol, offset, bits in parts]
     for layer in network.layers:
-        sums = [sum_of(signals, layer, unit) for unit in range(len(layer.bias))]
+        sums = [sum_of(signals, layer, unit, operands) for unit in range(len(layer.bias))]
         moved = [total * 2.0**-shift for total, shift in zip(sums, layer.shift.tolist(), strict=True)]
         if layer.bits is None:
             return moved
@@ -67,13 +71,14 @@ def _clipped(value: Any, offset: int, bits: int) -> Any:
     """
     size = 1 << bits
     low, high = offset, offset + size - 1
-    inside = value.quantize(0, bits, 0)
-    if value.low < low:
-        # Where the window begins at 0 the sign tells, which is there before any look-up.
-        beyond = ~reaches(value, low) if low else value
-        inside = _choice(beyond, low % size, inside, bits)
+    inside, below = value.quantize(0, bits, 0), value.low < low
     if value.high > high:
-        inside = _choice(reaches(value, high + 1), high % size, inside, bits)
+        # The sign of what is cut off below, at 0, need not be looked at.
+        least = value.quantize(0, value.kif[1], 0) if below and not low else value
+        inside = _choice(reaches(least, high + 1), high % size, inside, bits)
+    if below:
+        # Where the window begins at 0 the sign tells, which is there before any look-up.
+        inside = _choice(~reaches(value, low) if low else value, low % size, inside, bits)
     return inside
 
 
@@ -94,8 +99,8 @@ def reaches(value: Any, level: int) -> Any:
     return high.lookup((_numbers(high) >= level).astype(np.float64))
 
 
-def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int) -> Any:
-    """The sum of a unit: look-ups, of which the widest carries the bias, added two smallest ranges first."""
+def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int, operands: int) -> Any:
+    """The sum of a unit: look-ups, of which the widest carries the bias, added smallest ranges first."""
     bias, terms = int(layer.bias[unit]), list[tuple[int, int, Any, IntArray]]()
     for number, (signal, table) in enumerate(zip(signals, layer.tables, strict=True)):
         values = table[signal.codes, unit]
@@ -109,9 +114,11 @@ def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int) -> Any:
     span, number, symbol, values = terms[-1]
     heap.append((span, number, looked_up(symbol, values + bias)))
     heapq.heapify(heap)
-    for number in range(len(signals), len(signals) + len(terms) - 1):
-        one, other = heapq.heappop(heap), heapq.heappop(heap)
-        heapq.heappush(heap, (one[0] + other[0], number, one[2] + other[2]))
+    while len(heap) > 1:
+        taken = [heapq.heappop(heap) for _ in range(first_operands(len(heap), operands))]
+        total = sum((one[2] for one in taken[1:]), taken[0][2])
+        number += len(signals)
+        heapq.heappush(heap, (sum(one[0] for one in taken), number, total))
     return heap[0][2]
 
 
