@@ -131,7 +131,9 @@ def _outputs(layer: TableLayer, kept: np.ndarray) -> TableLayer:
 
 @dataclass(frozen=True, eq=False)
 class TargetUnits:
-    """Standardised targets are ``(y - mean) / 2**exponent``; both arrays have shape (n_outputs,).
+    """Standardised targets are ``(y - mean) / 2**exponent``; all arrays have shape (n_outputs,).
+
+    ``constant`` are targets that do not vary; their outputs are the mean, whatever the row.
 
     The scale is a power of two, so that the hardware's outputs are in the targets' units exactly: steps of
     the outputs change by shifts of the binary point, and the mean goes into the last biases.
@@ -139,6 +141,7 @@ class TargetUnits:
 
     mean: FloatArray
     exponent: IntArray
+    constant: BoolArray
 
     @classmethod
     def of_targets(cls, mean: FloatArray, deviation: FloatArray) -> TargetUnits:
@@ -147,16 +150,24 @@ class TargetUnits:
         near = np.round(np.log2(np.where(constant, 1.0, deviation))).astype(np.int64)
         # A constant is a bias alone: its steps are those of the others, or as fine as its first 24 bits.
         least = int(near[~constant].min()) if (~constant).any() else int(np.frexp(mean)[1].max()) - 24
-        return cls(mean, np.where(constant, least, near))
+        return cls(mean, np.where(constant, least, near), constant)
 
     def standardise(self, y: FloatArray) -> FloatArray:
         """Targets as training takes them, shape (n_rows, n_outputs)."""
         return np.asarray(np.ldexp(y - self.mean, -self.exponent))
 
-    def of_network(self, network: TableNetwork) -> TableNetwork:
-        """The network whose outputs are in the targets' units, its means rounded to the outputs' steps."""
+    def of_network(self, network: TableNetwork, keep_steps: bool = False) -> TableNetwork:
+        """The network whose outputs are in the targets' units, its means rounded to the outputs' steps.
+
+        A bias alone takes the finest steps of the others, or as fine as its first 24 bits, unless steps are
+        to be kept.
+        """
         last = network.layers[-1]
         exponent = int(np.log2(network.step)) - last.shift + self.exponent
+        alone = self.constant & ~last.edges.any(axis=0)
+        if not keep_steps and not alone.all():
+            finest = np.maximum(exponent[~alone].min(), np.frexp(self.mean)[1] - 24)
+            exponent = np.where(alone, finest, exponent)
         least = int(exponent.min())
         bias = last.bias + np.round(np.ldexp(self.mean, -exponent)).astype(np.int64)
         layers = (*network.layers[:-1], TableLayer(last.tables, bias, least - exponent))

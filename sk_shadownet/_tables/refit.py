@@ -166,7 +166,7 @@ def _integers_within(
     """The trained tables in integers, none wider than the old one, the outputs within their old ports."""
     found = integers(stack, network.inputs, network.features)
     if settings.units is not None:
-        found = settings.units.of_network(found)
+        found = settings.units.of_network(found, keep_steps=True)
     found = revived(found, [layer.edges for layer in network.layers])
     widest, layers = int(network.inputs.bits.max()), list[TableLayer]()
     for n, (old, new) in enumerate(zip(network.layers, found.layers, strict=True)):

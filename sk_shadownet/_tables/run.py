@@ -204,6 +204,10 @@ def new_run(
     widths = (rows.cells.shape[1], *settings.hidden_layer_sizes, rows.target.shape[1])
     generator = torch.Generator().manual_seed(random_state)
     stack = TableStack(widths, rows.codes.bits, settings.hidden_bits, rows.share, generator)
+    constant = None if settings.units is None else settings.units.constant
+    if constant is not None and not constant.all():
+        # Nothing is to be learned there, and what rounding leaves of it would be noise.
+        stack.layers[-1].mask[:, torch.as_tensor(constant)] = 0
     optimizer = FlatAdam(stack.parameters(), betas=_BETAS)
     return begun(
         Run(stack, rows, loss, settings, np.random.default_rng(random_state), optimizer, history=[]),

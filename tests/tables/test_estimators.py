@@ -347,6 +347,15 @@ def test_a_mean_far_from_zero_is_no_constant(mean):
     assert reg.score(X, X[:, 0] + mean) > 0.9
 
 
+@pytest.mark.parametrize("lut", [200, 800])
+def test_a_flat_target_among_others_has_no_edges(lut):
+    X = np.random.default_rng(0).normal(size=(400, 3))
+    y = np.column_stack([X[:, 0] ** 2, np.full(400, 7.25), X[:, 1]])
+    reg = ShadowTableRegressor((8,), budget={"lut": lut}, max_epochs=40, random_state=0).fit(X, y)
+    assert not reg.network_.layers[-1].edges[:, 1].any()
+    assert (reg.predict(X)[:, 1] == 7.25).all()
+
+
 def test_a_flat_target_gives_flat_answers():
     X, y = planted()
     assert ShadowTableRegressor((4,), max_epochs=5).fit(X, y * 1.0).predict(X).shape == (len(X),)
