@@ -20,10 +20,8 @@ import numpy as np
 
 from sk_shadownet._tables.integers import InputCodes, TableNetwork
 from sk_shadownet._tables.levels import Waiting
-from sk_shadownet._typing import BoolArray, IntArray
-
-#: Address bits that one look-up table has.
-LUT_INPUTS = 6
+from sk_shadownet._tables.sharing import LUT_INPUTS, shared_lut
+from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,13 +79,13 @@ class LayerDesign:
     """One layer: the clip of what comes in, of each edge's table its largest value, and the sums' biases.
 
     ``largest`` has shape (n_inputs, n_outputs), its tables' least value is 0; 0 where there is no edge.
-    ``address``, of the same shape, are the bits that each table looks up.
+    ``tables`` are the look-up tables of all tables of each input's code, shape (n_inputs,).
     """
 
     clip: Clip
     largest: IntArray
     bias: IntArray
-    address: IntArray
+    tables: FloatArray
 
 
 @dataclass(frozen=True)
@@ -125,9 +123,10 @@ def design_of(network: TableNetwork) -> tuple[LayerDesign, ...]:
     layers, clip = list[LayerDesign](), input_clip(network.inputs)
     for layer in network.layers:
         largest = np.stack([table.max(axis=0) for table in layer.tables])
+        # Hardware looks up the lowest bits of numbers from which no offset was subtracted.
         offset = network.inputs.offset if not layers else 0 * clip.bits
-        dropped = np.stack([pairs_alike(table) for table in layer.tables]) & (offset % 2 == 0)[:, None]
-        layers.append(LayerDesign(clip, largest, layer.bias, clip.registered[:, None] - dropped))
+        turned = [np.roll(table, first, axis=0) for table, first in zip(layer.tables, offset, strict=True)]
+        layers.append(LayerDesign(clip, largest, layer.bias, np.array([*map(shared_lut, turned)], float)))
         if layer.bits is not None:
             top = layer.bias + largest.sum(axis=0)
             clip = sum_clip(_shifted(layer.bias, layer.shift), _shifted(top, layer.shift), layer.bits)
@@ -151,7 +150,7 @@ def count(
     each. None takes a level for each nanosecond, which is what exports to UltraScale+ take.
     """
     adder_levels = adder_levels or max(int(clock_period + 1e-9), 1)
-    lut, first = 0, design[0].clip
+    lut, first = 0.0, design[0].clip
     inputs = design[0].largest.any(axis=1)
     cycles = max(ceil(int(first.levels[inputs].max(initial=0)) / adder_levels), 1)
     flip_flops = int(first.registered[inputs].sum())
@@ -164,10 +163,10 @@ def count(
 
 def _layer(
     layer: LayerDesign, following: Clip | None, adder_levels: int, operands: int
-) -> tuple[int, int, int]:
+) -> tuple[float, int, int]:
     """Look-up tables, flip-flops and stages from one layer's codes to those behind it, or to the outputs."""
     clip, live = layer.clip, layer.largest.any(axis=1)
-    lut = int(clip.lut[live].sum() + table_lut(bit_length(layer.largest), layer.address).sum())
+    lut = float(clip.lut[live].sum() + layer.tables[live].sum())
     waiting = Waiting()
     for bits in clip.registered[live]:
         waiting.add(int(bits), 0, 1)
@@ -191,7 +190,7 @@ def bit_length(values: IntArray) -> IntArray:
 
 
 def table_lut(widths: IntArray, address: IntArray) -> IntArray:
-    """Look-up tables of tables with so many bits of output and of address."""
+    """Look-up tables of tables with so many bits of output and of address, that share nothing."""
     halves = widths << np.maximum(address - LUT_INPUTS + 1, 0)
     return np.asarray((halves + 1) // 2)
 

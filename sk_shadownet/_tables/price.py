@@ -16,6 +16,8 @@ from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 _STEP_EXPONENTS = (-9, 1)
 # What an edge costs besides its output bits: about one bit of an adder.
 _EDGE = 1.0
+# Share of the look-up tables of tables that share nothing which those of one code take: .94 to .98 on jets.
+_SHARED = 0.95
 # What an edge that was closed gains where one has to be opened again: less than any other.
 _CLOSED = -1e300
 # A price at which nothing is given up, one at which all is, and the ratio at which a search is over.
@@ -253,7 +255,8 @@ def _design(
         low = state.bias + np.where(mask, state.low, 0).sum(axis=0)
         low += HIDDEN_RANGE * (state is not states[-1])
         bias = np.round(low / step).astype(np.int64)
-        layers.append(LayerDesign(clip, largest, bias, clip.registered[:, None] - pairs))
+        table = table_lut(bit_length(largest), clip.registered[:, None] - pairs)
+        layers.append(LayerDesign(clip, largest, bias, _SHARED * table.sum(axis=1)))
         if state is not states[-1]:
             code = 2 * HIDDEN_RANGE / 2**hidden_bits
             ends = [

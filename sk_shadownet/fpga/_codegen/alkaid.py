@@ -19,6 +19,7 @@ from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_
 from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages, set_by_registers
 from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
+from sk_shadownet.fpga._codegen.table_cells import code_tables
 from sk_shadownet.fpga._codegen.testbench import write_testbench
 from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._decision import Score
@@ -27,7 +28,7 @@ from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tables.graph import network_outputs
 from sk_shadownet.fpga._tables.plan import TablePlan
-from sk_shadownet.fpga._tables.primitives import with_primitives
+from sk_shadownet.fpga._tables.primitives import called_tables, cells_for, with_primitives
 from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES, with_sums
 
 Language = Literal["verilog", "vhdl"]
@@ -340,11 +341,15 @@ def _prove(design: RtlDesign) -> None:
 
 
 def _write_primitives(design: RtlDesign, folder: Path, name: str) -> None:
+    sources = []
     for number, stage in enumerate(design.stages):
         path = folder / "src" / f"{name}_stage{number}.v"
-        path.write_text(with_sums(path.read_text(), name, set_by_registers(stage)))
+        source = with_sums(path.read_text(), name, set_by_registers(stage))
+        sources.append(with_primitives(source, code_tables(stage), name))
+        path.write_text(sources[-1])
     path = folder / "src" / f"{name}_tables.v"
-    path.write_text(with_primitives(path.read_text(), name) + SUMS_AND_CHOICES.format(name=name))
+    flags = called_tables(path.read_text(), "".join(sources)) if path.exists() else ""
+    path.write_text(flags + cells_for(name) + SUMS_AND_CHOICES.format(name=name))
 
 
 def _tidy(folder: Path, name: str) -> None:

@@ -58,6 +58,11 @@ def set_by_registers(logic: Any) -> list[int]:
     return [n for n, free in enumerate(_Known(logic).last_choice) if free]
 
 
+def tables_of_codes(logic: Any) -> list[int]:
+    """Look-ups whose results are more than the keys of choices."""
+    return [n for n, table in enumerate(_Known(logic).tables) if table]
+
+
 def _cuts(bits: IntArray, walls: Sequence[int], depth: int, adder_levels: int) -> tuple[int, list[int]]:
     """The levels behind which registers stand, walls among them, and their bits."""
     total, cuts = 0, list[int]()

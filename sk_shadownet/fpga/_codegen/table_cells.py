@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._tables.costs import added_bits, flag_lut, number_width, table_lut, varying_bits
-from sk_shadownet.fpga._codegen.pipeline import CHOICE, CONSTANT, LOOK_UP, set_by_registers
+from sk_shadownet._tables.costs import added_bits, flag_lut, number_width
+from sk_shadownet.fpga._codegen.pipeline import CHOICE, CONSTANT, LOOK_UP, set_by_registers, tables_of_codes
+from sk_shadownet.fpga._tables.primitives import CodeTables
 
 #: Sum of two operands, the second shifted by some bits.
 _SUM = 0
@@ -20,19 +21,40 @@ _SUM_OF_THREE = 11
 def cells_of(logic: Any) -> float:
     """Look-up tables of a stage of alkaid's logic, whose tables are written as primitives.
 
-    Tables and sums are counted as `_tables.costs` counts them, choices that registers make not at all, all
-    else as alkaid estimates it.
+    Choices that registers make are not counted; all but tables, sums and choices is counted as alkaid
+    estimates it.
     """
-    free = set(set_by_registers(logic))
-    return float(sum(0.0 if n in free else _cells(logic.ops, n) for n in range(len(logic.ops))))
+    codes = code_tables(logic)
+    free = {*set_by_registers(logic), *(n for tables in codes for n in tables.tables)}
+    own = sum(_cells(logic.ops, n) for n in range(len(logic.ops)) if n not in free)
+    return float(own + sum(tables.lut for tables in codes))
+
+
+def code_tables(logic: Any) -> list[CodeTables]:
+    """All tables of each code of a stage."""
+    readers = dict[int, list[int]]()
+    for n in tables_of_codes(logic):
+        readers.setdefault(logic.ops[n].addr[0], []).append(n)
+    return [_tables_of(logic, code, tuple(tables)) for code, tables in readers.items()]
+
+
+def _tables_of(logic: Any, code: int, tables: tuple[int, ...]) -> CodeTables:
+    ops, bits, known = logic.ops, [], []
+    widths = tuple(int(sum(ops[n].qint.kif)) for n in tables)
+    for n, width in zip(tables, widths, strict=True):
+        values = logic.lookup_tables[ops[n].data[0]].padded_table(ops[code].qint)
+        matters = ~np.isnan(values)
+        numbers = np.where(matters, values, 0).astype(np.int64)
+        bits += [(numbers >> place & 1).astype(bool) for place in range(width)]
+        known += [matters] * width
+    return CodeTables(code, tables, widths, np.stack(bits), np.stack(known))
 
 
 def _cells(ops: Any, n: int) -> float:
     op = ops[n]
     low, high = _ends(op)
     if op.opcode == LOOK_UP:
-        address, width = int(sum(ops[op.addr[0]].qint.kif)), varying_bits(low, high)
-        return float(table_lut(np.array(width), np.array(address))) if address > 1 else 0.0
+        return float(sum(ops[op.addr[0]].qint.kif) > 1)
     if op.opcode == CHOICE and any(ops[i].opcode == CONSTANT for i in op.addr[:2]):
         # Two bits are chosen by one look-up table.
         bits = next(sum(ops[i].qint.kif) for i in op.addr[:2] if ops[i].opcode != CONSTANT)

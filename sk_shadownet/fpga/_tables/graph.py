@@ -38,6 +38,7 @@ def network_outputs(plan: TablePlan, inputs: Sequence[Any], operands: int = 2) -
     parts = zip(inputs, network.inputs.offset.tolist(), network.inputs.bits.tolist(), strict=True)
     signals = [coded(symbol, offset, bits) for symbol, offset, bits in parts]
     for layer in network.layers:
+        signals = [without_unread(*pair) for pair in zip(signals, layer.tables, strict=True)]
         sums = [sum_of(signals, layer, unit, operands) for unit in range(len(layer.bias))]
         moved = [total * 2.0**-shift for total, shift in zip(sums, layer.shift.tolist(), strict=True)]
         if layer.bits is None:
@@ -122,16 +123,23 @@ def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int, operands: in
     return heap[0][2]
 
 
-def looked_up(symbol: Any, values: IntArray) -> Any:
-    """The value for each number of a symbol, ascending; the lowest bit is left out where all are alike."""
-    sign, integer, _ = symbol.kif
-    numbers = _numbers(symbol)
+def without_unread(signal: Signal, table: IntArray) -> Signal:
+    """The signal without its lowest bit where no column of a table, one row for each code, sees it."""
+    if signal.symbol is None:
+        return signal
+    sign, integer, _ = signal.symbol.kif
+    numbers, values = _numbers(signal.symbol), table[signal.codes]
     first = int(numbers[0]) % 2
     ends = len(numbers) - (len(numbers) - first) % 2
     alike = (values[first:ends:2] == values[first + 1 : ends : 2]).all()
-    if integer > 0 and alike and len(numbers) > 2:
-        first_of_pairs = np.unique(numbers >> 1, return_index=True)[1]
-        symbol, values = symbol.quantize(sign, integer, -1), values[first_of_pairs]
+    if integer <= 0 or not alike or len(numbers) <= 2:
+        return signal
+    first_of_pairs = np.unique(numbers >> 1, return_index=True)[1]
+    return Signal(signal.symbol.quantize(sign, integer, -1), signal.codes[first_of_pairs])
+
+
+def looked_up(symbol: Any, values: IntArray) -> Any:
+    """The value for each number of a symbol, ascending."""
     return symbol.lookup(values.astype(np.float64))
 
 

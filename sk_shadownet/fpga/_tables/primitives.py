@@ -1,21 +1,16 @@
-"""Tables as LUT6 and LUT6_2 primitives of Xilinx's families, in place of case statements in Verilog."""
+"""Tables as LUT6 and LUT6_2 primitives of Xilinx's families, those of one code together."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
-from sk_shadownet._typing import IntArray
-
-_MODULE = re.compile(
-    r"module (?P<name>\w+)\(input \[(?P<high_in>\d+):0\] in, output reg \[(?P<high_out>\d+):0\] out\);\n"
-    r"always @\(\*\) case \(in\)\n(?P<cases>.*?)default:.*?endmodule",
-    re.DOTALL,
-)
-_CASE = re.compile(r"\d+'h([0-9A-F]+): out = \d+'h([0-9A-FX]+);")
-#: Inputs of a primitive, and of the largest table that is made of them and of the multiplexers beside them.
-LUT_INPUTS, MOST_INPUTS = 6, 8
+from sk_shadownet._tables.sharing import LUT_INPUTS, cells, inputs_seen, paired
+from sk_shadownet._typing import BoolArray, IntArray
 
 _CELLS = """
 // Primitives of Xilinx in synthesis; the same functions in simulation, and for other families with NO_LUT6.
@@ -64,88 +59,160 @@ endmodule
 """
 
 
-def with_primitives(source: str, name: str) -> str:
-    """A source of tables as alkaid writes it, its case statements replaced; ``name`` is the top module's.
+@dataclass(frozen=True, eq=False)
+class CodeTables:
+    """All tables that look up one signal in a stage of logic.
 
-    Tables of one bit and up to five inputs stay: synthesis may join them with what they choose between.
+    ``code`` and ``tables`` are alkaid's numbers of the signal and of each look-up, ``widths`` the bits that
+    these put out. ``bits``, of shape (n_bits, 2**n_inputs), holds them one after the other for each number of
+    the signal, and ``known``, of the same shape, where it matters.
     """
-    return (
-        _MODULE.sub(lambda found: _replaced(found, name), source).rstrip() + "\n" + _CELLS.format(name=name)
+
+    code: int
+    tables: tuple[int, ...]
+    widths: tuple[int, ...]
+    bits: BoolArray = field(repr=False)
+    known: BoolArray = field(repr=False)
+
+    @property
+    def n_inputs(self) -> int:
+        """Bits of the signal."""
+        return int(self.bits.shape[1]).bit_length() - 1
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the bits in Verilog."""
+        return [f"v{n}[{k}]" for n, width in zip(self.tables, self.widths, strict=True) for k in range(width)]
+
+    @cached_property
+    def free(self) -> dict[int, str]:
+        """What the bits are that need no look-up table: a constant, an input, or one before them."""
+        found, written, numbers = dict[int, str](), dict[bytes, int](), np.arange(self.bits.shape[1])
+        inputs = [((numbers >> place) & 1).astype(bool) for place in range(self.n_inputs)]
+        named = [(np.full(len(numbers), bool(k)), f"1'b{k}") for k in (0, 1)]
+        named += [(values, f"in[{place}]") for place, values in enumerate(inputs)]
+        for n, (values, known) in enumerate(zip(self.bits, self.known, strict=True)):
+            same = written.setdefault(values.tobytes(), n)
+            names = [name for other, name in named if (values == other)[known].all()]
+            if names or same != n:
+                found[n] = names[0] if names else self.outputs[same]
+        return found
+
+    @cached_property
+    def seen(self) -> BoolArray:
+        """Which inputs each bit depends on, shape (n_bits, n_inputs)."""
+        return inputs_seen(self.bits)
+
+    @cached_property
+    def shared(self) -> tuple[list[tuple[int, int]], list[int]]:
+        """Bits that share a look-up table, and those that do not."""
+        own = [n for n in range(len(self.bits)) if n not in self.free]
+        pairs, single = paired(self.seen[own])
+        return [(own[one], own[other]) for one, other in pairs], [own[n] for n in single]
+
+    @property
+    def lut(self) -> int:
+        """Look-up tables."""
+        pairs, single = self.shared
+        return len(pairs) + sum(cells(int(self.seen[n].sum())) for n in single)
+
+    def written(self, module: str, name: str) -> str:
+        """A module of all tables; ``name`` is the top module's."""
+        pairs, single = self.shared
+        ports = [f"output [{w - 1}:0] v{n}" for n, w in zip(self.tables, self.widths, strict=True)]
+        lines = [f"module {module}(input [{self.n_inputs - 1}:0] in, {', '.join(ports)});"]
+        lines += [f"    assign {self.outputs[n]} = {what};" for n, what in self.free.items()]
+        lines += [self._pair(number, one, other, name) for number, (one, other) in enumerate(pairs)]
+        lines += [line for n in single for line in self._single(n, name)]
+        return "\n".join([*lines, "endmodule"])
+
+    def _pair(self, number: int, low: int, high: int, name: str) -> str:
+        places = np.flatnonzero(self.seen[low] | self.seen[high])
+        tables = np.concatenate([_repeated(self._at(n, places), LUT_INPUTS - 1) for n in (low, high)])
+        return (
+            f"    {name}_lut6_2 #({_init(tables)}) pair{number} ({_picked(places, LUT_INPUTS - 1)}, "
+            f"{{{self.outputs[high]}, {self.outputs[low]}}});"
+        )
+
+    def _single(self, n: int, name: str) -> list[str]:
+        places, output = np.flatnonzero(self.seen[n]), self.outputs[n]
+        blocks = _repeated(self._at(n, places), LUT_INPUTS).reshape(-1, 1 << LUT_INPUTS)
+        picked = _picked(places[:LUT_INPUTS], LUT_INPUTS)
+        if len(blocks) == 1:
+            return [f"    {name}_lut6 #({_init(blocks[0])}) bit{n} ({picked}, {output});"]
+        wires = [f"b{n}_{number}" for number in range(len(blocks))]
+        lines = [f"    wire {', '.join(wires)};"]
+        lines += [
+            f"    {name}_lut6 #({_init(block)}) cell_{wire} ({picked}, {wire});"
+            for block, wire in zip(blocks, wires, strict=True)
+        ]
+        selects = [f"in[{place}]" for place in places[LUT_INPUTS:]]
+        if len(wires) == 4:
+            lines.append(f"    wire b{n}_low, b{n}_high;")
+            lines += [
+                f"    {name}_muxf7 mux_b{n}_{half} ({low}, {high}, {selects[0]}, b{n}_{half});"
+                for half, (low, high) in zip(("low", "high"), (wires[:2], wires[2:]), strict=True)
+            ]
+            return [*lines, f"    {name}_muxf8 mux_b{n} (b{n}_low, b{n}_high, {selects[1]}, {output});"]
+        return [*lines, f"    {name}_muxf7 mux_b{n} ({wires[0]}, {wires[1]}, {selects[0]}, {output});"]
+
+    def _at(self, n: int, places: IntArray) -> BoolArray:
+        """Values of a bit for all numbers of the inputs at these places, the others 0."""
+        numbers = np.arange(1 << len(places))
+        codes = sum((((numbers >> k) & 1) << int(place) for k, place in enumerate(places)), 0 * numbers)
+        return np.asarray(self.bits[n, codes])
+
+
+def with_primitives(stage: str, codes: Sequence[CodeTables], name: str) -> str:
+    """A stage as alkaid writes it whose tables are modules of primitives; ``name`` is the top module's."""
+    modules = []
+    for tables in codes:
+        module = f"{_module_of(stage)}_code{tables.code}"
+        ports = ", ".join(f"v{n}" for n in tables.tables)
+        calls = [re.search(rf"table_\w+ op_{n} \([^;]*\);", stage) for n in tables.tables]
+        for call in calls:
+            assert call is not None
+            last = call is calls[-1]
+            stage = stage.replace(call[0], f"{module} code_{tables.code} (v{tables.code}, {ports});" * last)
+        modules.append(tables.written(module, name))
+    return "\n\n".join([stage.rstrip(), *modules]) + "\n"
+
+
+def called_tables(tables: str, stages: str) -> str:
+    """Of alkaid's source of tables those that stages still call: one bit each, which chooses.
+
+    They stay case statements, for synthesis may join them with what they choose between.
+    """
+    return re.sub(
+        r"module (\w+)\(.*?endmodule\n*",
+        lambda found: found[0] * (found[1] in stages),
+        tables,
+        flags=re.DOTALL,
     )
 
 
-def _replaced(found: re.Match[str], name: str) -> str:
-    n_in, n_out = int(found["high_in"]) + 1, int(found["high_out"]) + 1
-    if (n_out == 1 and n_in < LUT_INPUTS) or n_in > MOST_INPUTS:
-        return found[0]
-    values, known = np.zeros(1 << n_in, dtype=np.int64), np.zeros(1 << n_in, dtype=bool)
-    for place, value in _CASE.findall(found["cases"]):
-        if "X" not in value:
-            values[int(place, 16)], known[int(place, 16)] = int(value, 16), True
-    written: dict[bytes, int] = {}
-    lines = [f"module {found['name']}(input [{n_in - 1}:0] in, output [{n_out - 1}:0] out);"]
-    own = list[int]()  # bits that need a look-up table
-    for bit in range(n_out):
-        line = _free(bit, (values >> bit) & 1, known, n_in, written)
-        lines += [line] if line else []
-        own += [] if line else [bit]
-    if n_in < LUT_INPUTS:
-        lines += _pairs(own, values, n_in, name)
-        own = own[len(own) // 2 * 2 :]
-    for bit in own:
-        lines += _output_bit(bit, (values >> bit) & 1, n_in, name)
-    return "\n".join([*lines, "endmodule"])
+def cells_for(name: str) -> str:
+    """The modules that these call."""
+    return _CELLS.format(name=name)
 
 
-def _free(bit: int, values: IntArray, known: np.ndarray, n_in: int, written: dict[bytes, int]) -> str:
-    """The line of an output bit that needs no look-up table: a constant, an input, or one written before."""
-    inputs = np.arange(1 << n_in)
-    for constant in (0, 1):
-        if (values[known] == constant).all():
-            return f"    assign out[{bit}] = 1'b{constant};"
-    for wire in range(n_in):
-        if (values == (inputs >> wire) & 1)[known].all():
-            return f"    assign out[{bit}] = in[{wire}];"
-    same = written.setdefault(values.tobytes(), bit)
-    return "" if same == bit else f"    assign out[{bit}] = out[{same}];"
+def _module_of(stage: str) -> str:
+    found = re.search(r"module (\w+)", stage)
+    assert found is not None
+    return found[1]
 
 
-def _pairs(bits: list[int], values: IntArray, n_in: int, name: str) -> list[str]:
-    """Lines for each two of these output bits of a table of up to five inputs."""
-    spare, inputs = LUT_INPUTS - 1 - n_in, f"in[{n_in - 1}:0]"
-    inputs = f"{{{spare}'b0, {inputs}}}" if spare else inputs
-    tiled = np.tile(values, (1 << (LUT_INPUTS - 1)) // len(values))
-    return [
-        f"    {name}_lut6_2 #({_init(np.concatenate([(tiled >> low) & 1, (tiled >> high) & 1]))}) "
-        f"bits{low}_{high} ({inputs}, {{out[{high}], out[{low}]}});"
-        for low, high in zip(bits[::2], bits[1::2], strict=False)
-    ]
+def _picked(places: IntArray, width: int) -> str:
+    """Inputs of a primitive, the first on the lowest bit, the rest 0."""
+    spare = [f"{width - len(places)}'b0"] if len(places) < width else []
+    return f"{{{', '.join(spare + [f'in[{place}]' for place in places[::-1]])}}}"
 
 
-def _output_bit(bit: int, values: IntArray, n_in: int, name: str) -> list[str]:
-    """Lines for one output bit."""
-    padded = f"in[{n_in - 1}:0]" if n_in <= LUT_INPUTS else f"in[{LUT_INPUTS - 1}:0]"
-    if n_in < LUT_INPUTS:
-        padded = f"{{{LUT_INPUTS - n_in}'b0, {padded}}}"
-    blocks = np.tile(values, max(64 // len(values), 1)).reshape(-1, 64)
-    if len(blocks) == 1:
-        return [f"    {name}_lut6 #({_init(blocks[0])}) bit{bit} ({padded}, out[{bit}]);"]
-    wires = [f"b{bit}_{number}" for number in range(len(blocks))]
-    lines = [f"    wire {', '.join(wires)};"]
-    lines += [
-        f"    {name}_lut6 #({_init(block)}) cell_{wire} ({padded}, {wire});"
-        for block, wire in zip(blocks, wires, strict=True)
-    ]
-    if len(wires) == 4:
-        lines.append(f"    wire b{bit}_low, b{bit}_high;")
-        lines += [
-            f"    {name}_muxf7 mux_b{bit}_{half} ({low}, {high}, in[6], b{bit}_{half});"
-            for half, (low, high) in zip(("low", "high"), (wires[:2], wires[2:]), strict=True)
-        ]
-        return [*lines, f"    {name}_muxf8 mux_b{bit} (b{bit}_low, b{bit}_high, in[7], out[{bit}]);"]
-    return [*lines, f"    {name}_muxf7 mux_b{bit} ({wires[0]}, {wires[1]}, in[6], out[{bit}]);"]
+def _repeated(values: BoolArray, n_inputs: int) -> BoolArray:
+    """The same function of more inputs."""
+    return np.tile(values, max((1 << n_inputs) // len(values), 1))
 
 
-def _init(values: IntArray) -> str:
+def _init(values: BoolArray) -> str:
     """64 values as an INIT string, the first on the lowest bit."""
     return f"64'h{sum(int(value) << place for place, value in enumerate(values)):016x}"

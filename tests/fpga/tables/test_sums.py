@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sk_shadownet.fpga._tables.primitives import with_primitives
+from sk_shadownet.fpga._tables.primitives import cells_for
 from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES, with_sums
 from sk_shadownet.fpga._tools.programs import find_tool, has_tool
 
 alkaid = pytest.importorskip("alkaid")
 
-OWN = with_primitives("", "t") + SUMS_AND_CHOICES.format(name="t")
+OWN = cells_for("t") + SUMS_AND_CHOICES.format(name="t")
 THEIRS = Path(alkaid.__file__).parent / "codegen" / "rtl" / "verilog" / "source"
 
 
