@@ -79,7 +79,7 @@ def _clipped(value: Any, offset: int, bits: int) -> Any:
         inside = _choice(reaches(least, high + 1), high % size, inside, bits)
     if below:
         # Where the window begins at 0 the sign tells, which is there before any look-up.
-        inside = _choice(~reaches(value, low) if low else value, low % size, inside, bits)
+        inside = _choice(reaches(value, low, below=True) if low else value, low % size, inside, bits)
     return inside
 
 
@@ -90,14 +90,19 @@ def _choice(key: Any, end: int, bits: Any, width: int) -> Any:
     return key.msb_mux(constant, bits).quantize(0, width, 0)
 
 
-def reaches(value: Any, level: int) -> Any:
-    """1 where a whole number is at least a level between its ends: a look-up of the bits that decide it."""
+def reaches(value: Any, level: int, below: bool = False) -> Any:
+    """1 where a whole number is at least a level between its ends, or else where it is `below`.
+
+    A look-up of the bits that decide it. Its opposite is not taken of the result: yosys would make that anew
+    for each register that it resets.
+    """
     spare = (level & -level).bit_length() - 1 if level else 63
     sign, integer, _ = value.kif
     high = value.quantize(sign, integer, -min(spare, integer))
     if sum(high.kif) > LUT_INPUTS:
-        return ~(value - float(level)).is_negative()
-    return high.lookup((_numbers(high) >= level).astype(np.float64))
+        is_below = (value - float(level)).is_negative()
+        return is_below if below else ~is_below
+    return high.lookup(((_numbers(high) >= level) != below).astype(np.float64))
 
 
 def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int, operands: int) -> Any:
