@@ -51,8 +51,10 @@ def clip_to_codes(low: IntArray, high: IntArray, offset: IntArray, bits: IntArra
     # Where codes begin at 0 the sign tells that a number is below, and need not be looked at for the top.
     of_offset = np.where(offset == 0, 1, _deciding(offset, width))
     of_top = _deciding(top, width) - (both & (offset == 0))
-    flags = above * flag_lut(of_top) + below * flag_lut(of_offset)
-    levels = np.maximum((above & (of_top > 1)) + both.astype(int), below & (of_offset > 1))
+    flag_above, flag_below = above & (of_top > 1), below & (of_offset > 1)
+    # A flag that takes more bits than a look-up table has is a carry.
+    flags = (flag_above & (of_top <= LUT_INPUTS)).astype(int) + (flag_below & (of_offset <= LUT_INPUTS))
+    levels = np.maximum(flag_above + both.astype(int), flag_below)
     registered = np.where(wide, bits, np.minimum(bits, width))
     return Clip(both * ((bits + 1) // 2) + flags, levels, width, registered, bits)
 
@@ -62,11 +64,6 @@ def input_clip(codes: InputCodes) -> Clip:
     low, high = codes.ends
     reach = 1 << np.maximum(bit_length(np.maximum(high, 0)), bit_length(np.maximum(-low - 1, 0)))
     return clip_to_codes(np.where(low < 0, -reach, 0), reach - 1, codes.offset, codes.bits)
-
-
-def flag_lut(n_bits: IntArray) -> IntArray:
-    """Look-up tables, one behind the other, that make one bit of so many."""
-    return np.asarray((n_bits + LUT_INPUTS - 3) // (LUT_INPUTS - 1))
 
 
 def _deciding(level: IntArray, width: IntArray) -> IntArray:

@@ -6,14 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from sk_shadownet._tables.costs import added_bits, flag_lut, number_width
+from sk_shadownet._tables.costs import added_bits, number_width
 from sk_shadownet.fpga._codegen.pipeline import CHOICE, CONSTANT, LOOK_UP, set_by_registers, tables_of_codes
 from sk_shadownet.fpga._tables.primitives import CodeTables
 
 #: Sum of two operands, the second shifted by some bits.
 _SUM = 0
-#: Sum of an operand and a constant, of which comparisons take the sign.
-_PLUS_CONSTANT = 4
 #: Sum of three, for each whether it is added and by how many bits it is shifted.
 _SUM_OF_THREE = 11
 
@@ -61,9 +59,6 @@ def _cells(ops: Any, n: int) -> float:
         return float((bits + 1) // 2)
     if op.opcode in (_SUM, _SUM_OF_THREE):
         return _added(op, [ops[i] for i in op.addr], low, high)
-    if op.opcode == _PLUS_CONSTANT:
-        # All but the lowest carry of a comparison.
-        return float(max(op.cost, flag_lut(np.array(sum(op.qint.kif) - 1))))
     return float(op.cost)
 
 
