@@ -122,7 +122,8 @@ def to_fpga(
         Handed to the backend, such as ``clock_uncertainty="12.5%"`` or ``board="pynq-z2"``, or for HDL
         ``adder_levels=3`` or ``latency_cycles=6``, up to which registers are added; of a table network
         ``tables="lut6"``, what Verilog for Xilinx's parts has anyway, writes tables as LUT6 primitives,
-        "case" as case statements, of which yosys makes 13 to 34 % more look-up tables.
+        "case" as case statements, of which, and of adders of two numbers, yosys made 54 and 71 % more look-up
+        tables (networks of 226 and 886).
 
     Returns
     -------
