@@ -55,7 +55,8 @@ def _cells(ops: Any, n: int) -> float:
         return float(sum(ops[op.addr[0]].qint.kif) > 1)
     if op.opcode == CHOICE and any(ops[i].opcode == CONSTANT for i in op.addr[:2]):
         # Two bits are chosen by one look-up table.
-        bits = next(sum(ops[i].qint.kif) for i in op.addr[:2] if ops[i].opcode != CONSTANT)
+        between = [ops[i] for i in op.addr[:2] if ops[i].opcode != CONSTANT]
+        bits = sum((between[0] if between else op).qint.kif)
         return float((bits + 1) // 2)
     if op.opcode in (_SUM, _SUM_OF_THREE):
         return _added(op, [ops[i] for i in op.addr], low, high)
