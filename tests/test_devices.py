@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from sk_shadownet._training.dataset import Probes, Rows, iterate
+from sk_shadownet._gating.probes import Probes
+from sk_shadownet._training.dataset import Rows, iterate
 from sk_shadownet._training.rows import some_rows
 
 

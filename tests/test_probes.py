@@ -10,10 +10,11 @@ from skorch.callbacks import Callback
 from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._defaults import N_PROBES
 from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._gating.probes import Probes
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._gating.score_rules import LogFisher
 from sk_shadownet._mlp.gated import GatedMLP
-from sk_shadownet._training.dataset import Probes, Rows
+from sk_shadownet._training.dataset import Rows
 
 RNG = np.random.default_rng(0)
 N_FEATURES = 20

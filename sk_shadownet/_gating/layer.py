@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_shadownet._defaults import MOST_OF_A_PROBE
 from sk_shadownet._gating.gates import exact_budget_sigmoid
 from sk_shadownet._gating.grouped_selection import best_subset
+from sk_shadownet._gating.probes import bar_of
 from sk_shadownet._gating.schedule import PruningSchedule
 from sk_shadownet._gating.score_rules import LayeredScoreRule, ScoreRule
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
@@ -99,8 +99,8 @@ class LayerGates:
     def importance(self) -> FloatArray:
         """Importance of shape (n_members, n_groups), at least 0, on the scale that all layers share.
 
-        An input no more important than the best of the probes counts as 0: what it seems to contribute is
-        what any noise would. A probe counts for up to `MOST_OF_A_PROBE` times their median.
+        An input no more important than the best of the probes (see `bar_of`) counts as 0: what it seems to
+        contribute is what any noise would.
         """
         if self.rule is None:
             return np.zeros(self.gates.shape)
@@ -114,8 +114,7 @@ class LayerGates:
             importance = np.broadcast_to(importance.mean(axis=0), importance.shape)
         if self.probes is None:
             return importance
-        probes = self.probes.importance().mean(axis=0)
-        bar = min(probes.max(), MOST_OF_A_PROBE * np.median(probes))
+        bar = bar_of(self.probes.importance().mean(axis=0))
         return np.where(importance > bar, importance, 0.0)
 
     def close(self, progress: float, count: float | None = None) -> None:

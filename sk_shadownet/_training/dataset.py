@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from sk_shadownet._gating.probes import Probes
 from sk_shadownet._training.rows import Batch, Batches, Probing, TrainingRows
 
 # Rows of one evaluation step: a network's activations stay within a core's cache, a population's in memory
@@ -32,21 +33,6 @@ def as_tensor(array: npt.NDArray[np.generic]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array)
-
-
-@dataclass(frozen=True, eq=False)
-class Probes:
-    """Inputs that know nothing: columns of the table, each row taking those of the row that `order` names.
-
-    Both are of int64, of shape (n_probes,) and (n_table,).
-    """
-
-    columns: Tensor
-    order: Tensor
-
-    def take(self, features: Tensor, where: Tensor) -> Tensor:
-        """Probes of the rows at `where` in the table, shape (n_rows, n_probes)."""
-        return features.index_select(0, self.order.index_select(0, where)).index_select(1, self.columns)
 
 
 @dataclass(frozen=True, eq=False)
