@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 class TableParameters:
     """Parameters as scikit-learn has them: kept as they come, and checked by `fit`."""
 
-    hidden_layer_sizes: Any = (16,)
+    hidden_layer_sizes: Any = (24,)
     _: KW_ONLY
     budget: Any = None
     n_features_to_select: Any = None

@@ -36,8 +36,8 @@ class ShadowTableClassifier(ClassTargets, BaseShadowTable, TableParameters):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(16,)
-        Widths of the hidden layers at the start, one layer or more. More than 16 units, or a second layer,
+    hidden_layer_sizes : tuple of int or int, default=(24,)
+        Widths of the hidden layers at the start, one layer or more. More than 24 units, or a second layer,
         have seldom been worth their look-up tables.
     budget : dict or None, default=None
         Upper limits, all of which the network must keep: of "lut", "ff" (flip-flops), "latency_ns",

@@ -56,7 +56,7 @@ def table_settings(
     hidden = hidden_widths(e.hidden_layer_sizes)
     if not hidden:
         raise InvalidParameterError(
-            "hidden_layer_sizes=() leaves no hidden layer, and a table network has one or more; pass (16,)."
+            "hidden_layer_sizes=() leaves no hidden layer, and a table network has one or more; pass (24,)."
         )
     budgets = _budgets(e.budget)
     n_edges = None if e.n_edges is None else check_integer("n_edges", e.n_edges, 1)

@@ -37,7 +37,7 @@ class ShadowTableRegressor(NumberTargets, BaseShadowTable, TableParameters):
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int or int, default=(16,)
+    hidden_layer_sizes : tuple of int or int, default=(24,)
         Widths of the hidden layers at the start, one layer or more.
     budget : dict or None, default=None
         Upper limits of "lut", "ff", "latency_ns", "latency_cycles", "edges", "features", or of a callable on

@@ -18,8 +18,8 @@ from sk_shadownet._defaults import (
     TABLE_WINDOW,
 )
 from sk_shadownet._tables.price import Sizes
-from sk_shadownet._tables.run import _LOOK, _PLAN, Run, learning_rate
-from sk_shadownet._tables.settings import SILENT
+from sk_shadownet._tables.run import _LOOK, _PLAN, WARM_UP, Run, learning_rate
+from sk_shadownet._tables.settings import SILENT, TableSettings
 from sk_shadownet._training.rows import Batch
 
 # A budget falls from at least so much above itself.
@@ -77,8 +77,13 @@ def _fall_of(
     stop = max(stop, first + 1)
     levels = [max(budget[name] / least[name] for name in least) for budget in budgets]
     return _Fall(
-        budgets, [*levels[:-1], 1.0], sizes, run.rows.cells.shape[1], first, stop, finish, progress=progress
+        budgets, [*levels[:-1], 1.0], sizes, len(run.rows.columns), first, stop, finish, progress=progress
     )
+
+
+def judges_inputs(settings: TableSettings) -> bool:
+    """Whether networks have learnt enough before the fall to be asked which inputs know something."""
+    return int(TABLE_WINDOW[0] * settings.n_steps) > WARM_UP
 
 
 def trained_runs(
@@ -94,6 +99,7 @@ def trained_runs(
     with run.batches(fall.first) as batches:
         for n, batch in enumerate(batches):
             _step(run, fall, n, batch)
+    run.drop_probes()
     begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
     fall.begin = max(min(begin, TABLE_FALL * highest), highest, 1.0 + _LEAST_FALL)
     fork = fall.fork()

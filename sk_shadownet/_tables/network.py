@@ -81,6 +81,8 @@ class TableStack:
         Of the rows, in each cell.
     generator : torch.Generator
     dtype : torch.dtype, default=torch.float32
+    start : float, default=1.0
+        Size of the first layer's tables at the start.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class TableStack:
         share: FloatArray,
         generator: torch.Generator,
         dtype: torch.dtype = torch.float32,
+        start: float = 1.0,
     ) -> None:
         self.widths, self.input_bits, self.hidden_bits = widths, input_bits, hidden_bits
         self.cell_bits = int(input_bits.max())  # stays when the widest inputs go
@@ -100,6 +103,7 @@ class TableStack:
             last = n == len(widths) - 2
             self.layers.append(_start(n_in, n_out, b, last, generator, dtype))
         first = self.layers[0]
+        first.terms.data.mul_(start)
         first.share = torch.as_tensor(share, dtype=dtype)
         first.used = torch.as_tensor(possible_cells(input_bits))
         self._passed: list[_Passed] = []

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sk_shadownet._defaults import N_PROBES
+from sk_shadownet._gating.probes import Probes
 from sk_shadownet._tables.codes import constant_columns, input_codes
 from sk_shadownet._tables.costs import Clip, input_clip
 from sk_shadownet._tables.export import TargetUnits
@@ -23,7 +25,7 @@ from sk_shadownet.exceptions import InvalidDataError
 class Rows:
     """Training rows of the columns that are not constant; of those of a `stream`, a sample."""
 
-    cells: Tensor  # (n_rows, n_inputs), int64
+    cells: Tensor  # (n_rows, n_inputs), int64, of the real inputs
     target: Tensor  # (n_rows, n_outputs)
     weight: Tensor | None  # (n_rows, 1)
     codes: InputCodes
@@ -31,6 +33,7 @@ class Rows:
     clip: Clip  # of the inputs, in hardware
     share: FloatArray  # (n_cells, n_inputs), of the rows
     cell_bits: int
+    probes: Probes | None = None  # the last inputs, of which `columns` are -1; not in `cells`
     stream: TrainingRows | None = None  # of raw columns and targets as the user has them
     standardise: Callable[[FloatArray], FloatArray] | None = None  # what the stream's targets still need
 
@@ -41,9 +44,17 @@ class Rows:
         """Cells, targets and weights of the rows at some positions, or of raw ones."""
         if isinstance(batch, Tensor):
             weight = None if self.weight is None else self.weight.index_select(0, batch)
-            return self.cells.index_select(0, batch), self.target.index_select(0, batch), weight
+            cells = self.cells.index_select(0, batch)
+            if self.probes is not None:
+                cells = torch.cat([cells, self.probes.take(self.cells, batch)], dim=1)
+            return cells, self.target.index_select(0, batch), weight
         x, y, own = batch
-        cells = torch.as_tensor(_cells(x[:, self.columns].double().numpy(), self.codes, self.cell_bits))
+        real = self.columns >= 0
+        x = x[:, self.columns[real]]
+        cells = torch.as_tensor(_cells(x.double().numpy(), self.codes[real], self.cell_bits))
+        if self.probes is not None:
+            # Batches of a stream are shuffled: a neighbour knows nothing of a row.
+            cells = torch.cat([cells, cells.roll(1, 0).index_select(1, self.probes.columns)], dim=1)
         if self.standardise is not None:
             target = torch.as_tensor(self.standardise(y.double().numpy()), dtype=torch.float32)
         elif self.target.shape[1] == 1:
@@ -53,14 +64,30 @@ class Rows:
         return cells, target, None if own is None else own[:, None]
 
     def of_inputs(self, kept: BoolArray) -> Rows:
-        """The same rows with some of the inputs."""
+        """The same rows with some of the real inputs."""
         return replace(
             self,
-            cells=self.cells[:, torch.as_tensor(kept)],
+            cells=self.cells[:, torch.as_tensor(kept[: self.cells.shape[1]])],
             codes=self.codes[kept],
             columns=self.columns[kept],
             clip=self.clip[kept],
             share=self.share[:, kept],
+            probes=None,
+        )
+
+    def with_probes(self, generator: torch.Generator) -> Rows:
+        """The same rows with inputs that know nothing behind their own."""
+        n = len(self.columns)
+        columns = torch.randint(n, (N_PROBES,), generator=generator)
+        order = torch.randperm(len(self.cells), generator=generator)
+        wide = np.concatenate([np.arange(n), columns.numpy()])
+        return replace(
+            self,
+            codes=self.codes[wide],
+            columns=np.concatenate([self.columns, np.full(N_PROBES, -1)]),
+            clip=self.clip[wide],
+            share=self.share[:, wide],
+            probes=Probes(columns, order),
         )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sk_shadownet._gating.probes import bar_of
 from sk_shadownet._mlp.flat_adam import FlatAdam
 from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._tables.network import TableStack
@@ -28,9 +29,12 @@ from sk_shadownet.exceptions import TrainingDivergedError
 _LOOK, _PLAN = 5, 25
 # Weight of the past in the running means of saliencies: as they begin, and later.
 _FAST, _SLOW = 0.9, 0.97
-# Steps over which the learning rate rises.
-_WARM_UP = 200
+#: Steps over which the learning rate rises.
+WARM_UP = 200
 _BETAS = (0.9, 0.99)
+# Size of the first tables at the start where inputs are judged by probes, next to others: what a probe is
+# worth then is what is left of its start. With 1, twelve of 16 inputs of jets went, with .1 one to three.
+_JUDGED_START = 0.1
 # About so many rows compare networks that fall side by side.
 _JUDGED = 16384
 
@@ -108,6 +112,18 @@ class Run:
         self.price = found.price
         self.stack.restrict(found.masks, found.steps, found.coarse)
         self.stack.limit(found.reach)
+        self._narrow()
+
+    def drop_probes(self) -> None:
+        """Leave out the probes, and the inputs that are worth no more than what any noise seems to be."""
+        if self.rows.probes is None or (self.replay is not None and self.replay.skips):
+            return
+        assert self.saliencies is not None
+        worth, real = self.saliencies[0][0].sum(axis=1), self.rows.columns >= 0
+        kept = real & (worth > bar_of(worth[~real]))
+        if not kept.any():
+            kept[np.argmax(np.where(real, worth, -1))] = True
+        self.stack.layers[0].mask *= torch.as_tensor(kept)[:, None]
         self._narrow()
 
     def cost_at_start(self, budget: Mapping[str, float]) -> float:
@@ -201,9 +217,10 @@ def new_run(
     checkpoints: Checkpoints | None = None,
 ) -> Run:
     """A run before its first step."""
-    widths = (rows.cells.shape[1], *settings.hidden_layer_sizes, rows.target.shape[1])
+    widths = (len(rows.columns), *settings.hidden_layer_sizes, rows.target.shape[1])
     generator = torch.Generator().manual_seed(random_state)
-    stack = TableStack(widths, rows.codes.bits, settings.hidden_bits, rows.share, generator)
+    start = 1.0 if rows.probes is None else _JUDGED_START
+    stack = TableStack(widths, rows.codes.bits, settings.hidden_bits, rows.share, generator, start=start)
     constant = None if settings.units is None else settings.units.constant
     if constant is not None and not constant.all():
         # Nothing is to be learned there, and what rounding leaves of it would be noise.
@@ -229,7 +246,7 @@ def batch_size(settings: TableSettings, n_rows: int) -> int:
 
 def learning_rate(base: float, step: int, passed: float) -> float:
     """Rises over the first steps, stays, then falls along a cosine to all but 0 where all has passed."""
-    return base * min(1.0, (step + 1) / _WARM_UP, 0.5 * (1 + cos(pi * passed)) + 1e-3)
+    return base * min(1.0, (step + 1) / WARM_UP, 0.5 * (1 + cos(pi * passed)) + 1e-3)
 
 
 def error_of(outputs: Tensor, target: Tensor, weight: Tensor | None, loss: LossName) -> Tensor:

@@ -35,7 +35,7 @@ class TableSettings:
 
     Parameters
     ----------
-    hidden_layer_sizes : tuple of int, default=(16,)
+    hidden_layer_sizes : tuple of int, default=(24,)
         Hidden units before any is closed.
     input_bits, hidden_bits : int, default=6
         1 to 8. Address bits of the tables; up to six cost nothing.
@@ -59,7 +59,7 @@ class TableSettings:
         Of a regression: what standardised targets are in the user's units, in which the network then speaks.
     """
 
-    hidden_layer_sizes: tuple[int, ...] = (16,)
+    hidden_layer_sizes: tuple[int, ...] = (24,)
     input_bits: int = 6
     hidden_bits: int = 6
     budgets: tuple[Mapping[str, float], ...] = ()

@@ -12,7 +12,7 @@ from sk_shadownet._saving.checkpoints import Checkpoints
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._tables.costs import design_of
 from sk_shadownet._tables.export import integers, revived, trimmed
-from sk_shadownet._tables.falling import trained_runs
+from sk_shadownet._tables.falling import judges_inputs, trained_runs
 from sk_shadownet._tables.integers import TableNetwork
 from sk_shadownet._tables.network import TableStack, code_cells
 from sk_shadownet._tables.price import Sizes
@@ -91,6 +91,8 @@ def fit_tables(
             'Ask for one of them, or put "edges" into the budget.'
         )
     rows = with_stream(rows_of(X, y, loss, settings.input_bits, sample_weight), stream, settings.units)
+    if settings.budgets and settings.n_features is None and judges_inputs(settings):
+        rows = rows.with_probes(torch.Generator().manual_seed(random_state))
     if not settings.budgets:
         asked = {"edges": settings.n_edges} if settings.n_edges is not None else _FREE
         settings = replace(settings, budgets=(asked,), cost=default_cost, exact_cost=None)
@@ -170,5 +172,5 @@ def _bits(stack: TableStack, n: int) -> IntArray:
 def _sizes(run: Run) -> Sizes:
     """Exact numbers, of a run that has all its inputs yet."""
     features = run.settings.n_features
-    n_inputs = run.rows.cells.shape[1]
+    n_inputs = len(run.rows.columns)
     return Sizes(None if features is None else min(features, n_inputs), run.settings.n_edges)

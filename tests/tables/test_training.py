@@ -7,11 +7,11 @@ from scipy.special import expit
 from sklearn.datasets import load_breast_cancer
 from sklearn.metrics import log_loss
 
-from sk_shadownet._defaults import TABLE_FORKS
+from sk_shadownet._defaults import N_PROBES, TABLE_FORKS
 from sk_shadownet._tables import falling
 from sk_shadownet._tables.costs import count, design_of
 from sk_shadownet._tables.price import Sizes
-from sk_shadownet._tables.rows import rows_of
+from sk_shadownet._tables.rows import Rows, rows_of
 from sk_shadownet._tables.run import Run, new_run
 from sk_shadownet._tables.settings import TableSettings
 from sk_shadownet._tables.training import fit_tables
@@ -210,3 +210,50 @@ def test_too_few_edges_for_the_features_are_refused(data):
 def test_edges_and_a_budget_are_refused_together(data):
     with pytest.raises(InvalidParameterError, match="n_edges=5 says how large"):
         fit(*data, n_edges=5, budgets=({"lut": 50},))
+
+
+# ------------------------------------------------------------------ inputs that know nothing
+
+
+def mostly_noise(n_rows: int = 1500, n_inputs: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of which three inputs matter."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(n_rows, n_inputs))
+    return X, (X[:, 0] * X[:, 1] + np.abs(X[:, 2]) > 0.8).astype(int)
+
+
+def test_a_roomy_budget_reads_few_inputs_that_know_nothing():
+    X, y = mostly_noise()
+    (found,) = fit(X, y, hidden_layer_sizes=(6,), budgets=({"lut": 1500},), n_steps=2100, batch_size=64)
+    kept = set(found.network.features.tolist())
+    assert {0, 1, 2} <= kept
+    assert len(kept) < 12
+    assert found.importance.shape == (30,)
+
+
+def test_probes_are_inputs_of_other_rows_behind_the_real_ones():
+    X, y = mostly_noise(40, 3)
+    rows = rows_of(X, y, "binary", 4, None)
+    probed = rows.with_probes(torch.Generator().manual_seed(0))
+    cells, *_ = probed.take(torch.arange(40))
+    assert cells.shape == (40, 3 + N_PROBES)
+    assert torch.equal(cells[:, :3], rows.cells)
+    assert probed.probes is not None
+    for n, column in enumerate(probed.probes.columns):
+        assert torch.equal(cells[:, 3 + n].sort().values, rows.cells[:, column].sort().values)
+    kept = probed.of_inputs(np.arange(3 + N_PROBES) == 1)
+    assert kept.probes is None
+    assert torch.equal(kept.take(torch.arange(40))[0], rows.cells[:, [1]])
+
+
+@pytest.mark.parametrize("asked", [{"n_features": 2, "budgets": ({"lut": 900},)}, {"n_edges": 8}, {}])
+def test_there_are_none_where_the_number_of_inputs_is_not_left_to_a_budget(monkeypatch, asked):
+    X, y = mostly_noise(200, 4)
+    monkeypatch.setattr(Rows, "with_probes", lambda *_: pytest.fail("probes were drawn"))
+    fit(X, y, hidden_layer_sizes=(3,), n_steps=2100, batch_size=8, **asked)
+
+
+def test_a_short_training_has_none(monkeypatch):
+    X, y = mostly_noise(200, 4)
+    monkeypatch.setattr(Rows, "with_probes", lambda *_: pytest.fail("probes were drawn"))
+    fit(X, y, budgets=({"lut": 90},))
