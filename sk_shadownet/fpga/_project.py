@@ -103,7 +103,12 @@ class ProjectTools:
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-        engine : {"auto", "verilator", "interpreter"}, default="auto"
+        engine : {"auto", "verilator", "interpreter", "xls"}, default="auto"
+            - "verilator": the written sources, registers and all;
+            - "interpreter": the design's operations in alkaid, without the sources;
+            - "xls": the same operations in Google's XLS (extra ``xls``), a second implementation of their
+              arithmetic, without the sources, registers and LUT6 primitives;
+            - "auto": Verilator where it and g++ are installed (and ghdl, for VHDL), else the interpreter.
         cut : int, array-like of int or object with a ``value``, or None, default=None
             Of a trigger whose cut is an input; see :meth:`trigger`.
 
@@ -116,6 +121,8 @@ class ProjectTools:
         ------
         ExportError
             If the project is hls4ml's C++: :meth:`predict` emulates it.
+        MissingToolError
+            If the engine asked for is not installed.
         """
         self._project.require_own_cut(cut)
         rows = self._project.model.select(X)

@@ -93,9 +93,8 @@ def test_a_missing_verilator_names_the_command(design, folder):
 
 
 def test_an_unknown_engine_is_refused(design, folder):
-    with pytest.raises(
-        InvalidParameterError, match="engine must be one of 'auto', 'verilator', 'interpreter'; got 'icarus'"
-    ):
+    known = "'auto', 'verilator', 'interpreter', 'xls'"
+    with pytest.raises(InvalidParameterError, match=f"engine must be one of {known}; got 'icarus'"):
         simulate(design, folder, ROWS, engine="icarus")
 
 

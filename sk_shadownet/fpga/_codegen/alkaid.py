@@ -1,4 +1,4 @@
-"""From a fixed-point plan to Verilog or VHDL: the only file that imports alkaid."""
+"""From a fixed-point plan to Verilog or VHDL, through alkaid."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version
@@ -22,6 +23,8 @@ from sk_shadownet.fpga._quantization.formats import FixedFormat, joined
 from sk_shadownet.fpga._tables.plan import TablePlan
 
 Output = Literal["logits", "class", "decision", "trigger"]
+#: From one of alkaid's stages and the signals in front of it to those behind it, shape (n_rows, n_signals).
+StageRun = Callable[[Any, FloatArray], FloatArray]
 
 #: Rows on which a new design is compared with the reference before it is handed out.
 N_PROOF_ROWS = 256
@@ -129,14 +132,19 @@ class RtlDesign:
 
         Takes what :meth:`port_values` takes; the result has a column for each field of the output port.
         """
+        return self.through_stages(X, _interpreted, cut)
+
+    def through_stages(self, X: npt.ArrayLike, run: StageRun, cut: Any = None) -> FloatArray:
+        """The same with another emulator of one stage: ``run(stage, signals)`` gives the next signals.
+
+        Signals are numbers, of shape (n_rows, n_signals), at least one row of them.
+        """
         signals = self.port_values(X, cut)
         if len(signals) == 0:
             return np.zeros((0, len(self.ports.outputs)))
         signals = np.ldexp(signals, self.input_formats.fraction - self.wire_formats.fraction)
         for stage in self.stages:
-            # alkaid fills its last batch up with rows of zeros, which a table need not know.
-            given = stage.predict(signals, n_threads=1, ignore_lookup_oob=True)
-            signals = given.reshape(len(signals), -1)
+            signals = run(stage, signals)
         return np.asarray(signals)
 
     def reference(self, X: npt.ArrayLike, cut: Any = None) -> FloatArray:
@@ -151,6 +159,12 @@ class RtlDesign:
             return scores
         levels = cut_levels(cut, self.cut, self.score_format, len(scores))
         return (scores >= levels[:, None]).astype(np.float64)
+
+
+def _interpreted(stage: Any, signals: FloatArray) -> FloatArray:
+    # alkaid fills its last batch up with rows of zeros, which a table need not know.
+    given: FloatArray = stage.predict(signals, n_threads=1, ignore_lookup_oob=True)
+    return given.reshape(len(signals), -1)
 
 
 def alkaid_name() -> str:

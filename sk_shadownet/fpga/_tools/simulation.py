@@ -1,4 +1,4 @@
-"""Clock-true simulation of written sources with Verilator, or emulation where there is no Verilator."""
+"""Clock-true simulation of written sources with Verilator, or emulation: by alkaid, or by XLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._codegen.design_record import DesignRecord, netlist_hash, read_design, source_files
 from sk_shadownet.fpga._codegen.ports import pack_rows, unpack_rows
 from sk_shadownet.fpga._codegen.rtl_design import RtlDesign
+from sk_shadownet.fpga._codegen.xls import predict_in_xls, xls_name
 from sk_shadownet.fpga._tools.programs import Tool, find_tool, has_tool, run_tool
+
+#: What a user may ask for. XLS is never taken unasked: Verilator reads the sources, it does not.
+ENGINES = ("auto", "verilator", "interpreter", "xls")
 
 #: Where simulators are kept in a project folder, each in a folder named by its netlist's hash.
 SIMULATION_FOLDER = "simulation"
@@ -94,11 +98,13 @@ def simulate(
     """Run raw rows, shape (n_rows, n_inputs), through the design's written sources, one per clock.
 
     ``engine="auto"`` takes Verilator where it and a C++ compiler are installed (and ghdl, for VHDL), else
-    "interpreter", alkaid's, which never looks at the sources. The compiled simulator stays in the folder
-    and is used again; where a tool fails none is left behind. The cut is that of
+    "interpreter", alkaid's, which never looks at the sources; neither does "xls". The compiled simulator
+    stays in the folder and is used again; where a tool fails none is left behind. The cut is that of
     :meth:`RtlDesign.port_values`.
     """
-    check_choice("engine", engine, ("auto", "verilator", "interpreter"))
+    check_choice("engine", engine, ENGINES)
+    if engine == "xls":
+        return Simulation(predict_in_xls(design, X, cut), xls_name())
     if engine == "interpreter":
         return Simulation(design.predict(X, cut), design.emulator)
     record = read_design(folder)
