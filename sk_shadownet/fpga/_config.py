@@ -27,7 +27,10 @@ HLS_BACKENDS: dict[str, tuple[str | None, tuple[str, ...]]] = {
 }
 #: Hardware description languages, written through alkaid.
 RTL_BACKENDS = ("verilog", "vhdl")
-BACKENDS = (*HLS_BACKENDS, *RTL_BACKENDS)
+#: C++ for Vitis HLS, written through alkaid, beside hls4ml's "Vitis".
+CPP_BACKENDS = ("alkaid-vitis",)
+ALKAID_BACKENDS = (*RTL_BACKENDS, *CPP_BACKENDS)
+BACKENDS = (*HLS_BACKENDS, *ALKAID_BACKENDS)
 IO_TYPES = ("io_parallel", "io_stream")
 OUTPUTS = ("logits", "class", "probability", "decision", "trigger")
 #: The outputs that are a score, or come of one.
@@ -62,7 +65,7 @@ class FPGAConfig:
     ----------
     backend : str, default="Vitis"
         One of hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI", or "verilog"
-        or "vhdl", which are written through alkaid.
+        or "vhdl", or "alkaid-vitis", C++ for Vitis HLS, which are written through alkaid.
     part : str or None, default=None
         The vendor's part number; None takes the backend's default.
     clock_period : float, default=5.0
@@ -78,7 +81,7 @@ class FPGAConfig:
     io_type : {"io_parallel", "io_stream"}, default="io_parallel"
     output : {"logits", "class", "probability", "decision", "trigger"}, default="logits"
         What the hardware puts out: every logit, the class, probabilities (hls4ml alone), one score that is
-        above 0 for ``signal``, or one bit, set where that score reaches ``cut`` (Verilog and VHDL alone).
+        above 0 for ``signal``, or one bit, set where that score reaches ``cut`` (through alkaid alone).
     project_name : str, default="shadownet"
         Name of the top function or module: at most 100 letters, digits and underscores, and no word that C++,
         Verilog, VHDL or the sources written here use themselves, such as "class", "main" or "input_t".
@@ -131,8 +134,10 @@ class FPGAConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "backend", _known("backend", self.backend, BACKENDS))
-        strategies = ("latency", "distributed_arithmetic") if self.is_rtl else HLS_BACKENDS[self.backend][1]
-        short = str(self.strategy).lower() == "da" and not self.is_rtl
+        strategies = (
+            ("latency", "distributed_arithmetic") if self.by_alkaid else HLS_BACKENDS[self.backend][1]
+        )
+        short = str(self.strategy).lower() == "da" and not self.by_alkaid
         strategy = "distributed_arithmetic" if short else self.strategy
         object.__setattr__(
             self, "strategy", _known(f"strategy of backend {self.backend!r}", strategy, strategies)
@@ -153,7 +158,8 @@ class FPGAConfig:
             raise InvalidParameterError(
                 f"reuse_factor must be a whole number of at least 1, got {self.reuse_factor!r}."
             )
-        require_top_name(self.project_name, is_rtl=self.is_rtl)
+        for is_rtl in {self.by_alkaid, self.is_rtl}:
+            require_top_name(self.project_name, is_rtl=is_rtl)
         if not isinstance(self.precision, Mapping):  # the keys of a dict depend on the network
             parse_precision(self.precision, 1)
         _require_mapping("options", self.options)
@@ -166,9 +172,14 @@ class FPGAConfig:
         return self.backend in RTL_BACKENDS
 
     @property
+    def by_alkaid(self) -> bool:
+        """Whether alkaid writes the export: a hardware description, or C++ of the same logic."""
+        return self.backend in ALKAID_BACKENDS
+
+    @property
     def resolved_part(self) -> str | None:
         """The part asked for, or the backend's default."""
-        return self.part or (None if self.is_rtl else HLS_BACKENDS[self.backend][0])
+        return self.part or (None if self.by_alkaid else HLS_BACKENDS[self.backend][0])
 
 
 def _known(name: str, value: Any, known: tuple[str, ...]) -> str:
@@ -200,10 +211,10 @@ def _require_score(output: str, backend: str, signal: Any, cut: Any) -> None:
                 f"cut={cut!r} belongs to output='trigger', got output={output!r}; leave it out."
             )
         return
-    if backend not in RTL_BACKENDS:
+    if backend not in ALKAID_BACKENDS:
         raise InvalidParameterError(
             f"output='trigger' is a comparator in Verilog or VHDL; backend={backend!r} has none: take "
-            "backend='verilog' or 'vhdl', or output='decision' and compare behind it."
+            "backend='verilog', 'vhdl' or 'alkaid-vitis', or output='decision' and compare behind it."
         )
     whole = getattr(cut, "value", cut)
     if not (isinstance(cut, str) and cut == "port") and (

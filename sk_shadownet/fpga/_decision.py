@@ -187,7 +187,7 @@ def _position(config: FPGAConfig, labels: AnyArray) -> int:
 
 
 def _require_rtl(config: FPGAConfig, labels: AnyArray, *, rounds: bool) -> None:
-    if config.is_rtl:
+    if config.by_alkaid:
         return
     why = (
         f"a score of {len(labels)} classes takes the largest of the other logits"

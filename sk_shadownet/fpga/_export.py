@@ -71,8 +71,9 @@ def to_fpga(
         Must not exist, or have been written by this function: then it is replaced whole, in one step. A
         symbolic link stands for what it points to.
     backend : str, default="Vitis"
-        hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or "verilog" or
-        "vhdl", through alkaid. Table networks need another than "Quartus" and "oneAPI".
+        hls4ml's "Vitis", "Vivado", "VivadoAccelerator", "Quartus", "Catapult", "oneAPI"; or through alkaid
+        "verilog", "vhdl", or "alkaid-vitis", C++ of the same logic for Vitis HLS. Table networks need another
+        than "Quartus" and "oneAPI".
     part : str or None, default=None
         The vendor's part number; None takes the backend's default.
     clock_period : float, default=5.0
@@ -98,8 +99,8 @@ def to_fpga(
         - "probability": a softmax by tables, hls4ml alone;
         - "decision": one score, the logit of ``signal`` less the largest of the others, above 0 for the
           signal. Of two classes it is folded into the weights of the last layer: one output column instead
-          of two. Of more, Verilog and VHDL have a maximum for it;
-        - "trigger": one bit, 1 where that score is at least ``cut``; Verilog and VHDL alone.
+          of two. Of more, what alkaid writes has a maximum for it;
+        - "trigger": one bit, 1 where that score is at least ``cut``; through alkaid alone.
     signal : label or None, default=None
         The class that the score speaks for; None takes the second of two.
     cut : int, object with a ``value``, "port" or None, default=None

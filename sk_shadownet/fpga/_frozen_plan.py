@@ -104,7 +104,7 @@ def frozen_plan(
             "and export it with the same output=."
         )
     outputs = plan.outputs
-    if not config.is_rtl and plan.layers[-1].activation is None:
+    if not config.by_alkaid and plan.layers[-1].activation is None:
         # hls4ml's C++ has one type for all outputs, which holds every exact sum.
         outputs = outputs.covering().broadcast_to(outputs.shape)
     new = _in_formats(model, plan, outputs)

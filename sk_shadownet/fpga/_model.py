@@ -105,7 +105,7 @@ class FPGAModel(ProjectTools, KnowsItsVersion):
         outputs = self._project.emulate(X)
         if self._project.score is not None:
             return labels_of_scores(outputs, self.class_labels, self._project.score)
-        if self.config.is_rtl and self.config.output == "class":
+        if self.config.by_alkaid and self.config.output == "class":
             index = outputs[:, 0].astype(np.intp)
             return np.asarray(index if self.class_labels is None else self.class_labels[index])
         return answers(outputs, self.class_labels)

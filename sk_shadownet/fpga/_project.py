@@ -98,17 +98,19 @@ class ProjectTools:
         return self._project.backend.estimate()
 
     def simulate(self, X: Any, *, engine: str = "auto", cut: Any = None) -> Simulation:
-        """Run rows through the written HDL, one each clock, in Verilator, or in alkaid where that is absent.
+        """Run rows through what alkaid wrote, with Verilator or g++, or in alkaid where these are absent.
 
         Parameters
         ----------
         X : array-like of shape (n_rows, n_features)
-        engine : {"auto", "verilator", "interpreter", "xls"}, default="auto"
-            - "verilator": the written sources, registers and all;
+        engine : {"auto", "verilator", "g++", "interpreter", "xls"}, default="auto"
+            - "verilator": the written Verilog or VHDL, registers and all, a row each clock;
+            - "g++": the written C++ of backend "alkaid-vitis";
             - "interpreter": the design's operations in alkaid, without the sources;
             - "xls": the same operations in Google's XLS (extra ``xls``), a second implementation of their
               arithmetic, without the sources, registers and LUT6 primitives;
-            - "auto": Verilator where it and g++ are installed (and ghdl, for VHDL), else the interpreter.
+            - "auto": Verilator where it and g++ are installed (and ghdl, for VHDL), for C++ g++, else the
+              interpreter.
         cut : int, array-like of int or object with a ``value``, or None, default=None
             Of a trigger whose cut is an input; see :meth:`trigger`.
 

@@ -138,6 +138,13 @@ def test_a_trigger_of_tables_takes_its_cut_from_a_port(tmp_path):
     assert re.fullmatch(r"XLS \(xls-python \S+\)", simulated.engine)
 
 
+@needs_xls
+def test_the_logic_of_a_cpp_project_runs_as_well(tmp_path):
+    rows = random_rows(0, 200, 4)
+    fpga = to_fpga(small_module(), tmp_path / "fw", backend="alkaid-vitis", precision=6, X_calibration=rows)
+    np.testing.assert_array_equal(fpga.simulate(rows, engine="xls").outputs, fpga.plan.forward(rows))
+
+
 # --- messages ---------------------------------------------------------------------------------------------
 
 

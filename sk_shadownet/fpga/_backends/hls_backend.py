@@ -13,17 +13,16 @@ from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, HardwareWarning, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._codegen import hls4ml as _hls
-from sk_shadownet.fpga._codegen.design_record import netlist_hash
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate, estimate_hls, estimate_tables
 from sk_shadownet.fpga._codegen.lowering import LoweredPlan, LoweredTables, lower, lower_tables
 from sk_shadownet.fpga._codegen.vendors import VENDORS
-from sk_shadownet.fpga._config import FPGAConfig
+from sk_shadownet.fpga._config import ALKAID_BACKENDS, FPGAConfig
 from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._tables.plan import TablePlan
-from sk_shadownet.fpga._tools.parse_vendor import parse_vitis_hls
 from sk_shadownet.fpga._tools.report import SynthesisReport
 from sk_shadownet.fpga._tools.simulation import Simulation
+from sk_shadownet.fpga._tools.vendor_flows import read_csynth
 
 #: Fraction bits of what hls4ml puts out behind the logits: of a class bit, and of a probability by tables.
 FRACTIONS = {"class": 0, "probability": 16}
@@ -53,7 +52,7 @@ class HLSBackend:
         if config.backend not in WITH_TABLES:
             raise InvalidParameterError(
                 f"backend {config.backend!r} has no tables: export a table network with one of "
-                f"{[*WITH_TABLES, 'verilog', 'vhdl']}."
+                f"{[*WITH_TABLES, *ALKAID_BACKENDS]}."
             )
         if config.reuse_factor != 1 or config.strategy != "latency":
             raise InvalidParameterError(
@@ -136,12 +135,4 @@ class HLSBackend:
         return _hls.run_vendor_build(self.graph, self.config.backend, **options)
 
     def report(self) -> SynthesisReport:
-        found = sorted(self.folder.rglob("*csynth.xml"), key=lambda path: (len(path.parts), path.name))
-        own = [path for path in found if path.name == f"{self.config.project_name}_csynth.xml"] or found
-        if not own:
-            vendor = VENDORS[self.config.backend]
-            raise ExportError(
-                f"{self.folder} holds no report of {vendor.tool}; call build() where it is installed "
-                f"(install {vendor.install}). estimate() needs no tool."
-            )
-        return parse_vitis_hls(own[0].read_text(), netlist=netlist_hash(self.folder))
+        return read_csynth(self.folder, self.config.project_name, VENDORS[self.config.backend])

@@ -152,6 +152,11 @@ def write_rtl(
     return record
 
 
+def whole_logic(design: RtlDesign) -> Any:
+    """alkaid's logic of a design from inputs to outputs, without stages: for who places registers itself."""
+    return _trace(design)
+
+
 def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
     """alkaid's stages of logic, as many as it takes for the adders in series between two registers.
 

@@ -110,7 +110,7 @@ def _score_words(ending: Ending, step: ScoreStep) -> str:
 
 def _content(project: Project) -> EmulatorContent:
     model, config, score = project.model, project.config, project.score
-    remarks = {"probability": SOFTMAX, "class": "" if config.is_rtl else ONE_HOT}
+    remarks = {"probability": SOFTMAX, "class": "" if config.by_alkaid else ONE_HOT}
     scaling, network = model.scaling, network_of(project.plan)
     fractions = _output_fraction(network, project)
     return EmulatorContent(

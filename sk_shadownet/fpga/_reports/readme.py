@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sk_shadownet.fpga._backends import HDLBackend, HLSBackend
+from sk_shadownet.fpga._backends import CppBackend, HDLBackend, HLSBackend
+from sk_shadownet.fpga._codegen.alkaid_cpp import input_type, output_type, type_name
 from sk_shadownet.fpga._codegen.vendors import VENDORS
 from sk_shadownet.fpga._frozen_plan import drift_lines
 from sk_shadownet.fpga._plan import Plan
@@ -101,6 +102,8 @@ def _inputs(project: Project) -> list[str]:
             f"zero-extended to {int(kind.width)} bits, is its bit pattern. As a number it is "
             f"`x * 2**s` with s = {backend.lowered.input_shift.tolist()}.",
         ]
+    if isinstance(backend, CppBackend):
+        lines += ["", _shared_type("inputs", input_type(backend.design))]
     return [*lines, ""]
 
 
@@ -118,7 +121,16 @@ def _outputs(project: Project) -> list[str]:
         lines = _table(("port", "bits", "output", "W", "F", "signed"), rows)
         if isinstance(backend, HLSBackend):
             lines += ["", f"In the C++ all outputs have the type `{backend.lowered.outputs.hls_name()}`."]
+        if isinstance(backend, CppBackend):
+            lines += ["", _shared_type("outputs", output_type(backend.design))]
     return ["## Outputs", "", *lines, ""]
+
+
+def _shared_type(what: str, kind: FixedFormat) -> str:
+    return (
+        f"In the C++ all {what} have one type, `{type_name(kind)}`: the integer stands on the bits named, "
+        "zeros below it, and above it its sign, or zeros where it has none."
+    )
 
 
 def _score(project: Project) -> list[str]:
@@ -204,11 +216,11 @@ def _next_steps(project: Project) -> list[str]:
             "- Quartus: `quartus_sh -t build_quartus_prj.tcl`",
             "- open tools, from Python: `fpga.synthesize('xcup')`, or `'ecp5'` for place and route with Fmax",
         ]
-    vendor = VENDORS[config.backend]
+    vendor = VENDORS["Vitis" if config.by_alkaid else config.backend]
     return [
         "## Synthesis",
         "",
-        f"{asked} for {config.resolved_part or 'the board'}: a constraint, not a result.",
+        f"{asked} for {project.backend.part or 'the board'}: a constraint, not a result.",
         "",
         f"Needs `{vendor.tool}`: install {vendor.install}. Then, in this folder: `{vendor.command}`; or from "
         "Python `fpga.build()`, then `fpga.report()`.",

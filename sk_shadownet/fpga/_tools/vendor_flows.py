@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from sk_shadownet.exceptions import MissingToolError
+from sk_shadownet.exceptions import ExportError, MissingToolError
 from sk_shadownet.fpga._codegen.design_record import netlist_hash, read_design
-from sk_shadownet.fpga._tools.parse_vendor import parse_quartus, parse_vivado
+from sk_shadownet.fpga._codegen.vendors import Vendor
+from sk_shadownet.fpga._tools.parse_vendor import parse_quartus, parse_vitis_hls, parse_vivado
 from sk_shadownet.fpga._tools.programs import Tool, run_tool
 from sk_shadownet.fpga._tools.report import SynthesisReport
 
@@ -56,6 +57,18 @@ def read_vendor_report(folder: Path) -> SynthesisReport | None:
     if summary.is_file():
         return parse_quartus(summary.read_text(), _text(home / f"{name}.sta.rpt"), netlist=netlist)
     return None
+
+
+def read_csynth(folder: Path, name: str, vendor: Vendor) -> SynthesisReport:
+    """The report that an HLS compiler left of a top function; an ExportError where there is none."""
+    found = sorted(folder.rglob("*csynth.xml"), key=lambda path: (len(path.parts), path.name))
+    own = [path for path in found if path.name == f"{name}_csynth.xml"] or found
+    if not own:
+        raise ExportError(
+            f"{folder} holds no report of {vendor.tool}; call build() where it is installed "
+            f"(install {vendor.install}). estimate() needs no tool."
+        )
+    return parse_vitis_hls(own[0].read_text(), netlist=netlist_hash(folder))
 
 
 def _text(path: Path) -> str | None:
