@@ -37,7 +37,7 @@ def _require_xls() -> None:
     except ImportError as error:
         raise MissingToolError(
             f"engine='xls' needs XLS, which could not be imported ({error}); "
-            'pip install "sk-shadownet[xls]". Its wheels are for Linux on x86-64 with glibc 2.34 or newer.'
+            'pip install "sk-shadownet[xls]". We know of wheels for Linux on x86-64 with glibc 2.34 or newer.'
         ) from error
 
 
