@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sk_shadownet.fpga._quantization.qat import FixedPointSequential, quantized_module
     from sk_shadownet.fpga._reports.comparison import HardwareComparison
     from sk_shadownet.fpga._reports.signal_comparison import AtRate, SignalComparison
-    from sk_shadownet.fpga._resources import ResourceTable, compare_resources
+    from sk_shadownet.fpga._resource_table import ResourceTable, compare_resources
     from sk_shadownet.fpga._tools.report import SynthesisReport
     from sk_shadownet.fpga._trigger.threshold import Cut, CutRates
 
@@ -55,11 +55,11 @@ _HOME = {
     "FixedPointSequential": "_quantization.qat",
     "HardwareComparison": "_reports.comparison",
     "ResourceEstimate": "_codegen.estimate",
-    "ResourceTable": "_resources",
+    "ResourceTable": "_resource_table",
     "SignalComparison": "_reports.signal_comparison",
     "SynthesisReport": "_tools.report",
     "TableDrift": "_frozen_tables",
-    "compare_resources": "_resources",
+    "compare_resources": "_resource_table",
     "quantized_module": "_quantization.qat",
     "to_fpga": "_export",
 }

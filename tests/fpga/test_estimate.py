@@ -16,7 +16,7 @@ from sk_shadownet.fpga._codegen.estimate import (
 )
 from sk_shadownet.fpga._quantization.planner import Planner
 from sk_shadownet.fpga._quantization.precision import parse_precision
-from sk_shadownet.fpga._resources import compare_resources
+from sk_shadownet.fpga._resource_table import compare_resources
 
 from .plans import random_network, random_rows
 
