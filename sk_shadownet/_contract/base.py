@@ -20,7 +20,7 @@ from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
 from sk_shadownet._distributed.ranks import current, data_parallel
 from sk_shadownet._metrics.sample_weight import check_total
-from sk_shadownet._rows.reading import LargeTable
+from sk_shadownet._rows.survey import LargeTable
 from sk_shadownet._saving.checkpoints import Checkpoints, checkpoints_in
 from sk_shadownet._saving.encoding import encoded
 from sk_shadownet._saving.facts import description, digest

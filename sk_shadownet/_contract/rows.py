@@ -18,8 +18,10 @@ from sk_shadownet._contract.table import Table, merge_equal_rows
 from sk_shadownet._distributed.ranks import current
 from sk_shadownet._metrics.sample_weight import check_total
 from sk_shadownet._rows.opening import source_of
-from sk_shadownet._rows.reading import LargeTable, SmallTable, Wanted, checked_rows, reading
+from sk_shadownet._rows.partitions import PartitionSource, alone, read_together
+from sk_shadownet._rows.reading import SmallTable, checked_rows, reading
 from sk_shadownet._rows.source import Block, RowSource
+from sk_shadownet._rows.survey import LargeTable, Wanted
 from sk_shadownet._system.random import copy_of
 from sk_shadownet._typing import AnyArray
 from sk_shadownet.exceptions import InvalidDataError
@@ -65,7 +67,10 @@ def _read(
     estimator: ShadowSelector, source: RowSource, rng: np.random.RandomState, has_own: bool
 ) -> AbstractContextManager[SmallTable | LargeTable]:
     """The rows of a source, of which none are held out where the user `has_own` validation rows."""
-    return reading(source, _wanted(estimator, rng, 0.0 if has_own else estimator._held_out_share()))
+    wanted, ranks = _wanted(estimator, rng, 0.0 if has_own else estimator._held_out_share()), current()
+    if isinstance(source, PartitionSource):
+        return nullcontext(read_together(source, wanted, alone if ranks is None else ranks.together))
+    return reading(source, wanted)
 
 
 def _tables_on_disk(

@@ -8,9 +8,11 @@ import numpy as np
 import torch
 
 from sk_shadownet._contract.table import Table
-from sk_shadownet._rows.reading import LargeTable, Part
+from sk_shadownet._rows.partitions import OwnRows
+from sk_shadownet._rows.survey import LargeTable, Part
 from sk_shadownet._rows.targets import Labels
 from sk_shadownet._training.dataset import Rows
+from sk_shadownet._training.partitioned_rows import PartitionedRows
 from sk_shadownet._training.streamed_rows import StreamedRows
 from sk_shadownet._typing import AnyArray, FloatArray, IndexArray
 
@@ -38,7 +40,7 @@ class Stream:
     @property
     def n_rows(self) -> int:
         """Rows of the source that count, trained on or held out."""
-        return self.large.cache.n_rows
+        return int(self.large.cache.n_rows)
 
     @property
     def moments(self) -> tuple[FloatArray, FloatArray]:
@@ -86,7 +88,7 @@ def table_of(stream: Stream, X: AnyArray, encoded: AnyArray, part: Part | None =
 
 
 def streamed_rows(stream: Stream, rows: Rows, n_passes: int = 1) -> StreamedRows:
-    """The rows on disk as training takes them; `rows` are those of the table in memory.
+    """The rows as training takes them from where they lie; `rows` are those of the table in memory.
 
     Of several passes at a time each has a part of the window, so that memory stays the same.
     """
@@ -94,4 +96,5 @@ def streamed_rows(stream: Stream, rows: Rows, n_passes: int = 1) -> StreamedRows
     sample = torch.arange(stream.n_sampled, device=rows.features.device)
     factors = None if stream.all_equal else torch.as_tensor(stream.factors, dtype=torch.float32)
     ranks = None if stream.ranks is None else torch.as_tensor(stream.ranks, dtype=torch.int64)
-    return StreamedRows(large, replace(rows, index=sample), factors, ranks)
+    kind = PartitionedRows if isinstance(large.cache, OwnRows) else StreamedRows
+    return kind(large, replace(rows, index=sample), factors, ranks)

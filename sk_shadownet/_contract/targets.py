@@ -17,7 +17,7 @@ from sk_shadownet._contract.rows import answered_blocks, by_blocks
 from sk_shadownet._contract.table import Table, scaled_weights
 from sk_shadownet._metrics.sample_weight import check_class_sums, class_factors, class_sums
 from sk_shadownet._rows.opening import source_of
-from sk_shadownet._rows.reading import LargeTable
+from sk_shadownet._rows.survey import LargeTable
 from sk_shadownet._rows.targets import Labels
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import InvalidDataError

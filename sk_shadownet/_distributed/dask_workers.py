@@ -1,4 +1,4 @@
-"""A fit on the workers of a Dask cluster: Dask starts a rank on each, torch.distributed does the rest."""
+"""A fit on the workers of a Dask cluster: Dask starts a rank where partitions lie, torch does the rest."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import os
 import pickle
 import socket
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import wraps
@@ -17,33 +16,40 @@ from urllib.parse import urlparse
 
 from torch import distributed
 
+from sk_shadownet._distributed.placement import Held, placed, watched
 from sk_shadownet._distributed.ranks import PATIENCE
-from sk_shadownet._rows.dask_collections import is_dask
+from sk_shadownet._rows.dask_collections import DaskSource, is_dask
+from sk_shadownet._rows.opening import source_of
+from sk_shadownet._rows.partitions import PartitionSource
 from sk_shadownet.exceptions import DistributedError
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
 
-# Seconds between looks at the workers.
-_LOOK = 0.5
 
+def over_workers(*, divided: bool) -> Callable[[Fit], Fit]:
+    """Let a fit go to the workers, where a Dask collection comes and a client with several is there.
 
-def over_workers(fit: Fit) -> Fit:
-    """A fit that goes to the workers, where a Dask collection comes and a client with several is there."""
+    A fit that is `divided` goes to all workers that hold partitions, each with its own; else it goes to one
+    of the workers, which reads all of them.
+    """
 
-    @wraps(fit)
-    def fitted(self: Any, X: Any, y: Any = None, sample_weight: Any = None, **validation: Any) -> Any:
-        client = _client_for(X)
-        if client is None:
-            return fit(self, X, y, sample_weight, **validation)
-        given = (self, X, y, sample_weight, validation)
-        try:
-            self.__dict__ = vars(_fitted_on(client, given))
-        except BaseException:
-            self._forget()
-            raise
-        return self
+    def decorated(fit: Fit) -> Fit:
+        @wraps(fit)
+        def fitted(self: Any, X: Any, y: Any = None, sample_weight: Any = None, **validation: Any) -> Any:
+            client = _client_for(X)
+            source = None if client is None else source_of(X, y, sample_weight)
+            if not isinstance(source, DaskSource):
+                return fit(self, X, y, sample_weight, **validation)
+            try:
+                self.__dict__ = vars(_fitted_on(client, self, source, validation, divided))
+            except BaseException:
+                self._forget()
+                raise
+            return self
 
-    return fitted  # type: ignore[return-value]
+        return fitted  # type: ignore[return-value]
+
+    return decorated
 
 
 def _client_for(X: Any) -> Any:
@@ -64,37 +70,28 @@ def _client_for(X: Any) -> Any:
     return client if len(client.nthreads()) > 1 else None
 
 
-def _fitted_on(client: Any, given: tuple[Any, ...]) -> Any:
-    """The estimator as the first worker has fitted it.
+def _fitted_on(client: Any, estimator: Any, source: DaskSource, validation: Any, divided: bool) -> Any:
+    """The estimator as the first rank has fitted it.
 
     Raises
     ------
     DistributedError
         If a worker is lost, or workers are threads of one process.
     """
-    workers = sorted(client.nthreads())
-    host = urlparse(workers[0]).hostname
-    ports = client.run(_free_port, workers=workers[:1])
-    if not host or len(set(client.run(os.getpid, workers=workers).values())) < len(workers):
-        raise DistributedError(
-            "the Dask workers are threads of one process, and each rank needs a process of its own; make the "
-            "cluster with processes=True."
-        )
-    # Pickled here: Dask would compute a collection that is an argument.
-    blob, where = import_module("cloudpickle").dumps(given), (host, ports[workers[0]])
+    dumps = import_module("cloudpickle").dumps
+    held: Mapping[str, Held | None]
+    if divided:
+        held = placed(client, source)
+        given = dumps((estimator, source.columns, len(source.partitions()), validation))
+    else:
+        held = {min(client.nthreads()): None}
+        # Pickled here: Dask would compute a collection that is an argument.
+        given = dumps((estimator, source, validation))
+    workers = list(held)
+    where = _meeting(client, workers) if len(workers) > 1 else None
     futures = [
-        client.submit(
-            _rank,
-            blob,
-            rank,
-            len(workers),
-            where,
-            workers=[worker],
-            allow_other_workers=False,
-            pure=False,
-            retries=0,
-        )
-        for rank, worker in enumerate(workers)
+        _submitted(client, worker, _rank, given, own, rank, len(held), where)
+        for rank, (worker, own) in enumerate(held.items())
     ]
     try:
         _wait(client, futures, workers)
@@ -103,19 +100,33 @@ def _fitted_on(client: Any, given: tuple[Any, ...]) -> Any:
         client.cancel(futures, force=True)
 
 
+def _submitted(client: Any, worker: str, task: Callable[..., Any], *arguments: Any) -> Any:
+    """A task that runs once, on this worker alone."""
+    how = {"workers": [worker], "allow_other_workers": False, "pure": False, "retries": 0}
+    return client.submit(task, *arguments, **how)
+
+
+def _meeting(client: Any, workers: Sequence[str]) -> tuple[str, int]:
+    """Host and port of the first worker, where ranks meet."""
+    futures = [_submitted(client, worker, _here) for worker in workers]
+    watched(client, futures, workers, "ranks were started")
+    found = [future.result() for future in futures]
+    host = urlparse(workers[0]).hostname
+    if not host or len({process for process, _ in found}) < len(workers):
+        raise DistributedError(
+            "the Dask workers are threads of one process, and each rank needs a process of its own; make the "
+            "cluster with processes=True."
+        )
+    return host, found[0][1]
+
+
 def _wait(client: Any, futures: Sequence[Any], workers: Sequence[str]) -> None:
     """Until all ranks have ended; the first one's error, or that of a worker that is gone, ends it."""
-    while any(future.status == "pending" for future in futures):
-        gone = [worker for worker in workers if worker not in client.nthreads()]
-        if gone:
-            raise DistributedError(
-                f"the Dask worker{'s' if len(gone) > 1 else ''} {', '.join(gone)} of {len(workers)} "
-                "died while the network was trained; the estimator was left unfitted. Look at the "
-                "worker's log: often it was out of memory."
-            )
-        if any(future.status in ("error", "lost") for future in futures):
-            break
-        time.sleep(_LOOK)
+
+    def failed() -> bool:
+        return any(future.status in ("error", "lost", "cancelled") for future in futures)
+
+    watched(client, futures, workers, "the network was trained", failed)
     errors = [future.exception() for future in futures if future.status == "error"]
     # What ails the rows or the parameters tells more than that others ended.
     errors.sort(key=lambda error: isinstance(error, DistributedError))
@@ -123,20 +134,26 @@ def _wait(client: Any, futures: Sequence[Any], workers: Sequence[str]) -> None:
         raise errors[0]
 
 
-def _free_port() -> int:
+def _here() -> tuple[tuple[str, int], int]:
+    """Host and process that this is, and a port that is free here."""
     with socket.socket() as one:
         one.bind(("", 0))
-        return int(one.getsockname()[1])
+        return (socket.gethostname(), os.getpid()), int(one.getsockname()[1])
 
 
-def _rank(blob: bytes, rank: int, size: int, where: tuple[str, int]) -> Any:
+def _rank(given: bytes, own: Held | None, rank: int, size: int, where: tuple[str, int] | None) -> Any:
     """Fit along, as a rank, within a worker; the first one gives the estimator."""
-    estimator, X, y, sample_weight, validation = pickle.loads(blob)
+    estimator, *rest, validation = pickle.loads(given)
+    source = rest[0]
+    if own is not None:
+        columns, n_partitions = rest
+        source = PartitionSource(own, n_partitions, columns)
     with ExitStack() as stack:
-        stack.enter_context(_group(rank, size, where))
-        # Partitions come from the cluster, one at a time, while this task waits outside of the worker's pool.
+        if where is not None:
+            stack.enter_context(_group(rank, size, where))
+        # Validation rows may come from the cluster while this task waits outside of the worker's pool.
         stack.enter_context(import_module("distributed").worker_client())
-        estimator.fit(X, y, sample_weight, **validation)
+        estimator.fit(source, **validation)
     return estimator if rank == 0 else None
 
 

@@ -1,15 +1,15 @@
 """Processes that train one network: each takes a share of every batch, and all add up what they find.
 
-Every rank reads the rows itself and draws the same random numbers, so that batches, noise and decisions are
-those of one process. Only the forward and backward passes are divided: gradients and losses are summed, and
-what the gates see of single rows is put together in the order of the rows.
+Every rank reads the rows itself, or holds some partitions of them, and draws the same random numbers, so that
+batches, noise and decisions are those of one process. Only the forward and backward passes are divided:
+gradients and losses are summed, and what the gates see of single rows is put together.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -64,9 +64,13 @@ class Ranks:
         if on_host is not values:
             values.copy_(on_host)
 
-    def rows(self, values: Tensor, n_rows: int) -> Tensor:
-        """What ranks found of their rows, (n_members, n_own_rows, n_units), of all `n_rows` in order."""
-        counts = [n_rows * (rank + 1) // self.size - n_rows * rank // self.size for rank in range(self.size)]
+    def counts(self, n_rows: int, n_first: int) -> list[int]:
+        """How many of so many first rows of a batch of `n_rows` each rank's share has."""
+        ends = [min(n_rows * rank // self.size, n_first) for rank in range(self.size + 1)]
+        return [stop - start for start, stop in zip(ends[:-1], ends[1:], strict=True)]
+
+    def rows(self, values: Tensor, counts: Sequence[int]) -> Tensor:
+        """What each rank found of its first rows, (n_members, n_own_rows, n_units), so many of each."""
         own = torch.zeros(values.shape[0], max(counts), values.shape[2], dtype=values.dtype)
         own[:, : counts[self.rank]] = values[:, : counts[self.rank]]
         parts = [torch.empty_like(own) for _ in counts]
@@ -88,6 +92,22 @@ class Ranks:
         with self._watched("sending a state"):
             distributed.broadcast_object_list(box, src=self._first, group=self.group)
         return box[0]
+
+    def together(self, work: Callable[[], T], /) -> list[T]:
+        """What every rank finds, in their order; where some fail, all end in the first one's error."""
+        own: tuple[T | None, Exception | None]
+        try:
+            own = work(), None
+        except Exception as failed:  # all ranks shall say it
+            own = None, failed
+        self.meet()
+        found: list[Any] = [None] * self.size
+        with self._watched("telling what it found"):
+            distributed.all_gather_object(found, own, group=self.group)
+        for _, error in found:
+            if error is not None:
+                raise error
+        return [one for one, _ in found]
 
     def require_same(self, what: str, *tensors: Tensor) -> None:
         """Refuse to go on where ranks hold different numbers.

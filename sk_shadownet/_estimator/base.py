@@ -65,7 +65,7 @@ class BaseShadowMLP(ShadowSelector):
 
     # ---------------------------------------------------------------- fit
 
-    @over_workers
+    @over_workers(divided=True)
     def fit(
         self,
         X: Any,

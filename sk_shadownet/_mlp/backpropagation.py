@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -45,6 +46,14 @@ _ACTIVATE: dict[str, Callable[[Tensor], object]] = {
 _WATCHED_VALUES = 5 * 2**15
 _GOLDEN = (5**0.5 - 1) / 2
 
+#: Where rows are among those of all ranks, and how many these are.
+Places: TypeAlias = tuple[Tensor, int]
+
+
+def watched_rows(n_inputs: int) -> int:
+    """Up to how many rows of a batch leave their inputs' saliencies."""
+    return max(1, _WATCHED_VALUES // n_inputs)
+
 
 class Backpropagation:
     """Forward and backward passes of a committee or a population.
@@ -67,16 +76,19 @@ class Backpropagation:
         self.n_outputs = self.like.shape[-1]
         self.order = module.order if isinstance(module, Population) else None
 
-    def prepare(self, x: Tensor) -> None:
+    def prepare(self, x: Tensor, places: Places | None = None) -> None:
         """Standardise rows of several batches at once; `forward` then names some of them.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_columns)
             As the user gave them.
+        places : tuple of Tensor of shape (n_rows,) and int, or None
+            Where they are among how many rows of all ranks, for all of which noise is drawn; None for all
+            there are.
         """
         for one in self._passes:
-            one.prepare(x)
+            one.prepare(x, places)
 
     def shared_noise(self) -> list[tuple[Tensor | None, int, int] | None] | None:
         """Where the noise that batches share was drawn from, and how often it was shifted; None without."""
@@ -135,7 +147,7 @@ class _Pass:
         self._affine = torch.addmm if alone else torch.baddbmm
         self._product = torch.mm if alone else torch.bmm
         self._state: tuple[int, list[bool]] | None = None
-        self._prepared: tuple[int, Tensor] | None = None
+        self._prepared: tuple[int, Tensor, Places | None] | None = None
         self._noise: Tensor | None = None
         self._n_shifts = 0
         # State of the generator that the noise was drawn from: it is large, and can be drawn again.
@@ -167,10 +179,10 @@ class _Pass:
             if parameter.grad is None or parameter.grad.shape != parameter.shape:
                 parameter.grad = torch.zeros_like(parameter)
 
-    def prepare(self, x: Tensor) -> None:
+    def prepare(self, x: Tensor, places: Places | None = None) -> None:
         """Standardised inputs, with noise where there is some: shape (.., n_inputs, n_rows)."""
         network = self.network
-        self._prepared = (network.version, x)
+        self._prepared = (network.version, x, places)
         if network.columns is not None:
             x = x.index_select(1, network.columns)
         n, width = x.shape[1], network.widths[0]
@@ -183,23 +195,34 @@ class _Pass:
         inputs[n:].zero_()
         lead = network.weights[0].shape[:-2]
         if network.input_noise is not None:
-            inputs = self._noisy(inputs, network.input_noise, lead)
+            inputs = self._noisy(inputs, network.input_noise, lead, places)
         self._inputs = inputs.expand(*lead, *inputs.shape[-2:])
 
-    def _noisy(self, inputs: Tensor, noise: Tensor | float, lead: Sequence[int]) -> Tensor:
+    def _noisy(
+        self, inputs: Tensor, noise: Tensor | float, lead: Sequence[int], places: Places | None
+    ) -> Tensor:
         """Inputs of each member with noise of its own, shape (.., n_inputs, n_rows)."""
-        shape = (*lead, *inputs.shape)
+        where, n_rows = (None, inputs.shape[-1]) if places is None else places
+        shape = (*lead, inputs.shape[0], n_rows)
         size = noise[:, None] if isinstance(noise, Tensor) else noise
-        if inputs.numel() <= _WATCHED_VALUES:
-            return normal(*shape, device=inputs.device).mul_(size).add_(inputs)
-        n_values = inputs.numel() * math.prod(lead)
+        is_wide = inputs.shape[0] * n_rows > _WATCHED_VALUES
+        drawn = self._shared(shape, inputs.device) if is_wide else normal(*shape, device=inputs.device)
+        if where is not None:
+            drawn = drawn.index_select(-1, where.to(inputs.device))
+        elif is_wide:
+            return inputs + drawn.mul(size)
+        return drawn.mul_(size).add_(inputs)
+
+    def _shared(self, shape: Sequence[int], device: torch.device) -> Tensor:
+        """A part of the noise that is drawn once for all batches."""
+        n_values = math.prod(shape)
         if self._noise is None or len(self._noise) != 2 * n_values:
-            self._drawn_from = generator_states().get(str(inputs.device))
-            self._noise, self._n_shifts = normal(2 * n_values, device=inputs.device), 0
+            self._drawn_from = generator_states().get(str(device))
+            self._noise, self._n_shifts = normal(2 * n_values, device=device), 0
         # Multiples of the golden ratio, modulo 1, stay away from one another.
         start = int(n_values * (self._n_shifts * _GOLDEN % 1.0))
         self._n_shifts += 1
-        return inputs + self._noise[start : start + n_values].view(shape).mul(size)
+        return self._noise[start : start + n_values].view(*shape)
 
     def forward(self, start: int, stop: int) -> Tensor:
         network = self.network
@@ -208,7 +231,7 @@ class _Pass:
             self._build(altered)
         assert self._prepared is not None
         if self._prepared[0] != network.version:
-            self.prepare(self._prepared[1])
+            self.prepare(*self._prepared[1:])
         layers = self._layers.get(stop - start)
         if layers is None:
             layers = self._layers[stop - start] = self._make(stop - start)
@@ -249,7 +272,7 @@ class _Pass:
             zip(self._effective, network.weights, network.biases, strict=True)
         ):
             lead, width = w.shape[:-2], w.shape[-2]
-            n_watched = n_rows if n else min(n_rows, max(1, _WATCHED_VALUES // width))
+            n_watched = n_rows if n else min(n_rows, watched_rows(width))
             assert w.grad is not None
             assert b.grad is not None
             made.append(

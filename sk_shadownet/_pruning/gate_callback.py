@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sk_shadownet._gating.controller import GATE_UPDATES, GateController
 from sk_shadownet._gating.layer import LayerGates
+from sk_shadownet._mlp.backpropagation import watched_rows
 from sk_shadownet._mlp.cut import cut
 from sk_shadownet._training.callbacks import RunCallback, require_finite_weights
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray
@@ -113,8 +114,9 @@ class NetGates:
         saliency: Tensor = module.saliency(layer)[:, None] if layer else module.row_saliency()
         if layer or self.net.ranks is None:
             return saliency
-        loader = self.net.loader
-        return self.net.ranks.rows(saliency, loader.stop - loader.start)  # type: ignore[no-any-return]
+        # Of a wide batch the first rows are watched, whichever ranks have them.
+        counts = self.net.loader.counts(self.net.ranks, watched_rows(saliency.shape[-1]))
+        return self.net.ranks.rows(saliency, counts)  # type: ignore[no-any-return]
 
     def set_gates(self, layer: int, gates: FloatArray) -> None:
         """Gates of the layer's units; probes, which come after the inputs, stay open."""

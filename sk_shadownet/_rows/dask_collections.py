@@ -57,15 +57,23 @@ class DaskSource(RowSource):
         dask: Any = import_module("dask")
         for n, parts in enumerate(self.partitions()):
             # One at a time: all of them may be more than memory holds.
-            X, y, weight = (
-                None if part is None else as_numbers(part, f"partition {n}") for part in dask.compute(*parts)
-            )
-            assert X is not None
-            if weight is not None:
-                weight = weight.reshape(len(weight), -1)[:, 0] if weight.ndim > 1 else weight
-            if y is not None and y.ndim == 2 and y.shape[1] == 1:
-                y = y[:, 0]
-            yield Block(X, y, weight, f"partition {n}", 0)
+            yield block_of(n, *dask.compute(*parts))
+
+
+def origin_of(number: int) -> str:
+    """What a partition is called."""
+    return f"partition {number}"
+
+
+def block_of(number: int, *computed: Any) -> Block:
+    """A partition's X, targets and weights as a block; None for what there is not."""
+    X, y, weight = (None if part is None else as_numbers(part, origin_of(number)) for part in computed)
+    assert X is not None
+    if weight is not None:
+        weight = weight.reshape(len(weight), -1)[:, 0] if weight.ndim > 1 else weight
+    if y is not None and y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    return Block(X, y, weight, origin_of(number), 0)
 
 
 def partitions(data: Any) -> list[Any]:

@@ -41,7 +41,8 @@ def open_rows(
         ``files``), ``.npy``; a folder of them, or a pattern such as ``"data/*.parquet"``, whose files come in
         the order of their names. An iterable gives blocks ``(X, y)`` or ``(X, y, weight)``, of NumPy arrays,
         torch tensors or frames, as often as it is asked: a list, a torch DataLoader, or a function that makes
-        a generator each time it is called. A Dask array or data frame is read partition by partition.
+        a generator each time it is called. A Dask array or data frame is read partition by partition; a
+        perceptron is trained on it by the workers of a cluster that hold it, where there is a client.
     target : str, list of str, path or Dask collection, default=None
         Column of the targets, or of a regressor columns; for ``.npy`` a file of them; for Dask a collection.
         None for rows to predict, and for iterables, whose blocks hold targets.

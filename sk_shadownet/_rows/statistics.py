@@ -52,6 +52,22 @@ class Moments:
             self.sums[own] += w @ part
             self.squares[own] += w @ np.square(part)
 
+    def merge(self, other: Moments) -> None:
+        """Take up what other moments know, of rows that these have not seen."""
+        if other.reference is None:
+            return
+        if self.reference is None:
+            self.reference, n_columns = other.reference, len(other.reference)
+            self.sums = self.squares = np.zeros((0, n_columns))
+        self._grow(len(other.weight))
+        own, shift = slice(len(other.weight)), other.reference - self.reference
+        size = other.magnitude[:, None]
+        self.n_rows[own] += other.n_rows
+        self.weight[own] += other.weight
+        self.magnitude[own] += other.magnitude
+        self.squares[own] += other.squares + 2 * shift * other.sums + shift**2 * size
+        self.sums[own] += other.sums + shift * size
+
     def _grow(self, n_groups: int) -> None:
         more = n_groups - len(self.weight)
         if more > 0:
@@ -79,7 +95,8 @@ class Extremes:
     def __init__(self, n_columns: int) -> None:
         self.low, self.high = np.full(n_columns, np.inf), np.full(n_columns, -np.inf)
         self.missing: BoolArray = np.zeros(n_columns, dtype=bool)
-        self.kept: dict[tuple[str, int], tuple[AnyArray, AnyArray, float]] = {}
+        # Row, target, weight, and position in the source.
+        self.kept: dict[tuple[str, int], tuple[AnyArray, AnyArray, float, int]] = {}
 
     def add(
         self,
@@ -88,6 +105,7 @@ class Extremes:
         weight: AnyArray | None,
         group: IndexArray,
         ends: tuple[AnyArray, AnyArray],
+        positions: IntArray,
     ) -> None:
         """Take up a block whose columns have these smallest and largest numbers, NaN where there is none."""
         low, high = ends
@@ -107,11 +125,12 @@ class Extremes:
             ]
         self.low, self.high = np.fmin(self.low, low), np.fmax(self.high, high)
         for kind, own, row in wanted:
-            self.kept[kind, own] = X[row].copy(), y[row].copy(), 1.0 if weight is None else float(weight[row])
+            own_weight = 1.0 if weight is None else float(weight[row])
+            self.kept[kind, own] = X[row].copy(), y[row].copy(), own_weight, int(positions[row])
 
     def rows(self) -> tuple[AnyArray, AnyArray, FloatArray]:
         """X, y and weights of the rows that were kept."""
-        X, y, weight = zip(*self.kept.values(), strict=True)
+        X, y, weight, _ = zip(*self.kept.values(), strict=True)
         return np.stack(X), np.stack(y), np.array(weight)
 
 
@@ -159,6 +178,17 @@ class HashSample:
     def rows(self) -> tuple[AnyArray, ...]:
         """Hashes, places and parts of the rows of the smallest hashes, in the order of these."""
         return self._smallest()
+
+    def below(self, limit: AnyArray) -> tuple[AnyArray, ...]:
+        """Positions and parts of those rows whose hash is no larger than a limit, an array of one or none.
+
+        Where places are positions.
+        """
+        if not self._waiting or not len(limit):
+            return (np.empty(0, dtype=np.int64),)
+        hashes, *columns = self._smallest()
+        stay = hashes <= limit[0]
+        return tuple(column[stay] for column in columns)
 
     def _smallest(self) -> tuple[AnyArray, ...]:
         columns = [np.concatenate(column) for column in zip(*self._waiting, strict=True)]

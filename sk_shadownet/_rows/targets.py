@@ -62,6 +62,11 @@ class Labels(Targets):
         """The labels."""
         return np.asarray(self.known)[encoded]
 
+    @property
+    def labels(self) -> AnyArray:
+        """The known labels, sorted."""
+        return self._sorted
+
     def ranks(self) -> IndexArray:
         """Position of each known label among the sorted ones."""
         ranks = np.empty(len(self._codes), dtype=np.intp)

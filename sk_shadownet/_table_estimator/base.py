@@ -120,7 +120,7 @@ class BaseShadowTable(ShadowSelector):
 
     # ---------------------------------------------------------------- fit
 
-    @over_workers
+    @over_workers(divided=False)
     def fit(
         self,
         X: Any,

@@ -217,7 +217,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self.notify("on_batch_begin", batch=batch, training=True)
             step = step_fn(batch)
             losses.append(step["loss"])
-            sizes.append(iterator.stop - iterator.start)
+            sizes.append(iterator.n_rows)
             self.notify("on_batch_end", batch=batch, training=True, **step)
             if self.stages is not None and self.stages.checkpoints.due:
                 self._offer_midway(iterator, losses, sizes)
@@ -225,7 +225,6 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         total_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
         if self.ranks is not None:
             self.ranks.require_same("weights", self.optimizer_.value)
-            self.ranks.add(total_loss)
         total = float(total_loss)
         self.history.record("train_loss", total / (sum(sizes) * self.module_.n_members))
 
@@ -259,12 +258,12 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             self._passes = passes
         if self._prepared is not loader.gathered:
             self._prepared = loader.gathered
-            passes.prepare(loader.gathered)
+            passes.prepare(loader.gathered, loader.places)
             self._targets = self.criterion_.columns(loader.targets, passes.like, passes.n_outputs)
         ranks, share, weight = self.ranks, 1.0, batch[2]
         start, stop = loader.start, loader.stop
         if ranks is not None:
-            start, stop, share = ranks.share(start, stop)
+            start, stop, share = loader.share(ranks)
             weight = None if weight is None else weight[start - loader.start : stop - loader.start]
         outputs = passes.forward(start, stop)
         seen = outputs
@@ -278,8 +277,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         passes.backward(error)
         if ranks is not None:
             # Each rank's is the mean over its own rows; their sum is that over all.
-            loss = loss * share
-            ranks.add(self.optimizer_.gradient.mul_(share))
+            gradient = self.optimizer_.gradient
+            found = torch.cat([gradient, loss.reshape(1).to(gradient)]).mul_(share)
+            ranks.add(found)
+            gradient.copy_(found[:-1])
+            loss = found[-1]
         self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
         self.step += 1

@@ -26,8 +26,12 @@ class Passes(Protocol):
     def n_outputs(self) -> int:
         """Outputs of each network."""
 
-    def prepare(self, x: Tensor) -> None:
-        """Take rows of several batches, shape (n_rows, n_columns), as the user gave them."""
+    def prepare(self, x: Tensor, places: tuple[Tensor, int] | None = None) -> None:
+        """Take rows of several batches, shape (n_rows, n_columns), as the user gave them.
+
+        `places` says where they are among how many of all ranks, which draw noise for all of these; None for
+        all there are.
+        """
 
     def forward(self, start: int, stop: int) -> Tensor:
         """Outputs for some of these rows, shape (n_networks, n_outputs, n_rows)."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from sk_shadownet._defaults import IMPORTANCE_ROWS
 
 if TYPE_CHECKING:
+    from sk_shadownet._distributed.ranks import Ranks
     from sk_shadownet._training.dataset import Rows
 
 #: X, y and weights, None where all are 1.
@@ -53,12 +54,16 @@ class Batches(ABC):
         Of the gathered rows.
     start, stop : int
         Where the last batch is among them.
+    places : tuple of Tensor of shape (n_gathered,) and int, or None
+        Where the gathered rows are among those that all ranks have gathered, and how many these are; None
+        where they are all of them.
     """
 
     gathered: Tensor
     targets: Tensor
     start: int = 0
     stop: int = 0
+    places: tuple[Tensor, int] | None = None
     generator: torch.Generator | None
     _order: Tensor | None = None
     _done: int = 0
@@ -84,6 +89,22 @@ class Batches(ABC):
             self.start, self.stop = self.stop, self.stop + size
             part = slice(self.start, self.stop)
             yield x[part], y[part], None if weight is None else weight[part]
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the last batch, of all ranks."""
+        return self.stop - self.start
+
+    def share(self, ranks: Ranks) -> tuple[int, int, float]:
+        """Which of the gathered rows this rank takes of the last batch, and what share of its rows they are.
+
+        Of fewer rows than ranks some rank gets one with the share 0.
+        """
+        return ranks.share(self.start, self.stop)
+
+    def counts(self, ranks: Ranks, n_first: int) -> list[int]:
+        """How many of so many first rows of the last batch each rank has."""
+        return ranks.counts(self.n_rows, n_first)
 
     @property
     def position(self) -> Position | None:

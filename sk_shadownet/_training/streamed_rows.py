@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sk_shadownet._rows.reading import LargeTable
+from sk_shadownet._rows.survey import LargeTable
 from sk_shadownet._rows.windows import Window, n_blocks, order_of
 from sk_shadownet._training.dataset import GATHERED_VALUES, Rows
-from sk_shadownet._training.rows import Batch, Batches, Probing, TrainingRows
+from sk_shadownet._training.rows import Batch, Batches, DrawnProbes, Probing, TrainingRows
+from sk_shadownet._typing import AnyArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,30 +59,36 @@ class StreamedRows(TrainingRows):
 
     def batches(
         self, batch_size: int, generator: torch.Generator | None = None, probes: Probing = lambda: None
-    ) -> StreamedBatches:
+    ) -> Batches:
         """Batches of the rows on disk, whose order is random within windows of blocks in a random order."""
         return StreamedBatches(self, batch_size, generator, probes)
 
-    def draw_probes(self, n_probes: int, generator: torch.Generator) -> StreamedProbes:
+    def draw_probes(self, n_probes: int, generator: torch.Generator) -> DrawnProbes:
         """Columns drawn from the table."""
         columns = torch.randint(self.n_features, (n_probes,), generator=generator)
         return StreamedProbes(columns.to(self.kept.features.device))
 
-    def gather(self, window: Window, where: Tensor, others: Tensor | None, columns: Tensor | None) -> Batch:
-        """Features, targets and weights of rows of a window, with the probes of other rows appended."""
+    def gather(
+        self,
+        parts: Sequence[AnyArray],
+        where: Tensor,
+        others: Tensor | None = None,
+        columns: Tensor | None = None,
+    ) -> Batch:
+        """Features, targets and weights of some rows, with the probes of other rows appended."""
         device = self.kept.features.device
-        x = torch.from_numpy(window.parts[0])
+        x = torch.from_numpy(parts[0])
         features = x.index_select(0, where)
         if others is not None and columns is not None:
             probes = x.index_select(0, others).index_select(1, columns.cpu())
             features = torch.cat([features, probes], dim=1)
-        y = torch.from_numpy(window.parts[1]).index_select(0, where)
+        y = torch.from_numpy(parts[1]).index_select(0, where)
         weight = None
         if self.factors is not None:
             group = torch.zeros(len(y), dtype=torch.int64) if self.ranks is None else y.long()
             weight = self.factors.index_select(0, group)
-            if len(window.parts) > 2:
-                weight = weight * torch.from_numpy(window.parts[2]).index_select(0, where)
+            if len(parts) > 2:
+                weight = weight * torch.from_numpy(parts[2]).index_select(0, where)
             weight = weight.to(device)
         target = y if self.ranks is None else self.ranks.index_select(0, y.long())
         return features.to(device), target.to(device), weight
@@ -130,7 +137,7 @@ class StreamedBatches(Batches):
             some = sizes[first : first + at_once]
             part, probes = slice(ends[first], ends[first + len(some)]), self.probes()
             gathered = self.rows.gather(
-                window,
+                window.parts,
                 index[part],
                 None if probes is None else others[part],
                 None if probes is None else probes.columns,

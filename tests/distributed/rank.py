@@ -12,9 +12,12 @@ from skorch.callbacks import Callback
 from torch import distributed
 
 from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet._mlp import backpropagation
 from sk_shadownet.exceptions import DistributedError
 
 N_ROWS, BATCH = 2000, 100
+# So few values are watched of a batch, where batches shall be wide.
+WATCHED = 250
 
 
 class Watch(Callback):
@@ -61,6 +64,8 @@ def main() -> None:
         os.environ["MASTER_ADDR"] = "127.0.0.1"
         distributed.init_process_group("gloo", init_method=meet, rank=rank, world_size=size, timeout=limit)
     watch = Watch(what, rank)
+    if what == "wide":
+        backpropagation._WATCHED_VALUES = WATCHED
     try:
         clf = fitted(watch, seed=rank if what == "other rows" else 0)
     except DistributedError as error:

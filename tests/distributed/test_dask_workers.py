@@ -9,10 +9,11 @@ import pytest
 from sklearn.base import clone
 from skorch.callbacks import Callback
 
-from sk_shadownet import ShadowMLPClassifier, ShadowTableClassifier
+from sk_shadownet import ShadowMLPClassifier, ShadowMLPRegressor, ShadowTableClassifier
+from sk_shadownet._mlp import backpropagation
 from sk_shadownet.exceptions import DistributedError, InvalidDataError
 
-from .rank import table, weights
+from .rank import WATCHED, table, weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 distributed = pytest.importorskip("distributed")
@@ -40,6 +41,24 @@ def collections():
     return da.from_array(X, chunks=(300, 3)), da.from_array(y, chunks=300)
 
 
+def lying(client, owners, chunks=(700, 100, 1100, 60, 40)):
+    """Rows and labels in partitions that lie on the workers of these numbers."""
+    X, y = table()
+    workers = sorted(client.nthreads())
+    parts = [
+        client.persist(collection.blocks[n], workers=[workers[owner]])
+        for collection in (da.from_array(X, chunks=(chunks, 6)), da.from_array(y, chunks=(chunks,)))
+        for n, owner in enumerate(owners)
+    ]
+    distributed.wait(parts)
+    return da.concatenate(parts[: len(chunks)]), da.concatenate(parts[len(chunks) :])
+
+
+def incoming(dask_worker):
+    """Keys that have come to a worker from others."""
+    return [key for transfer in dask_worker.transfer_incoming_log for key in transfer["keys"]]
+
+
 class Ends(Callback):
     """Kills the process of the second rank at its fifth step."""
 
@@ -51,17 +70,73 @@ class Ends(Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_workers_train_the_network_of_one_process(client):
+def watch_few():
+    backpropagation._WATCHED_VALUES = WATCHED
+
+
+def far(one, other):
+    return np.linalg.norm(weights(one) - weights(other)) / np.linalg.norm(weights(one))
+
+
+@pytest.mark.parametrize("changes", [{}, {"n_shadows": 2, "class_weight": "balanced"}, {"batch_size": 3}])
+def test_the_network_is_that_of_the_partitions_wherever_they_lie(client, changes):
+    estimator = clone(CLF).set_params(max_epochs=1, **changes)
+    alone = clone(estimator).fit(*lying(client, (0, 0, 0, 0, 0)))
+    for owners in ((0, 1, 0, 1, 1), (1, 1, 0, 0, 1)):
+        assert far(alone, clone(estimator).fit(*lying(client, owners))) <= 1e-6
+
+
+def test_so_is_that_of_wide_batches(client):
+    client.run(watch_few)
+    alone, divided = (clone(CLF).fit(*lying(client, owners)) for owners in ((0,) * 5, (1, 0, 0, 1, 1)))
+    assert far(alone, divided) <= 1e-6
+
+
+def test_the_columns_of_a_frame_are_kept(client):
+    dd, pd = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
     X, y = table()
-    alone = clone(CLF).fit(X, y)
-    fitted = clone(CLF)
-    assert fitted.fit(*collections()) is fitted
-    assert np.linalg.norm(weights(fitted) - weights(alone)) <= 1e-6 * np.linalg.norm(weights(alone))
-    assert np.array_equal(fitted.predict(X), alone.predict(X))
+    frame = dd.from_pandas(pd.DataFrame(X, columns=list("abcdef")).assign(y=y), npartitions=5)
+    fitted = clone(CLF).fit(frame[list("abcdef")], frame["y"])
+    assert fitted.feature_names_in_.tolist() == list("abcdef")
+    assert set(fitted.selected_features_) <= set("abcdef")
+
+
+def test_no_rows_move_and_they_are_learnt(client):
+    arrays = table()
+    X, y = (da.from_array(part, chunks=(300, *part.shape[1:])).persist() for part in arrays)
+    distributed.wait([X, y])
+    before = client.who_has(X)
+    assert len(set(before.values())) == 2
+    fitted = clone(CLF).set_params(max_epochs=20)
+    assert fitted.fit(X, y) is fitted
+    moved = {key for keys in client.run(incoming).values() for key in keys}
+    assert client.who_has(X) == before
+    assert not set(before) & moved
+    assert fitted.score(*arrays) > 0.9 * clone(CLF).set_params(max_epochs=20).fit(*arrays).score(*arrays)
+
+
+def test_validation_rows_may_lie_on_the_workers_too(client):
+    X, y = lying(client, (0, 1, 0, 1, 1))
+    fitted = clone(CLF).fit(X, y, X_val=X[:300].rechunk((300, 6)), y_val=y[:300].rechunk(300))
+    alone = clone(CLF).fit(*lying(client, (0, 0, 0, 0, 0)), X_val=table()[0][:300], y_val=table()[1][:300])
+    assert fitted.history_["valid_loss"] == pytest.approx(alone.history_["valid_loss"], rel=1e-5)
+
+
+def test_numbers_with_weights_are_learnt_by_workers(client):
+    X, _ = lying(client, (0, 1, 0, 1, 1))
+    y = (100 + 5 * X[:, 0]).persist()
+    weight = (1 + (X[:, 1] > 0)).persist()
+    reg = ShadowMLPRegressor((8,), n_features_to_select=1, max_epochs=30, random_state=0).fit(X, y, weight)
+    rows, w = X.compute(), weight.compute()
+    assert reg.target_mean_ == pytest.approx([np.average(100 + 5 * rows[:, 0], weights=w)], rel=1e-6)
+    assert reg.score(rows, 100 + 5 * rows[:, 0]) > 0.9
+
+
+def test_tables_are_the_network_of_one_process(client):
+    X, y = table()
     tables = ShadowTableClassifier((4,), max_epochs=20, random_state=0)
-    assert np.array_equal(
-        clone(tables).fit(*collections()).decision_function(X), tables.fit(X, y).decision_function(X)
-    )
+    fitted = clone(tables).fit(*collections())
+    assert np.array_equal(fitted.decision_function(X), tables.fit(X, y).decision_function(X))
 
 
 def test_a_lost_worker_is_named_within_a_minute(client):

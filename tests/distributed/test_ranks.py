@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .rank import N_ROWS, fitted, weights
+from sk_shadownet._mlp import backpropagation
+
+from .rank import N_ROWS, WATCHED, fitted, weights
 
 SCRIPT = Path(__file__).with_name("rank.py")
 
@@ -45,6 +47,13 @@ def test_ranks_train_the_network_of_one_process(tmp_path, size):
     hashes = [(tmp_path / f"{rank}.hashes").read_text(encoding="utf-8").split() for rank in range(size)]
     assert len(hashes[0]) == 2 * N_ROWS * 0.9 / 100
     assert all(other == hashes[0] for other in hashes)
+
+
+def test_wide_batches_are_those_of_one_process_too(tmp_path, monkeypatch):
+    run(tmp_path, "wide", size=3)
+    monkeypatch.setattr(backpropagation, "_WATCHED_VALUES", WATCHED)
+    alone, found = weights(fitted()), np.load(tmp_path / "0.npy")
+    assert np.linalg.norm(found - alone) <= 1e-6 * np.linalg.norm(alone)
 
 
 @pytest.mark.slow

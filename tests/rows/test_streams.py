@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sk_shadownet._rows import windows
-from sk_shadownet._rows.reading import LargeTable, Wanted, reading
+from sk_shadownet._rows.reading import reading
 from sk_shadownet._rows.statistics import HashSample, Moments, hashed
+from sk_shadownet._rows.survey import LargeTable, Wanted
 from sk_shadownet._training import streamed_rows as streamed
 from sk_shadownet._training.dataset import Rows
 from sk_shadownet._training.streamed_rows import StreamedRows

@@ -95,13 +95,16 @@ class FixedPointPasses:
         """How many outputs there are."""
         return len(self._parameters[-1])
 
-    def prepare(self, x: Tensor) -> None:
+    def prepare(self, x: Tensor, places: tuple[Tensor, int] | None = None) -> None:
         """Round rows of several batches at once.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, n_columns)
+        places : ignored
+            Nothing is drawn here.
         """
+        del places
         self._rows = x
         if self._version != self.network.version:
             self._build()
