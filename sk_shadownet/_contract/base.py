@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,17 +21,19 @@ from sk_shadownet._contract.rows import by_blocks
 from sk_shadownet._contract.table import Table, dense_numbers, scaled_weights
 from sk_shadownet._distributed.ranks import current, data_parallel
 from sk_shadownet._metrics.sample_weight import check_total
+from sk_shadownet._rows.partitions import OwnRows
 from sk_shadownet._rows.survey import LargeTable
 from sk_shadownet._saving.checkpoints import Checkpoints, checkpoints_in
 from sk_shadownet._saving.encoding import encoded
 from sk_shadownet._saving.facts import description, digest
 from sk_shadownet._saving.models import save_model
+from sk_shadownet._saving.shared_checkpoints import checkpoints_of_ranks
 from sk_shadownet._system.random import copy_of
 from sk_shadownet._system.threads import thread_limit
 from sk_shadownet._system.versions import KnowsItsVersion
 from sk_shadownet._typing import FloatArray, IndexArray
 from sk_shadownet._validation import check_real, check_seed
-from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError, ShadowNetError
+from sk_shadownet.exceptions import DistributedError, InvalidDataError, ShadowNetError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -162,17 +165,16 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
         if self.checkpoint is None:
             yield None, rng
             return
-        if current() is not None:
-            raise InvalidParameterError(
-                "checkpoint= is for a fit in one process, and this one is shared by several: leave it out, "
-                "or train in one."
-            )
-        with checkpoints_in(self.checkpoint, seconds, self._facts(table, valid, before)) as checkpoints:
+        ranks, facts = current(), self._facts(table, valid, before)
+        opened = checkpoints_in if ranks is None else partial(checkpoints_of_ranks, ranks)
+        with opened(self.checkpoint, seconds, facts) as checkpoints:
             if checkpoints.found and self.random_state is None:
                 rng = checkpoints.left("start")
             checkpoints.lasting = encoded(copy_of(rng), "start", "random_state")
             try:
                 yield checkpoints, rng
+            except DistributedError:  # where all ranks live, the same fit goes on
+                raise
             except ShadowNetError:  # the same fit would end in the same error
                 checkpoints.end()
                 raise
@@ -193,7 +195,8 @@ class ShadowSelector(KnowsItsVersion, SelectorMixin, BaseEstimator):  # type: ig
         facts |= {name: description(getattr(self, name, None)) for name in self._target_names}
         if table.stream is not None:
             large = table.stream.large
-            facts["rows on disk"] = f"{table.stream.n_rows:,} ({large.cache.digest()})"
+            name = "partitions" if isinstance(large.cache, OwnRows) else "rows on disk"
+            facts[name] = f"{table.stream.n_rows:,} rows ({large.cache.digest()})"
             facts["window"] = f"{large.window:,}"
         if valid is not None:
             parts = (digest(part) for part in (valid.X, valid.y, valid.weight))

@@ -6,11 +6,12 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import wraps
 from importlib import import_module
+from threading import Lock
 from typing import Any, TypeVar
 from urllib.parse import urlparse
 
@@ -24,6 +25,9 @@ from sk_shadownet._rows.partitions import PartitionSource
 from sk_shadownet.exceptions import DistributedError
 
 Fit = TypeVar("Fit", bound=Callable[..., Any])
+
+# Held by the rank that runs in this process, and seconds that another one waits for it.
+_RUNNING, _BUSY = Lock(), 60.0
 
 
 def over_workers(*, divided: bool) -> Callable[[Fit], Fit]:
@@ -135,8 +139,8 @@ def _wait(client: Any, futures: Sequence[Any], workers: Sequence[str]) -> None:
 
 
 def _here() -> tuple[tuple[str, int], int]:
-    """Host and process that this is, and a port that is free here."""
-    with socket.socket() as one:
+    """Host and process that this is, and a port that is free here, when no other rank runs in it."""
+    with _in_turn(), socket.socket() as one:
         one.bind(("", 0))
         return (socket.gethostname(), os.getpid()), int(one.getsockname()[1])
 
@@ -149,30 +153,38 @@ def _rank(given: bytes, own: Held | None, rank: int, size: int, where: tuple[str
         columns, n_partitions = rest
         source = PartitionSource(own, n_partitions, columns)
     with ExitStack() as stack:
+        # Validation rows may come from the cluster while this task waits outside of the worker's pool, to
+        # which it returns last: another rank may wait there for its turn.
+        stack.enter_context(import_module("distributed").worker_client())
+        stack.enter_context(_in_turn())
         if where is not None:
             stack.enter_context(_group(rank, size, where))
-        # Validation rows may come from the cluster while this task waits outside of the worker's pool.
-        stack.enter_context(import_module("distributed").worker_client())
         estimator.fit(source, **validation)
     return estimator if rank == 0 else None
 
 
 @contextmanager
-def _group(rank: int, size: int, where: tuple[str, int]) -> Any:
+def _in_turn() -> Iterator[None]:
+    """One rank of a process at a time: the one before may still find out that its fit has failed."""
+    if not _RUNNING.acquire(timeout=_BUSY):
+        raise DistributedError(
+            f"{socket.gethostname()}, process {os.getpid()}, a Dask worker, is still busy with another fit; "
+            "fit on a cluster one after the other."
+        )
+    try:
+        yield
+    finally:
+        _RUNNING.release()
+
+
+@contextmanager
+def _group(rank: int, size: int, where: tuple[str, int]) -> Iterator[None]:
     """The default group of torch.distributed among the workers, for one fit."""
     host, port = where
-    if distributed.is_initialized():
-        distributed.destroy_process_group()  # of a fit that a lost worker has ended
     before = os.environ.get("MASTER_ADDR")
     os.environ["MASTER_ADDR"] = host
     try:
-        distributed.init_process_group(
-            "gloo",
-            init_method=f"tcp://{host}:{port}",
-            rank=rank,
-            world_size=size,
-            timeout=timedelta(seconds=PATIENCE),
-        )
+        _meet(f"tcp://{host}:{port}", rank, size)
         yield
     finally:
         if before is None:
@@ -181,3 +193,14 @@ def _group(rank: int, size: int, where: tuple[str, int]) -> Any:
             os.environ["MASTER_ADDR"] = before
         if distributed.is_initialized():
             distributed.destroy_process_group()
+
+
+def _meet(where: str, rank: int, size: int) -> None:
+    limit = timedelta(seconds=PATIENCE)
+    try:
+        distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=size, timeout=limit)
+    except RuntimeError as error:
+        raise DistributedError(
+            f"rank {rank} ({socket.gethostname()}, process {os.getpid()}) did not meet all of {size} workers "
+            f"within {PATIENCE} s. ({str(error).splitlines()[0]})"
+        ) from error

@@ -13,7 +13,8 @@ from torch import distributed
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet._mlp import backpropagation
-from sk_shadownet.exceptions import DistributedError
+from sk_shadownet._training import dataset
+from sk_shadownet.exceptions import CheckpointError, DistributedError
 
 N_ROWS, BATCH = 2000, 100
 # So few values are watched of a batch, where batches shall be wide.
@@ -21,7 +22,7 @@ WATCHED = 250
 
 
 class Watch(Callback):
-    """Hash of the network after every step; at a step of the second rank, its end."""
+    """Hash of the network after every step; at a step of the second rank, or of all, its end."""
 
     def __init__(self, what: str, rank: int) -> None:
         self.what, self.rank = what, rank
@@ -36,6 +37,8 @@ class Watch(Callback):
                 os.kill(os.getpid(), signal.SIGSTOP)
             elif self.what == "altered":
                 net.optimizer_.value[0] += 1e-3
+        if len(self.hashes) == 25 and (self.what == "cut off" or (self.what == "cut down" and self.rank)):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def table(seed=0):
@@ -66,14 +69,21 @@ def main() -> None:
     watch = Watch(what, rank)
     if what == "wide":
         backpropagation._WATCHED_VALUES = WATCHED
+    more = {}
+    if what in ("cut off", "cut down", "taken up", "other settings"):
+        dataset.GATHERED_VALUES = 3 * 6 * BATCH  # few batches at a time: an epoch is taken up in its middle
+        more = {"checkpoint": folder / "run", "checkpoint_seconds": 0}
+    if what == "other settings":
+        more["learning_rate_init"] = 0.01 * (1 + rank)
     try:
-        clf = fitted(watch, seed=rank if what == "other rows" else 0)
-    except DistributedError as error:
+        clf = fitted(watch, **more, seed=rank if what == "other rows" else 0)
+    except (CheckpointError, DistributedError) as error:
         (folder / f"{rank}.error").write_text(str(error), encoding="utf-8")
-        if what not in ("killed", "stopped"):
+        if what not in ("killed", "stopped", "cut down"):
             distributed.destroy_process_group()  # whose threads abort a process that ends with them
         return
     np.save(folder / f"{rank}.npy", weights(clf))
+    np.save(folder / f"{rank}-losses.npy", clf.history_["train_loss"])
     (folder / f"{rank}.hashes").write_text("\n".join(watch.hashes), encoding="utf-8")
 
 

@@ -60,13 +60,17 @@ def incoming(dask_worker):
 
 
 class Ends(Callback):
-    """Kills the process of the second rank at its fifth step."""
+    """Kills the process of the second rank at some step, unless a file says that this has been done."""
 
     n_steps = 0
 
+    def __init__(self, done, step=5) -> None:
+        self.done, self.step = done, step
+
     def on_batch_end(self, net, training=False, **_):
         self.n_steps += 1
-        if self.n_steps == 5 and net.ranks.rank == 1:
+        if self.n_steps == self.step and net.ranks.rank == 1 and not self.done.exists():
+            self.done.touch()
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -139,15 +143,29 @@ def test_tables_are_the_network_of_one_process(client):
     assert np.array_equal(fitted.decision_function(X), tables.fit(X, y).decision_function(X))
 
 
-def test_a_lost_worker_is_named_within_a_minute(client):
+def test_a_lost_worker_is_named_within_a_minute(client, tmp_path):
     workers = set(client.nthreads())
     start = time.monotonic()
-    fitted = clone(CLF).set_params(callbacks=[Ends()], max_epochs=50)
+    fitted = clone(CLF).set_params(callbacks=[Ends(tmp_path / "done")], max_epochs=50)
     with pytest.raises(DistributedError) as error:
         fitted.fit(*collections())
     assert time.monotonic() - start < 60
     assert any(worker in str(error.value) for worker in workers) or "rank 1" in str(error.value)
     assert not hasattr(fitted, "module_")
+
+
+def test_a_fit_goes_on_from_its_checkpoint_on_other_workers(client, tmp_path):
+    more = {"checkpoint": tmp_path / "run", "checkpoint_seconds": 0}
+    more["callbacks"] = [Ends(tmp_path / "done", step=25)]  # in the second epoch
+    estimator = clone(CLF).set_params(**more)
+    with pytest.raises(DistributedError):
+        clone(estimator).fit(*collections())
+    client.wait_for_workers(2)
+    left = {path.name for path in (tmp_path / "run").glob("checkpoint-*")}
+    fitted = clone(estimator).fit(*collections())
+    assert left
+    assert not list((tmp_path / "run").glob("checkpoint-*"))
+    assert far(clone(CLF).fit(*collections()), fitted) <= 1e-6
 
 
 def test_bad_rows_are_said_as_they_are_here(client):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sk_shadownet._mlp import backpropagation
+from sk_shadownet._saving.checkpoints import checkpoints_in
 
 from .rank import N_ROWS, WATCHED, fitted, weights
 
@@ -24,7 +25,9 @@ def run(folder: Path, what="nothing", size=2, limit=100.0):
     ranks = [subprocess.Popen([*command, str(n), str(size), what], env=environment) for n in range(size)]
     try:
         ranks[0].wait(timeout=limit)
-        if what not in ("killed", "stopped"):
+        if what in ("cut off", "cut down"):
+            assert ranks[1].wait(timeout=limit) == -9
+        elif what not in ("killed", "stopped"):
             assert [rank.wait(timeout=limit) for rank in ranks] == [0] * size
     finally:
         for rank in ranks:
@@ -54,6 +57,36 @@ def test_wide_batches_are_those_of_one_process_too(tmp_path, monkeypatch):
     monkeypatch.setattr(backpropagation, "_WATCHED_VALUES", WATCHED)
     alone, found = weights(fitted()), np.load(tmp_path / "0.npy")
     assert np.linalg.norm(found - alone) <= 1e-6 * np.linalg.norm(alone)
+
+
+@pytest.mark.parametrize("how", ["cut off", pytest.param("cut down", marks=pytest.mark.slow)])
+def test_a_fit_that_is_killed_in_all_ranks_or_in_one_goes_on_to_the_same_network(tmp_path, how):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    run(whole, "taken up")
+    run(parts, how)
+    assert (parts / "0.error").exists() == (how == "cut down")
+    assert list((parts / "run").glob("checkpoint-*"))
+    assert not (parts / "0.npy").exists()
+    (parts / "meet").unlink(missing_ok=True)
+    run(parts, "taken up")
+    for name in ("0.npy", "1.npy", "0-losses.npy", "1-losses.npy"):
+        assert np.array_equal(np.load(parts / name), np.load(whole / name))
+    n_left = len((parts / "0.hashes").read_text(encoding="utf-8").split())
+    assert 36 - 25 <= n_left < 18
+    assert not list((parts / "run").glob("checkpoint-*"))
+
+
+def test_what_ails_a_checkpoint_is_said_by_all_ranks(tmp_path):
+    run(tmp_path, "other settings")
+    assert error_of(tmp_path, 0) == error_of(tmp_path, 1)
+    assert "learning_rate_init was 0.01 and is 0.02" in error_of(tmp_path)
+    (tmp_path / "meet").unlink(missing_ok=True)
+    with checkpoints_in(tmp_path / "run", 0, {}):
+        run(tmp_path, "taken up")
+    assert "is used by another fit" in error_of(tmp_path, 0)
+    assert "is used by another fit" in error_of(tmp_path, 1)
 
 
 @pytest.mark.slow

@@ -193,13 +193,6 @@ def test_rows_on_disk_are_told_by_every_bit_and_their_order(killed, tmp_path, or
         made("exact", **more).fit(open_rows([order(X, Y)], window=window))
 
 
-def test_ranks_leave_no_checkpoints(monkeypatch, tmp_path):
-    ranks = SimpleNamespace(object_from_first=lambda value: value)
-    monkeypatch.setattr("sk_shadownet._contract.base.current", lambda: ranks)
-    with pytest.raises(InvalidParameterError, match="checkpoint= is for a fit in one process"):
-        made("exact", checkpoint=tmp_path / "run").fit(X, Y)
-
-
 @pytest.mark.parametrize("kind", ["exact", "tables"])
 def test_a_continued_fit_goes_on_too(killed, kind, tmp_path):
     more = {"checkpoint": tmp_path / "run", "checkpoint_seconds": 0}
