@@ -1,20 +1,28 @@
-"""Fits that are killed at random moments and go on, and what checkpoints cost.
+"""Fits that are killed and go on, what checkpoints cost, and fits that lose one of two processes.
 
     python examples/benchmarks/checkpoints.py kill --times 50
     python examples/benchmarks/checkpoints.py cost
+    python examples/benchmarks/checkpoints.py lose --times 20
 
 `kill` starts each fit in a process of its own and ends that with SIGKILL after a random share of the time
 that the undisturbed fit takes, twice, before it lets a third process end it. The kinds of fit take turns, and
 the networks are compared bit for bit with those of undisturbed fits. `cost` is the time that fits take with
-and without checkpoints.
+and without checkpoints. `lose` fits in two processes, ranks of torchrun and Dask workers in turn, and ends
+one of them, with SIGKILL and SIGSTOP in turn, within the first seconds of the fit: it prints when an error
+was said that names the process.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import multiprocessing
+import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 import warnings
@@ -32,6 +40,7 @@ from sk_shadownet import (
 )
 from sk_shadownet._training import dataset
 from sk_shadownet.datasets import load_lhc_jets
+from sk_shadownet.exceptions import DistributedError
 
 WIDE = {"hidden_layer_sizes": (32, 16, 16), "max_epochs": 12, "random_state": 0}
 SIZES = {"n_features_to_select": 8, "target_hidden_layer_sizes": (16, 8, 8)}
@@ -132,6 +141,95 @@ def cost(n_rows: int) -> None:
                 print(f"{kind:8s} {often:20s} {cpu:6.2f} CPU seconds, {wall:6.2f} seconds")
 
 
+def shared_fit(how: str, folder: Path) -> None:
+    """A fit in two processes, which says in the folder who they are: what a process of its own does."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20000, 16)).astype(np.float32)
+    y = (X[:, 0] + X[:, 1] * X[:, 2] > 0).astype(int)
+    model = ShadowMLPClassifier(**WIDE | SIZES | {"max_epochs": 120, "batch_size": 256})
+    if how == "torchrun":
+        say(folder / os.environ["RANK"], f"rank {os.environ['RANK']}", os.getpid())
+        model.fit(X, y)
+        return
+    from dask import array
+    from distributed import Client, LocalCluster
+
+    cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs="CRITICAL")
+    with cluster, Client(cluster) as client:
+        for number, (address, process) in enumerate(client.run(os.getpid).items()):
+            say(folder / str(number), address, process)
+        try:
+            model.fit(array.from_array(X, chunks=(1000, 16)), array.from_array(y, chunks=1000))
+        except DistributedError as error:
+            print(error, flush=True)  # the cluster's end takes its time
+            raise
+
+
+def say(file: Path, *words: Any) -> None:
+    """Write words into a file that is there as a whole or not at all."""
+    file.with_suffix(".part").write_text(" ".join(map(str, words)), encoding="utf-8")
+    file.with_suffix(".part").rename(file.with_suffix(".process"))
+
+
+def lose(times: int, seed: int) -> None:
+    """End one of two processes, and wait for the others to say so."""
+    draw, seconds, verdicts = random.Random(seed), [], []
+    for number in range(times):
+        how, how_ended = ("torchrun", "Dask")[number // 2 % 2], (signal.SIGKILL, signal.SIGSTOP)[number % 2]
+        moment, victim = draw.uniform(0, 8), draw.randrange(2)
+        with tempfile.TemporaryDirectory() as place:
+            verdict, took = lost(how, Path(place), how_ended, moment, victim)
+        seconds += [took] if verdict == "named" else []
+        verdicts.append(verdict)
+        when = f"{how_ended.name} to process {victim} after {moment:3.1f} s"
+        print(f"{number + 1:3d} {how:8s} {when}: {verdict} after {took:4.1f} s", flush=True)
+    print(
+        f"{len(seconds)} of {times} ended with an error that names it, within {max(seconds):.1f} s; "
+        f"{verdicts.count('went on')} went on; {verdicts.count('HUNG')} hung"
+    )
+
+
+def lost(how: str, folder: Path, how_ended: signal.Signals, moment: float, victim: int) -> tuple[str, float]:
+    """What became of one fit, and how many seconds after the signal."""
+    launcher = ["-m", "torch.distributed.run", "--nproc-per-node", "2"] if how == "torchrun" else []
+    command = [sys.executable, *launcher, __file__, "fit", how, str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    files = [folder / f"{number}.process" for number in range(2)]
+    with (folder / "said").open("w") as said:
+        fit = subprocess.Popen(command, stdout=said, stderr=said, env=environment, start_new_session=True)
+    while not all(file.exists() for file in files):
+        time.sleep(0.1)
+    names, processes = zip(*(file.read_text(encoding="utf-8").rsplit(" ", 1) for file in files), strict=True)
+    time.sleep(moment)
+    begin = time.monotonic()
+    os.kill(int(processes[victim]), how_ended)
+    marks = [f"process {processes[victim]})", f"pid: {processes[victim]})"]
+    marks += [f"{names[victim]} of 2 died"] if how == "Dask" else []
+    try:
+        return watch(fit, folder / "said", marks), time.monotonic() - begin
+    finally:
+        for process in map(int, processes):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(fit.pid, signal.SIGKILL)
+        fit.wait()
+
+
+def watch(fit: subprocess.Popen[bytes], said: Path, marks: list[str], limit: float = 120.0) -> str:
+    """What becomes of a fit that has lost a process: of the words that it says, a mark names that one."""
+    begin = time.monotonic()
+    while time.monotonic() - begin < limit:
+        time.sleep(0.1)
+        ended = fit.poll() is not None
+        words = said.read_text(encoding="utf-8", errors="replace")
+        if any(mark in words for mark in marks):
+            return "named"
+        if ended:
+            return f"NOT NAMED: {words[-500:]}" if fit.returncode else "went on"
+    return "HUNG"
+
+
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
@@ -141,11 +239,21 @@ def main() -> None:
     one.add_argument("--rows", type=int, default=3000)
     one.add_argument("--seconds", type=float, default=0.1)
     one.add_argument("--seed", type=int, default=0)
+    two = what.add_parser("lose")
+    two.add_argument("--times", type=int, default=20)
+    two.add_argument("--seed", type=int, default=0)
+    three = what.add_parser("fit")
+    three.add_argument("how")
+    three.add_argument("folder", type=Path)
     what.add_parser("cost").add_argument("--rows", type=int, default=30000)
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     if given.what == "kill":
         kill(given.times, given.rows, given.seconds, given.seed)
+    elif given.what == "lose":
+        lose(given.times, given.seed)
+    elif given.what == "fit":
+        shared_fit(given.how, given.folder)
     else:
         cost(given.rows)
 

@@ -18,7 +18,7 @@ from urllib.parse import urlparse
 from torch import distributed
 
 from sk_shadownet._distributed.placement import Held, placed, watched
-from sk_shadownet._distributed.ranks import PATIENCE
+from sk_shadownet._distributed.ranks import START_PATIENCE
 from sk_shadownet._rows.dask_collections import DaskSource, is_dask
 from sk_shadownet._rows.opening import source_of
 from sk_shadownet._rows.partitions import PartitionSource
@@ -196,11 +196,11 @@ def _group(rank: int, size: int, where: tuple[str, int]) -> Iterator[None]:
 
 
 def _meet(where: str, rank: int, size: int) -> None:
-    limit = timedelta(seconds=PATIENCE)
+    limit = timedelta(seconds=START_PATIENCE)
     try:
         distributed.init_process_group("gloo", init_method=where, rank=rank, world_size=size, timeout=limit)
     except RuntimeError as error:
         raise DistributedError(
             f"rank {rank} ({socket.gethostname()}, process {os.getpid()}) did not meet all of {size} workers "
-            f"within {PATIENCE} s. ({str(error).splitlines()[0]})"
+            f"within {START_PATIENCE} s. ({str(error).splitlines()[0]})"
         ) from error

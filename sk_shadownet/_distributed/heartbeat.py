@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import distributed
 
 from sk_shadownet.exceptions import DistributedError
 
+T = TypeVar("T")
+
 # Seconds between signs of life, and without one after which a rank counts as gone.
 _BEAT, _SILENCE = 1.0, 5.0
 # Without a sign while ranks wait for each other: a machine may be busy.
-_PATIENCE = 45.0
+_PATIENCE = 30.0
 _TIMEOUT = timedelta(seconds=10)
 
 
@@ -76,9 +79,10 @@ class Heartbeat:
 
     def silent(self) -> list[int]:
         """Ranks that give no sign of life any more."""
-        before = self._counts()
-        time.sleep(_SILENCE)
-        after = self._counts()
+        before = after = self._counts()
+        if before is not None:
+            time.sleep(_SILENCE)
+            after = self._counts()
         if before is None or after is None:
             return [0]  # which keeps the store
         return [rank for rank in range(self.size) if rank != self.rank and before[rank] == after[rank]]
@@ -95,9 +99,9 @@ class Heartbeat:
         place = f"met/{self._met}"
         seen, since = self._counts(), [time.monotonic()] * self.size
         try:
-            self.store.set(f"{place}/{self.rank}", "here")
+            _asked(lambda: self.store.set(f"{place}/{self.rank}", "here"))
             wanted = [f"{place}/{rank}" for rank in range(self.size)]
-            while not self.store.check(wanted):
+            while not _asked(lambda: self.store.check(wanted)):
                 time.sleep(0.2)
                 now = self._counts() or seen or [0] * self.size
                 for rank, count in enumerate(now):
@@ -122,7 +126,7 @@ class Heartbeat:
     def _counts(self) -> list[int] | None:
         """Signs of every rank up to now; None where the store is gone."""
         try:
-            return [int(self.store.add(f"beat/{rank}", 0)) for rank in range(self.size)]
+            return _asked(lambda: [int(self.store.add(f"beat/{rank}", 0)) for rank in range(self.size)])
         except (RuntimeError, ValueError):
             return None
 
@@ -131,6 +135,33 @@ class Heartbeat:
         with suppress(RuntimeError, ValueError):
             while not self._stopped.wait(_BEAT):
                 store.add(f"beat/{self.rank}", 1)
+
+
+def _asked(question: Callable[[], T]) -> T:
+    """The store's answer; a store whose process is stopped gives none, and no error either.
+
+    Raises
+    ------
+    RuntimeError
+        Where there is none in time.
+    """
+    answers: list[T] = []
+    errors: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            answers.append(question())
+        except Exception as error:  # raised where it was asked
+            errors.append(error)
+
+    thread = Thread(target=ask, daemon=True, name="shadownet-question")
+    thread.start()
+    thread.join(timeout=_TIMEOUT.total_seconds())
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise RuntimeError(f"no answer within {_TIMEOUT.total_seconds():.0f} s")
+    return answers[0]
 
 
 def _store(host: str, port: int, *, is_master: bool) -> Any:

@@ -15,7 +15,7 @@ Held = dict[int, tuple[Any, Any, Any]]
 
 # Seconds between looks at the workers, and without a sign of life after which one counts as lost: they give
 # one to the scheduler every second or so.
-_LOOK, _SILENCE = 0.5, 40.0
+_LOOK, _SILENCE = 0.5, 35.0
 
 
 def placed(client: Any, source: DaskSource) -> dict[str, Held]:
@@ -36,7 +36,7 @@ def placed(client: Any, source: DaskSource) -> dict[str, Held]:
         tuple(None if part is None else _future(next(persisted)) for part in three) for three in parts
     ]
     every = [future for three in futures for future in three if future is not None]
-    watched(client, every, list(client.nthreads()), "partitions were computed")
+    watched(client, every, None, "partitions were computed")
     failed = [future for future in every if future.status == "error"]
     if failed:
         raise failed[0].exception()
@@ -54,11 +54,13 @@ def placed(client: Any, source: DaskSource) -> dict[str, Held]:
 def watched(
     client: Any,
     futures: Sequence[Any],
-    workers: Collection[str],
+    workers: Collection[str] | None,
     doing: str,
     ended: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Until all tasks have ended, or `ended` says so; an error where a worker is lost meanwhile.
+    """Until all tasks have ended, or `ended` says so; an error where one of the workers is lost meanwhile.
+
+    For None any worker may leave the cluster, and another one does its work, but not stop in it.
 
     Raises
     ------
@@ -67,10 +69,12 @@ def watched(
     """
     signs: dict[str, tuple[float, float]] = {}
     while any(future.status == "pending" for future in futures) and not ended():
-        gone = _silent(_last_seen(client), signs, workers)
+        seen = _last_seen(client)
+        own = seen if workers is None else workers
+        gone = _silent(seen, signs, own)
         if gone:
             raise DistributedError(
-                f"the Dask worker{'s' if len(gone) > 1 else ''} {', '.join(gone)} of {len(workers)} "
+                f"the Dask worker{'s' if len(gone) > 1 else ''} {', '.join(gone)} of {len(own)} "
                 f"died or stopped answering while {doing}; the estimator was left unfitted. Look at the "
                 "worker's log: often it was out of memory."
             )
@@ -90,10 +94,8 @@ def _silent(
 
 def _last_seen(client: Any) -> dict[str, float]:
     """When the scheduler has last heard of each worker, by its clock."""
-    try:
-        found = client.scheduler_info(n_workers=-1)
-    except TypeError:  # of older versions, which always tell of all
-        found = client.scheduler_info()
+    # client.scheduler_info() gives what the client keeps, from which its own updates take the workers.
+    found = client.sync(client.scheduler.identity)
     return {address: float(worker["last_seen"]) for address, worker in found["workers"].items()}
 
 

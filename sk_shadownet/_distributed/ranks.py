@@ -24,8 +24,9 @@ from sk_shadownet.exceptions import DistributedError
 
 T = TypeVar("T")
 
-# Seconds that a rank waits for the others within a training: long beside any step, short of a minute.
-PATIENCE = 45
+# Seconds that a rank waits for the others: to call fit, and within a training, where that is long beside any
+# step. With the time to find out who is gone it is less than a minute.
+START_PATIENCE, _PATIENCE = 45, 25
 _CURRENT: ContextVar[Ranks | None] = ContextVar("ranks", default=None)
 
 
@@ -176,17 +177,18 @@ def data_parallel() -> Iterator[Ranks | None]:
         if not distributed.is_torchelastic_launched():
             yield None
             return
-        distributed.init_process_group("gloo", timeout=timedelta(seconds=PATIENCE))
+        distributed.init_process_group("gloo", timeout=timedelta(seconds=START_PATIENCE))
     if not distributed.is_initialized() or distributed.get_world_size() < 2:
         yield None
         return
     rank, size = distributed.get_rank(), distributed.get_world_size()
     try:
-        group = distributed.new_group(backend="gloo", timeout=timedelta(seconds=PATIENCE))
-        heartbeat = Heartbeat.started(rank, size, group)
+        meeting = distributed.new_group(backend="gloo", timeout=timedelta(seconds=START_PATIENCE))
+        heartbeat = Heartbeat.started(rank, size, meeting)
+        group = distributed.new_group(backend="gloo", timeout=timedelta(seconds=_PATIENCE))
     except RuntimeError as error:
         raise DistributedError(
-            f"rank {rank} found not all of {size} ranks within {PATIENCE} s: every rank must call fit. "
+            f"rank {rank} found not all of {size} ranks within {START_PATIENCE} s: every rank must call fit. "
             f"({str(error).splitlines()[0]})"
         ) from error
     token = _CURRENT.set(Ranks(rank, size, group, heartbeat))

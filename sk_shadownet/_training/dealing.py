@@ -16,6 +16,9 @@ import numpy as np
 
 from sk_shadownet._typing import IndexArray
 
+# Up to so many rows four bytes hold what eight would.
+_SMALL = 2**30
+
 
 @dataclass(frozen=True, eq=False)
 class Hand:
@@ -79,12 +82,13 @@ class Deal:
 
     def hand(self, partitions: Sequence[int]) -> Hand:
         """The rows of some partitions, which lie one partition after the other."""
-        positions = [np.arange(self.ends[n], self.ends[n + 1]) for n in partitions]
+        # Of many rows these are large.
+        kind = np.int32 if self.ends[-1] < _SMALL else np.int64
         firsts = np.cumsum([0, *(self.counts[n] for n in partitions)])
-        rows = [
-            first + self._order(n, self.counts[n]) for n, first in zip(partitions, firsts[:-1], strict=True)
-        ]
-        position, row = (np.concatenate([*parts, np.empty(0, dtype=np.intp)]) for parts in (positions, rows))
+        position, row = (np.empty(firsts[-1], dtype=kind) for _ in range(2))
+        for n, first, stop in zip(partitions, firsts[:-1], firsts[1:], strict=True):
+            position[first:stop] = np.arange(self.ends[n], self.ends[n + 1])
+            row[first:stop] = first + self._order(n, self.counts[n])
         place, batch = np.divmod(position, self.n_batches)
         for size, order in self._shuffles.items():
             own = self.sizes[batch] == size

@@ -147,6 +147,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """skorch's loop; remembers whether Ctrl-C ended it. Where there are checkpoints, their rest of it."""
         self.interrupted_ = False
+        if self.ranks is not None:
+            self.ranks.meet()  # what lies between trainings takes some longer than others
         if self.stages is not None:
             over, self._midway = self.stages.enter(self)
             done = len(self.history) - (self._midway is not None)
