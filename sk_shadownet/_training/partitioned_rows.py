@@ -19,10 +19,10 @@ from sk_shadownet._training.streamed_rows import StreamedRows
 
 @dataclass(frozen=True, eq=False)
 class SampledProbes:
-    """Inputs that know nothing: columns of the rows in memory, in an order without a meaning."""
+    """Inputs that know nothing: columns of the rows in memory, and these in an order without a meaning."""
 
     columns: Tensor
-    order: Tensor
+    values: Tensor  # (n_kept, n_probes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,15 +39,16 @@ class PartitionedRows(StreamedRows):
         """Columns drawn from the table, whose values are those of the rows in memory."""
         columns = torch.randint(self.n_features, (n_probes,), generator=generator)
         order = torch.randperm(len(self.kept), generator=generator)
-        return SampledProbes(columns.to(self.kept.features.device), order)
+        columns = columns.to(self.kept.features.device)
+        return SampledProbes(columns, self.kept.take(order)[0].index_select(1, columns))
 
     def with_probes(self, batch: Batch, positions: Tensor, probes: SampledProbes | None) -> Batch:
         """A batch with the probes of its rows, which were dealt out at some positions."""
         if probes is None:
             return batch
         x, y, weight = batch
-        others = self.kept.take(probes.order[positions % len(probes.order)])[0]
-        return torch.cat([x, others.index_select(1, probes.columns)], dim=1), y, weight
+        where = (positions.long() % len(probes.values)).to(x.device)
+        return torch.cat([x, probes.values.index_select(0, where)], dim=1), y, weight
 
 
 @dataclass(eq=False)

@@ -82,7 +82,10 @@ def far(one, other):
     return np.linalg.norm(weights(one) - weights(other)) / np.linalg.norm(weights(one))
 
 
-@pytest.mark.parametrize("changes", [{}, {"n_shadows": 2, "class_weight": "balanced"}, {"batch_size": 3}])
+AUTO = {"n_features_to_select": "auto", "target_hidden_layer_sizes": "auto"}
+
+
+@pytest.mark.parametrize("changes", [AUTO, {"n_shadows": 2, "class_weight": "balanced"}, {"batch_size": 3}])
 def test_the_network_is_that_of_the_partitions_wherever_they_lie(client, changes):
     estimator = clone(CLF).set_params(max_epochs=1, **changes)
     alone = clone(estimator).fit(*lying(client, (0, 0, 0, 0, 0)))
