@@ -2,8 +2,8 @@
 
 A fit is a row of trainings, such as the run, feature elimination, and fine-tuning in fixed point; what is
 between them follows from their ends and is computed again. So a checkpoint holds the state at the end of each
-that is over, and the state of the one that goes on: between two batches, or between two epochs. That parameters, columns and rows are the same is
-checked in `_saving/checkpoints.py`, before any training.
+that is over, and the state of the one that goes on: between two batches, or between two epochs. That
+parameters, columns and rows are the same is checked in `_saving/checkpoints.py`, before any training.
 """
 
 from __future__ import annotations
