@@ -167,10 +167,6 @@ TABLE_STEPS = 9000
 # Shares of the run from which codes are looked up and edges close, and at which edges and steps are as they
 # will stay. (.1, .6) cost .2 points at 300 look-up tables, (.25, .75) .1.
 TABLE_WINDOW = (0.1, 0.75)
-# A budget falls from so many times itself at most: what is beyond goes at once. Without a limit, networks of
-# many inputs know the rows by heart before they narrow: by one seed on test rows, at 300 look-up tables,
-# madelon has 64 % with none (the last of two budgets), 77 with 8, 79 with 20; mc100 79.7, 80.9, 81.2.
-TABLE_FALL = 20.0
 # From so many times the least budget on, so many networks fall side by side; at each budget the one of least
 # training loss is trained to the end. Of six that fell side by side at 300 look-up tables, by three seeds,
 # losses at the end lay .003 to .014 apart (standard deviation).

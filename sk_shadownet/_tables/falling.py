@@ -11,7 +11,6 @@ from operator import itemgetter
 from torch import Tensor
 
 from sk_shadownet._defaults import (
-    TABLE_FALL,
     TABLE_FORK_LEVEL,
     TABLE_FORKS,
     TABLE_FRONTIER_STEPS,
@@ -101,7 +100,7 @@ def trained_runs(
             _step(run, fall, n, batch)
     run.drop_probes()
     begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
-    fall.begin = max(min(begin, TABLE_FALL * highest), highest, 1.0 + _LEAST_FALL)
+    fall.begin = max(begin, highest, 1.0 + _LEAST_FALL)
     fork = fall.fork()
     left = [n for n, level in enumerate(fall.levels) if level <= TABLE_FORK_LEVEL]
     forks = TABLE_FORKS if begin > 1 else 1
