@@ -63,7 +63,6 @@ FITS: dict[str, dict[str, Any]] = {
     "quantized_regression": {"tracks": 6},
     "export": {"jets": None, "digits": None},
     "tables": {"jets": 300, "digits": 1000},
-    "table_frontier": {"jets": [300, 500, 800]},
 }
 
 
@@ -140,9 +139,6 @@ NUMBERS: dict[str, Number] = {
     "TABLE_COARSE_SHARE = 1": Number("tables", {"TABLE_COARSE_SHARE": 1.0}),
     "TABLE_STEPS = 4500": Number("tables", {"TABLE_STEPS": 4500}),
     "TABLE_WINDOW = (.1, .6)": Number("tables", {"TABLE_WINDOW": (0.1, 0.6)}),
-    "TABLE_FORKS = 1": Number("tables", {"TABLE_FORKS": 1}),
-    "TABLE_FORK_LEVEL = 1.5": Number("tables", {"TABLE_FORK_LEVEL": 1.5}),
-    "TABLE_FRONTIER_STEPS = 1": Number("table_frontier", {"TABLE_FRONTIER_STEPS": 1.0}),
 }
 
 Cells = dict[str, dict[str, float]]
@@ -198,7 +194,7 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
     }.get(kind, {})
     if kind == "own":
         return own_loop(part, asked, seed)
-    if kind in ("tables", "table_frontier"):
+    if kind == "tables":
         return tables(part, asked, seed)
     network = estimator_class(HIDDEN, random_state=seed, **parameters)
     with cpu_seconds() as used:

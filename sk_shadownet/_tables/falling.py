@@ -1,4 +1,4 @@
-"""The fall of a budget: networks that narrow together, part on the way, and are trained to their ends."""
+"""The fall of a budget: a network narrows, copies branch off on the way, and are trained to their ends."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from math import ceil
-from operator import itemgetter
 
 from torch import Tensor
 
 from sk_shadownet._defaults import (
-    TABLE_FORK_LEVEL,
-    TABLE_FORKS,
-    TABLE_FRONTIER_STEPS,
     TABLE_WINDOW,
 )
 from sk_shadownet._tables.price import Sizes
@@ -59,11 +55,6 @@ class _Fall:
     def _left(self, step: int) -> float:
         return 1 - min(1.0, _FULL_FALL * (step - self.first) / (self.stop - self.first))
 
-    def fork(self) -> int:
-        """The step from which networks fall side by side."""
-        steps = range(self.first, self.stop)
-        return next((n for n in steps if self.level(n) <= TABLE_FORK_LEVEL), self.stop)
-
 
 def _fall_of(
     run: Run, budgets: list[Mapping[str, float]], sizes: Sizes, progress: Callable[..., object]
@@ -71,8 +62,6 @@ def _fall_of(
     settings, least = run.settings, budgets[-1]
     first, stop = (max(int(share * settings.n_steps), 1) for share in TABLE_WINDOW)
     finish = settings.n_steps - stop
-    if len(budgets) > 1:
-        stop = int(stop * TABLE_FRONTIER_STEPS)
     stop = max(stop, first + 1)
     levels = [max(budget[name] / least[name] for name in least) for budget in budgets]
     return _Fall(
@@ -90,8 +79,7 @@ def trained_runs(
 ) -> Iterator[tuple[int, Run]]:
     """Trained runs, each with the number of its budget, of a falling list.
 
-    A copy branches off as the costs pass its budget. Towards the end several networks fall side by side; at
-    every budget that is left the one of least training loss is trained to the end.
+    A copy branches off as the costs pass its budget, and is trained to the end.
     """
     fall = _fall_of(run, budgets, sizes, progress)
     fall.total = fall.stop + len(budgets) * fall.finish
@@ -101,28 +89,15 @@ def trained_runs(
     run.drop_probes()
     begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
     fall.begin = max(begin, highest, 1.0 + _LEAST_FALL)
-    fork = fall.fork()
-    left = [n for n, level in enumerate(fall.levels) if level <= TABLE_FORK_LEVEL]
-    forks = TABLE_FORKS if begin > 1 else 1
-    fall.total += (forks - 1) * (fall.stop - fork)
-    for n, branch in _descend(run, fall, fall.first, fork, [n for n in range(len(budgets)) if n not in left]):
-        yield n, _finished(branch, fall)
-    best: dict[int, list[tuple[float, Run]]] = {}
-    for limb in [*(run.branch() for _ in range(forks - 1)), run]:
-        for n, branch in _descend(limb, fall, fork, fall.stop, left):
-            judged = sorted([*best.get(n, []), (branch.training_loss(), branch)], key=itemgetter(0))
-            best[n] = judged[:1]
-            for _, worse in judged[1:]:
-                worse.forget()
-    for n, [(_, branch)] in best.items():
+    for n, branch in _descend(run, fall):
         yield n, _finished(branch, fall)
 
 
-def _descend(run: Run, fall: _Fall, begin: int, stop: int, waiting: list[int]) -> Iterator[tuple[int, Run]]:
-    """Let the budget fall from one step to another; a copy that has its budget at each that waits."""
-    waiting = [*waiting]
-    with run.batches(stop - begin) as batches:
-        for n in range(begin, stop, _PLAN):
+def _descend(run: Run, fall: _Fall) -> Iterator[tuple[int, Run]]:
+    """Let the budget fall; a copy that has its budget at each of the budgets."""
+    waiting = [*range(len(fall.budgets))]
+    with run.batches(fall.stop - fall.first) as batches:
+        for n in range(fall.first, fall.stop, _PLAN):
             while waiting and fall.level(n) <= fall.levels[waiting[0]]:
                 yield waiting[0], _branch(run, fall, waiting.pop(0))
             run.plan(fall.budgets[-1], fall.level(n), fall.sizes_at(n))

@@ -63,10 +63,6 @@ class Replay:
         self.numbers.append(float(known[n] if n < len(known) else measured()))
         return self.numbers[n]
 
-    def forget(self, run: Run) -> None:
-        """Leave a run out of what is kept: it is not trained on."""
-        self.runs[self.runs.index(run)] = None
-
     @contextmanager
     def batches(self, run: Run, n_steps: int) -> Iterator[Iterator[Tensor | Batch | None]]:
         """Batches of so many steps; none of those passes over the rows that have been done as a whole."""

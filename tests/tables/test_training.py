@@ -3,16 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit
 from sklearn.datasets import load_breast_cancer
-from sklearn.metrics import log_loss
 
-from sk_shadownet._defaults import N_PROBES, TABLE_FORKS
-from sk_shadownet._tables import falling
+from sk_shadownet._defaults import N_PROBES
 from sk_shadownet._tables.costs import count, design_of
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.rows import Rows, rows_of
-from sk_shadownet._tables.run import Run, new_run
+from sk_shadownet._tables.run import new_run
 from sk_shadownet._tables.settings import TableSettings
 from sk_shadownet._tables.training import fit_tables
 from sk_shadownet.exceptions import InvalidDataError, InvalidParameterError
@@ -95,31 +92,6 @@ def test_a_frontier_gives_a_network_for_each_budget_in_their_order(data):
     found = fit(*data, budgets=({"lut": 60}, {"lut": 150}, {"lut": 30}))
     assert [one.budget["lut"] for one in found] == [60, 150, 30]
     assert all(one.costs["lut"] <= one.budget["lut"] for one in found)
-
-
-def test_of_networks_that_fall_side_by_side_the_one_of_least_loss_is_trained_to_the_end(data, monkeypatch):
-    losses, finished, loss_of_run, finish = [], [], Run.training_loss, falling._finish
-
-    def judge(run):
-        losses.append((loss_of_run(run), run))
-        return losses[-1][0]
-
-    def spy(run, fall):
-        finished.append(run)
-        finish(run, fall)
-
-    monkeypatch.setattr(Run, "training_loss", judge)
-    monkeypatch.setattr(falling, "_finish", spy)
-    fit(*data, budgets=({"lut": 80},))
-    assert len(losses) == TABLE_FORKS
-    assert finished == [min(losses, key=lambda pair: pair[0])[1]]
-
-
-def test_the_loss_by_which_networks_are_compared_is_that_of_all_rows_where_these_are_few(data):
-    run = new_run(rows_of(*data, "binary", 4, None), "binary", TableSettings((8,), 4, 4), 0)
-    with torch.no_grad():
-        logits = run.stack.forward(run.rows.cells)[:, 0].double().numpy()
-        assert run.training_loss() == pytest.approx(log_loss(data[1], expit(logits)), rel=1e-5)
 
 
 def test_closed_inputs_and_units_leave_the_tensors():
