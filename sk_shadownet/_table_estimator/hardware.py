@@ -20,7 +20,7 @@ HARDWARE = frozenset(("lut", "ff", "latency_cycles", "latency_ns"))
 def clock_and_adders(fpga: Any) -> tuple[float, int, int]:
     """Clock period in ns, adders in series between two registers and their operands, of an export."""
     from sk_shadownet.fpga._backends.hdl_backend import DEFAULT_PART, OPERANDS, tables_written
-    from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
+    from sk_shadownet.fpga._codegen.pipeline import adder_levels_for, family_of
 
     config = _config(fpga)
     own = config.options.get("adder_levels")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._tables.levels import cut
+from sk_shadownet._tables.costs import cut
 from sk_shadownet.exceptions import ExportError
 from sk_shadownet.fpga._codegen.alkaid import design_rtl
 from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages

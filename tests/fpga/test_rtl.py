@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError
 from sk_shadownet.fpga._codegen.alkaid import design_rtl, proof_rows, write_rtl
 from sk_shadownet.fpga._codegen.design_record import netlist_hash, read_design, source_files
+from sk_shadownet.fpga._codegen.pipeline import adder_levels_for, family_of
 from sk_shadownet.fpga._codegen.ports import PortMap, pack_rows, unpack_rows
 from sk_shadownet.fpga._codegen.rtl_design import N_PROOF_ROWS
-from sk_shadownet.fpga._codegen.timing import adder_levels_for, family_of
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._quantization.plan import FixedLayer, FixedPointPlan, make_layer
 from sk_shadownet.fpga._tools.programs import has_tool

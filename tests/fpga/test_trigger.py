@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from sk_shadownet.exceptions import ExportError, InvalidDataError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig, to_fpga
-from sk_shadownet.fpga._codegen.cut_port import resolve_cut
+from sk_shadownet.fpga._codegen.output_stage import resolve_cut
 from sk_shadownet.fpga._quantization.formats import FixedFormat
 from sk_shadownet.fpga._tools.programs import find_tool, has_tool, run_tool
 

@@ -11,7 +11,7 @@ from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga._backends.base import Port
 from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
-from sk_shadownet.fpga._codegen.timing import family_of
+from sk_shadownet.fpga._codegen.pipeline import family_of
 from sk_shadownet.fpga._config import FPGAConfig
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._plan import Plan

@@ -13,15 +13,19 @@ import numpy.typing as npt
 
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError, ShadowNetError
-from sk_shadownet.fpga._codegen.cut_port import resolve_cut
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
-from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, score_of
-from sk_shadownet.fpga._codegen.pipeline import CONSTANT, INPUT, number_stages, set_by_registers
+from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, resolve_cut, score_of
+from sk_shadownet.fpga._codegen.pipeline import (
+    CONSTANT,
+    INPUT,
+    adder_levels_for,
+    number_stages,
+    set_by_registers,
+)
 from sk_shadownet.fpga._codegen.ports import PortField, PortMap
 from sk_shadownet.fpga._codegen.rtl_design import Output, RtlDesign, alkaid_name, proof_cuts, proof_rows
 from sk_shadownet.fpga._codegen.table_cells import code_tables
 from sk_shadownet.fpga._codegen.testbench import write_testbench
-from sk_shadownet.fpga._codegen.timing import adder_levels_for
 from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._plan import Plan

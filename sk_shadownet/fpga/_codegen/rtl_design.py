@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sk_shadownet._typing import FloatArray, IntArray
-from sk_shadownet.fpga._codegen.cut_port import cut_column, cut_levels, score_ends
 from sk_shadownet.fpga._codegen.estimate import ResourceEstimate
+from sk_shadownet.fpga._codegen.output_stage import cut_column, cut_levels, score_ends
 from sk_shadownet.fpga._codegen.ports import PortMap
 from sk_shadownet.fpga._codegen.table_cells import cells_of
 from sk_shadownet.fpga._decision import Score

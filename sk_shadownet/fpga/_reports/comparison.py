@@ -12,7 +12,7 @@ from sk_shadownet._metrics.signal import check_labels, plain
 from sk_shadownet._typing import AnyArray, FloatArray
 from sk_shadownet.exceptions import InvalidDataError
 from sk_shadownet.fpga._backends import HDLBackend
-from sk_shadownet.fpga._codegen.cut_port import cut_levels
+from sk_shadownet.fpga._codegen.output_stage import cut_levels
 from sk_shadownet.fpga._project import Project
 from sk_shadownet.fpga._quantization.fidelity import decisions
 from sk_shadownet.fpga._quantization.plan import OverflowCounts

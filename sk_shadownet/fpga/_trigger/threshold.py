@@ -13,7 +13,7 @@ from sk_shadownet._metrics.signal import plain, signal_rows
 from sk_shadownet._system.warnings import warn
 from sk_shadownet._typing import AnyArray, BoolArray, FloatArray, IntArray
 from sk_shadownet.exceptions import HardwareWarning, InvalidParameterError
-from sk_shadownet.fpga._codegen.cut_port import whole_cut
+from sk_shadownet.fpga._codegen.output_stage import whole_cut
 from sk_shadownet.fpga._trigger.signal_score import SignalScore
 
 Share = TypeVar("Share")
