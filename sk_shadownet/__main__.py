@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
                 tuple(options.hidden),
                 options.features,
                 tuple(options.target),
+                options.backend,
                 options.random_state,
                 options.verbose,
                 print,

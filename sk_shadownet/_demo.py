@@ -51,14 +51,25 @@ def compare(
     hidden: tuple[int, ...],
     n_features: int,
     target: tuple[int, ...],
+    backend: str,
     random_state: int,
     verbose: bool,
     say: Callable[[str], None],
 ) -> tuple[Models, list[Result]]:
-    """Fit the networks of the main job: tables, then dense on all inputs, pruned, the pruned size afresh."""
+    """Fit the networks of the main job: tables, then dense on all inputs, pruned, the pruned size afresh.
+
+    The budget of the tables is kept by the design that `backend` writes; by Verilog's where that is "none".
+    """
+    from sk_shadownet.fpga import FPGAConfig
+
     common: dict[str, Any] = {"random_state": random_state, "verbose": verbose}
     say(f"1/4  a network of tables within {_LUT} look-up tables, on raw inputs")
-    tables = ShadowTableClassifier(budget={"lut": _LUT}, max_epochs=_TABLE_EPOCHS, **common)
+    tables = ShadowTableClassifier(
+        budget={"lut": _LUT},
+        fpga=None if backend == "none" else FPGAConfig(backend=backend),
+        max_epochs=_TABLE_EPOCHS,
+        **common,
+    )
     results = [_fit("tables", tables, data, slice(None))[1]]
     say("2/4  a dense perceptron on all inputs")
     dense = ShadowMLPClassifier(hidden, **common)
