@@ -20,7 +20,7 @@ from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
 from sk_shadownet.fpga import to_fpga
 from sk_shadownet.fpga._codegen.alkaid import design_rtl, write_rtl
-from sk_shadownet.fpga._codegen.timing import adder_levels_for
+from sk_shadownet.fpga._codegen.pipeline import adder_levels_for
 from sk_shadownet.fpga._quantization.float_network import FloatLayer, FloatNetwork
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
 from sk_shadownet.fpga._quantization.planner import Planner
