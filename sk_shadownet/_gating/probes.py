@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from sk_shadownet._defaults import MOST_OF_A_PROBE
@@ -20,6 +21,16 @@ class Probes:
 
     columns: Tensor
     order: Tensor
+
+    @classmethod
+    def drawn(cls, n_columns: int, n_rows: int, n_probes: int, generator: torch.Generator) -> Probes:
+        """Of columns drawn from a table, with its rows in an order that takes all meaning from them."""
+        columns = torch.randint(n_columns, (n_probes,), generator=generator)
+        return cls(columns, torch.randperm(n_rows, generator=generator))
+
+    def to(self, device: torch.device) -> Probes:
+        """The same on another device."""
+        return Probes(self.columns.to(device), self.order.to(device))
 
     def take(self, features: Tensor, where: Tensor) -> Tensor:
         """Probes of the rows at `where` in the table, shape (n_rows, n_probes)."""

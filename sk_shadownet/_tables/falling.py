@@ -9,9 +9,7 @@ from math import ceil
 
 from torch import Tensor
 
-from sk_shadownet._defaults import (
-    TABLE_WINDOW,
-)
+from sk_shadownet._defaults import TABLE_WINDOW
 from sk_shadownet._tables.price import Sizes
 from sk_shadownet._tables.run import _LOOK, _PLAN, WARM_UP, Run, learning_rate
 from sk_shadownet._tables.settings import SILENT, TableSettings
@@ -90,7 +88,8 @@ def trained_runs(
     begin, highest = run.cost_at_start(budgets[-1]), fall.levels[0]
     fall.begin = max(begin, highest, 1.0 + _LEAST_FALL)
     for n, branch in _descend(run, fall):
-        yield n, _finished(branch, fall)
+        _finish(branch, fall)
+        yield n, branch
 
 
 def _descend(run: Run, fall: _Fall) -> Iterator[tuple[int, Run]]:
@@ -114,12 +113,6 @@ def _branch(run: Run, fall: _Fall, number: int) -> Run:
     return branch
 
 
-def _finished(run: Run, fall: _Fall) -> Run:
-    """Trained to the end with edges and steps as they are."""
-    _finish(run, fall)
-    return run
-
-
 def train_to_the_end(run: Run, n_steps: int, progress: Callable[..., object]) -> None:
     """Train with edges and steps as they are."""
     _finish(run, _Fall([], [], Sizes(None, None), 0, -1, 0, n_steps, total=n_steps, progress=progress))
@@ -135,7 +128,7 @@ def _finish(run: Run, fall: _Fall) -> None:
 
 def _step(run: Run, fall: _Fall, n: int, batch: Tensor | Batch | None, passed: float = 0.0) -> None:
     """A step of the optimiser; `passed` is the share of those behind the fall that is over."""
-    if run.replay is not None and run.replay.skips:
+    if run.replay is not None and run.skips:
         fall.done += 1
         run.replay.skip()
         return

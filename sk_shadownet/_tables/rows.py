@@ -78,16 +78,15 @@ class Rows:
     def with_probes(self, generator: torch.Generator) -> Rows:
         """The same rows with inputs that know nothing behind their own."""
         n = len(self.columns)
-        columns = torch.randint(n, (N_PROBES,), generator=generator)
-        order = torch.randperm(len(self.cells), generator=generator)
-        wide = np.concatenate([np.arange(n), columns.numpy()])
+        probes = Probes.drawn(n, len(self.cells), N_PROBES, generator)
+        wide = np.concatenate([np.arange(n), probes.columns.numpy()])
         return replace(
             self,
             codes=self.codes[wide],
             columns=np.concatenate([self.columns, np.full(N_PROBES, -1)]),
             clip=self.clip[wide],
             share=self.share[:, wide],
-            probes=Probes(columns, order),
+            probes=probes,
         )
 
 

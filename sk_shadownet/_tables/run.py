@@ -54,6 +54,11 @@ class Run:
     history: list[dict[str, Any]] | None = None
     replay: Replay | None = None
 
+    @property
+    def skips(self) -> bool:
+        """Whether another process has done what comes."""
+        return self.replay is not None and self.replay.skips
+
     def batches(self, n_steps: int) -> AbstractContextManager[Iterator[Tensor | Batch | None]]:
         """Rows of so many batches, while a block lasts; None for those of steps that are not done anew."""
         if self.replay is None:
@@ -94,7 +99,7 @@ class Run:
 
     def plan(self, budget: Mapping[str, float], scale: float, sizes: Sizes) -> None:
         """Close edges and round sums so that so many times the budget are kept; closed parts go."""
-        if self.replay is not None and self.replay.skips:
+        if self.skips:
             return
         assert self.saliencies is not None
         found = cheapest(
@@ -114,7 +119,7 @@ class Run:
 
     def drop_probes(self) -> None:
         """Leave out the probes, and the inputs that are worth no more than what any noise seems to be."""
-        if self.rows.probes is None or (self.replay is not None and self.replay.skips):
+        if self.rows.probes is None or self.skips:
             return
         assert self.saliencies is not None
         worth, real = self.saliencies[0][0].sum(axis=1), self.rows.columns >= 0

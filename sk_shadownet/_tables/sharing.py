@@ -58,10 +58,14 @@ def _shared_lut(content: bytes, n_codes: int) -> int:
     # A bit of the code itself, or a constant, takes nothing.
     free = (seen.sum(axis=1) < 2) & ~bits[:, 0]
     seen = seen[~free & seen.any(axis=1)]
-    pairs, single = paired(seen)
-    return len(pairs) + sum(cells(int(seen[n].sum())) for n in single)
+    return lut_of(seen, *paired(seen))
 
 
-def cells(n_inputs: int) -> int:
+def lut_of(seen: BoolArray, pairs: list[tuple[int, int]], single: list[int]) -> int:
+    """Look-up tables of functions that see so many inputs, one for each pair."""
+    return len(pairs) + sum(_cells(int(seen[n].sum())) for n in single)
+
+
+def _cells(n_inputs: int) -> int:
     """Look-up tables of a function of so many inputs, up to eight."""
     return int(1 << max(n_inputs - LUT_INPUTS, 0))

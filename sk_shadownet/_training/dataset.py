@@ -79,9 +79,7 @@ class Rows(TrainingRows):
     def draw_probes(self, n_probes: int, generator: torch.Generator) -> Probes:
         """Columns drawn from the table, with its rows in an order that takes all meaning from them."""
         n_table, n_features = self.features.shape
-        columns = torch.randint(n_features, (n_probes,), generator=generator)
-        order = torch.randperm(n_table, generator=generator)
-        return Probes(columns.to(self.features.device), order.to(self.features.device))
+        return Probes.drawn(n_features, n_table, n_probes, generator).to(self.features.device)
 
     @property
     def X(self) -> Tensor:

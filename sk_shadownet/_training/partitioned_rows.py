@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sk_shadownet._distributed.ranks import Ranks
+from sk_shadownet._gating.probes import Probes
 from sk_shadownet._training.dataset import GATHERED_VALUES
 from sk_shadownet._training.dealing import Deal
 from sk_shadownet._training.rows import Batch, Batches, Probing
@@ -37,10 +38,9 @@ class PartitionedRows(StreamedRows):
 
     def draw_probes(self, n_probes: int, generator: torch.Generator) -> SampledProbes:
         """Columns drawn from the table, whose values are those of the rows in memory."""
-        columns = torch.randint(self.n_features, (n_probes,), generator=generator)
-        order = torch.randperm(len(self.kept), generator=generator)
-        columns = columns.to(self.kept.features.device)
-        return SampledProbes(columns, self.kept.take(order)[0].index_select(1, columns))
+        drawn = Probes.drawn(self.n_features, len(self.kept), n_probes, generator)
+        columns = drawn.columns.to(self.kept.features.device)
+        return SampledProbes(columns, self.kept.take(drawn.order)[0].index_select(1, columns))
 
     def with_probes(self, batch: Batch, positions: Tensor, probes: SampledProbes | None) -> Batch:
         """A batch with the probes of its rows, which were dealt out at some positions."""

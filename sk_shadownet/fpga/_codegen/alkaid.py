@@ -156,11 +156,6 @@ def write_rtl(
     return record
 
 
-def whole_logic(design: RtlDesign) -> Any:
-    """alkaid's logic of a design from inputs to outputs, without stages: for who places registers itself."""
-    return _trace(design)
-
-
 def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
     """alkaid's stages of logic, as many as it takes for the adders in series between two registers.
 
@@ -170,7 +165,7 @@ def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
     from alkaid.trace.passes import dead_code_elimin, fuse_ternary_adders
 
     try:
-        logic = _trace(design)
+        logic = whole_logic(design)
         if design.operands == 3:
             logic = dead_code_elimin(fuse_ternary_adders(logic))
         stages = number_stages(logic, design.adder_levels)
@@ -242,8 +237,8 @@ def _paired(own: Sequence[Any], other: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(one if sum(one) else (0, -two[2], two[2]) for one, two in zip(own, other, strict=True))
 
 
-def _trace(design: RtlDesign) -> Any:
-    """The network and what stands behind it, in alkaid's symbols."""
+def whole_logic(design: RtlDesign) -> Any:
+    """The network and what stands behind it as alkaid's logic, without stages."""
     from alkaid.trace import FVArray, HWConfig, trace
 
     plan, score = design.plan, design.score

@@ -11,11 +11,9 @@ import numpy as np
 
 from sk_shadownet._tables.costs import first_operands
 from sk_shadownet._tables.integers import TableLayer
+from sk_shadownet._tables.sharing import LUT_INPUTS
 from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._tables.plan import TablePlan
-
-#: Inputs of a look-up table: a signal of no more bits goes into tables as it is, cut off inside them.
-LUT_INPUTS = 6
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ def coded(value: Any, offset: int, bits: int) -> Signal:
         value = value.low if value.low == value.high else value
     if not hasattr(value, "kif"):
         return Signal(None, np.array([min(max(int(np.floor(value)) - offset, 0), top)]))
+    # Of no more bits a signal goes into tables as it is, cut off inside them.
     if sum(value.kif) > LUT_INPUTS:
         value = _clipped(value, offset, bits)
         codes = (_numbers(value) - offset) % (top + 1)

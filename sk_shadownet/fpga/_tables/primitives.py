@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sk_shadownet._tables.sharing import LUT_INPUTS, cells, inputs_seen, paired
+from sk_shadownet._tables.sharing import LUT_INPUTS, inputs_seen, lut_of, paired
 from sk_shadownet._typing import BoolArray, IntArray
 
 _CELLS = """
@@ -113,8 +113,7 @@ class CodeTables:
     @property
     def lut(self) -> int:
         """Look-up tables."""
-        pairs, single = self.shared
-        return len(pairs) + sum(cells(int(self.seen[n].sum())) for n in single)
+        return lut_of(self.seen, *self.shared)
 
     def written(self, module: str, name: str) -> str:
         """A module of all tables; ``name`` is the top module's."""
