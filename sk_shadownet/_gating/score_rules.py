@@ -62,7 +62,7 @@ class _Averaged:
         self._average = self._average.to(saliency.device)
         sizes = saliency.square() if self.power == 2 else saliency.abs()
         mean = sizes.mean(dim=1) if sizes.shape[1] > 1 else sizes[:, 0]
-        self._average.mul_(self._beta).add_(mean, alpha=1 - self._beta)
+        self._average.lerp_(mean.to(self._average), 1 - self._beta)
 
     @staticmethod
     def _in_double(average: Tensor) -> FloatArray:

@@ -95,9 +95,9 @@ class Backpropagation:
         noise = [one.shared_noise for one in self._passes]
         return noise if any(one is not None for one in noise) else None
 
-    def share_noise(self, noise: Sequence[tuple[Tensor | None, int, int] | None]) -> None:
-        """Go on with the noise that other passes had, drawn anew."""
-        for one, own in zip(self._passes, noise, strict=True):
+    def share_noise(self, noise: Sequence[tuple[Tensor | None, int, int] | None] | None) -> None:
+        """Go on with the noise that other passes had, drawn anew; None to draw another."""
+        for one, own in zip(self._passes, noise or [None] * len(self._passes), strict=True):
             one.shared_noise = own
 
     def forward(self, start: int, stop: int) -> Tensor:
@@ -135,6 +135,7 @@ class _Layer:
     weight_grad: Tensor
     bias_grad: Tensor
     error_in: Tensor  # (.., n_in, n_rows); of the inputs for the rows that are watched
+    error_in_t: Tensor
 
 
 class _Pass:
@@ -160,6 +161,7 @@ class _Pass:
 
     @shared_noise.setter
     def shared_noise(self, noise: tuple[Tensor | None, int, int] | None) -> None:
+        self._noise, self._drawn_from, self._n_shifts = None, None, 0
         if noise is not None:
             self._drawn_from, n_values, self._n_shifts = noise
             device = self.network.weights[0].device
@@ -249,17 +251,20 @@ class _Pass:
 
     def backward(self, error: Tensor) -> None:
         network, product, derive, layers = self.network, self._product, self._derive, self._running
+        assert self._state is not None
+        altered = self._state[1]
         if self._first.dim() == 2:
             error = error[0]
+        error_t = error.mT
         for n in range(len(layers) - 1, -1, -1):
             layer = layers[n]
             signal = layers[n - 1].out if n else self._first
-            product(signal, error.mT, out=layer.weight_grad)
+            product(signal, error_t, out=layer.weight_grad)
             torch.sum(error, -1, out=layer.bias_grad)
-            if network.is_altered(n):
+            if altered[n]:
                 network.chain_into(n)
             if n:
-                error = product(layer.weight, error, out=layer.error_in)
+                error, error_t = product(layer.weight, error, out=layer.error_in), layer.error_in_t
                 derive(error, signal)
             elif network.watch_inputs:
                 n_watched = layer.error_in.shape[-1]
@@ -275,6 +280,7 @@ class _Pass:
             n_watched = n_rows if n else min(n_rows, watched_rows(width))
             assert w.grad is not None
             assert b.grad is not None
+            error_in = w.new_empty(*lead, width, n_watched, requires_grad=False)
             made.append(
                 _Layer(
                     weight,
@@ -283,7 +289,8 @@ class _Pass:
                     w.new_empty(*lead, w.shape[-1], n_rows, requires_grad=False),
                     w.grad,
                     b.grad.squeeze(-2),
-                    w.new_empty(*lead, width, n_watched, requires_grad=False),
+                    error_in,
+                    error_in.mT,
                 )
             )
         return made

@@ -71,16 +71,17 @@ class GateCallback(RunCallback):
         net.module_.input_noise = noise if self.input_noise > 0 else None
 
     def on_batch_begin(self, net: Any, **_: Any) -> None:
-        self.controller.advance(NetGates(net), net.progress)
-        self._let_probes_go(net)
+        if self.controller.waiting:
+            self.controller.advance(NetGates(net), net.progress)
+            self._let_probes_go(net)
         watch = self.layers[0].mask is None
-        if (
-            getattr(net.module_, "watch_inputs", False) != watch
-        ):  # setting it costs as much as a small product
+        # A module takes as long to set an attribute as for a small product.
+        if getattr(net.module_, "watch_inputs", False) != watch:
             net.module_.watch_inputs = watch
 
     def on_grad_computed(self, net: Any, **_: Any) -> None:
-        self.controller.observe(NetGates(net))
+        if self.controller.waiting:
+            self.controller.observe(NetGates(net))
 
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         net.history.record("phase", self.phase)
@@ -93,7 +94,7 @@ class GateCallback(RunCallback):
         self._let_probes_go(net)
 
     def _let_probes_go(self, net: Any) -> None:
-        if self.layers[0].mask is not None:
+        if self.layers[0].mask is not None and net.probes is not None:
             net.probes = None
 
 

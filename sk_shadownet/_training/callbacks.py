@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from typing import Any
 
 from skorch.callbacks import Callback as Callback  # noqa: PLC0414 - for ShadowPruning, too
@@ -101,7 +100,7 @@ class BestEpoch(Best):
         member = min(range(len(standings)), key=standings.__getitem__)
         if standings[member] < self.standing:
             self.standing, self.member, self.epoch = standings[member], member, len(net.history)
-            self.state = deepcopy(net.module_.state_dict())
+            self.state = {name: value.clone() for name, value in net.module_.state_dict().items()}
         elif self.patience is not None and len(net.history) - self.epoch >= self.patience:
             raise KeyboardInterrupt  # skorch's way to end a run from a callback
 

@@ -131,11 +131,13 @@ class CrossEntropy(Loss):
     ) -> tuple[Tensor, Tensor]:
         """Loss to minimise; the derivative by a logit is the probability less its target."""
         logs = outputs.log_softmax(dim=1)
-        error = logs.exp()
         if teacher_weights is not None:
-            predicted = (error * teacher_weights[:, None, None]).sum(dim=0)
+            predicted = (logs.exp() * teacher_weights[:, None, None]).sum(dim=0)
             target = target.lerp(predicted, DISTILLATION_SHARE)
-        return _mean_and_slope(logs.mul_(target).neg_(), error.sub_(target), weight, 1)
+        share = target * (-1.0 / outputs.shape[2])
+        share = (share if weight is None else share.mul_(weight)).expand_as(logs)
+        error = torch._log_softmax_backward_data(share, logs, 1, logs.dtype)
+        return logs.mul_(share).sum(), error
 
     def probabilities(self, outputs: Tensor) -> Tensor:
         """Class probabilities."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -176,6 +177,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         """Call all callbacks; tell Ctrl-C from a callback that stops training at an epoch's end."""
         if method_name == "on_train_begin":
             self._hooks: dict[str, list[Callable[..., Any]]] = {}
+            self._passes = None
             self.optimizer_.pack()
         if method_name == "on_epoch_begin" and self._midway is not None:
             return  # that was in another process
@@ -213,17 +215,23 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if not training:
             self._evaluate(iterator.rows)
             return
-        self._loader, self._passes = iterator, None
+        self._loader = iterator
         losses, sizes = self._begun(iterator)
+        begin, end = self._hooks_of("on_batch_begin"), self._hooks_of("on_batch_end")
         for batch in iterator:
-            self.notify("on_batch_begin", batch=batch, training=True)
+            for hook in begin:
+                hook(self, batch=batch, training=True)
             step = step_fn(batch)
             losses.append(step["loss"])
             sizes.append(iterator.n_rows)
-            self.notify("on_batch_end", batch=batch, training=True, **step)
+            for hook in end:
+                hook(self, batch=batch, training=True, **step)
             if self.stages is not None and self.stages.checkpoints.due:
                 self._offer_midway(iterator, losses, sizes)
-        self._loader = self._passes = self._prepared = self._targets = None
+        self._loader = self._prepared = self._targets = None
+        share_noise = getattr(self._passes, "share_noise", None)
+        if share_noise is not None:
+            share_noise(None)  # each epoch draws its own
         total_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
         if self.ranks is not None:
             self.ranks.require_same("weights", self.optimizer_.value)
@@ -284,38 +292,46 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
             ranks.add(found)
             gradient.copy_(found[:-1])
             loss = found[-1]
-        self.notify("on_grad_computed", named_parameters=self.module_.named_parameters(), batch=batch)
+        for hook in self._hooks_of("on_grad_computed"):
+            hook(self, named_parameters=self.module_.named_parameters(), batch=batch)
         self.optimizer_.step()
-        self.step += 1
+        # What skorch does at a plain assignment takes as long as a product.
+        self.__dict__["step"] = self.step + 1
         return {"loss": loss, "y_pred": seen.mT}
 
     def _evaluate(self, rows: Rows) -> None:
-        loss, score = self.evaluate(rows)
+        found = self.evaluate(rows)
+        losses, scores = (one.tolist() for one in found)
+        loss, score = (sum(one) / len(one) for one in (losses, scores))
+        before = (row["valid_loss"] for row in reversed(self.history) if row.get("valid_loss_best"))
         # skorch's Checkpoint asks for the flag under this name.
-        best = min((row["valid_loss"] for row in self.history[:-1]), default=float("inf"))
-        self.history.record("valid_loss_best", float(loss.mean()) < best)
-        self.history.record("valid_loss", float(loss.mean()))
-        self.history.record("valid_score", float(score.mean()))
-        self.history.record("member_valid_loss", loss.tolist())
-        self.history.record("member_valid_score", score.tolist())
+        self.history.record("valid_loss_best", loss < next(before, math.inf))
+        self.history.record("valid_loss", loss)
+        self.history.record("valid_score", score)
+        self.history.record("member_valid_loss", losses)
+        self.history.record("member_valid_score", scores)
 
     @torch.no_grad()
     def evaluate(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """Loss and score of every member on `rows`: two tensors of shape (n_members,)."""
-        sums = torch.zeros(2, self.module_.n_members, dtype=torch.float64)
-        spread = self.criterion_.spread(rows.y, rows.w)
-        answers = []
+        module, criterion = self.module_, self.criterion_
+        spread, n_rows = criterion.spread(rows.y, rows.w), len(rows)
+        parts, answers = [], []
         for x, y, weight in rows.batches(EVALUATION_ROWS):
-            outputs = self.module_(x)
-            sums[0] += self.criterion_.per_member(outputs, y, weight).cpu() * len(x)
+            outputs = module(x)
+            losses = criterion.per_member(outputs, y, weight)
             if self.scoring is None:
-                sums[1] += self.criterion_.score(outputs, y, weight, spread).cpu() * len(x)
+                scores = criterion.score(outputs, y, weight, spread)
             else:
                 answers.append(outputs)
-        sums /= 1.0 if rows.w is None else rows.w.double().mean().cpu()
-        means = sums / len(rows)
+                scores = losses
+            parts.append(torch.stack([losses, scores]).cpu().double().mul_(len(x) / n_rows))
+        means = parts[0] if len(parts) == 1 else torch.stack(parts).sum(dim=0)
+        weights = rows.w
+        if weights is not None:
+            means /= weights.double().mean().cpu()
         if self.scoring is not None:
-            answered = answers_of(self.criterion_, torch.cat(answers, dim=1), rows)
+            answered = answers_of(criterion, torch.cat(answers, dim=1), rows)
             means[1] = torch.from_numpy(self.scoring.of(answered))
         if self.ranks is not None:
             means = self.ranks.from_first(means)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import torch
@@ -83,12 +84,12 @@ class Batches(ABC):
 
     def _handed_out(self, gathered: Batch, sizes: Iterable[int]) -> Iterator[Batch]:
         """Batches of so many rows of those that were gathered at once."""
-        x, y, weight = gathered
-        self.gathered, self.targets, self.stop = x, y, 0
-        for size in sizes:
-            self.start, self.stop = self.stop, self.stop + size
-            part = slice(self.start, self.stop)
-            yield x[part], y[part], None if weight is None else weight[part]
+        self.gathered, self.targets, self.stop = gathered[0], gathered[1], 0
+        sizes = list(sizes)
+        parts = [repeat(None) if one is None else torch.split_with_sizes(one, sizes) for one in gathered]
+        for batch in zip(*parts, strict=False):
+            self.start, self.stop = self.stop, self.stop + len(batch[0])
+            yield batch
 
     @property
     def n_rows(self) -> int:
