@@ -96,12 +96,16 @@ NUMBERS: dict[str, Number] = {
     "MOST_OF_A_PROBE = inf": Number("budget noisy loose", {"MOST_OF_A_PROBE": 1e9}),
     "N_PROBES = 4": Number("budget:madelon noisy", {"N_PROBES": 4}),
     # Gates, scores, learning rate.
-    "PRUNING_WINDOW = (.1, .4)": Number("exact budget auto", {"PRUNING_WINDOW": (0.1, 0.4)}),
+    "PRUNING_WINDOW = (.2, .5)": Number("exact budget", {"PRUNING_WINDOW": (0.2, 0.5)}),
     "HOT = COLD, gates hard from the start": Number("exact budget", {"HOT": 0.05}),
     "COLD = 2, gates soft to the end": Number("exact:digits,madelon", {"COLD": 2.0}),
     "WARM_UP = 0": Number("exact auto:digits,madelon", {"WARM_UP": 0.0}),
     "AVERAGE_DECAY = 0, the last batch": Number("exact budget:digits,madelon", {"AVERAGE_DECAY": 0.0}),
     "MIN_EPOCHS = 1": Number("exact:jets,mc100", {"MIN_EPOCHS": 1}),
+    "MIN_EPOCHS = 50": Number("exact budget", {"MIN_EPOCHS": 50}),
+    "MIN_EPOCHS = 50, PRUNING_WINDOW = (.2, .5)": Number(
+        "exact budget regression", {"MIN_EPOCHS": 50, "PRUNING_WINDOW": (0.2, 0.5)}
+    ),
     "MIN_STEPS = 0": Number("exact:digits small tiny", {"MIN_STEPS": 0}),
     "PRIOR_ROWS = 0, no weight decay": Number("exact small regression", {"PRIOR_ROWS": _both(0, 0)}),
     "PRIOR_ROWS, of regression too = 400": Number("regression few_rows", {"PRIOR_ROWS": _both(400, 400)}),
