@@ -1,17 +1,17 @@
 """Look-up tables, flip-flops and cycles of a table network's design, from a few integers of each edge.
 
-The design: codes of the raw inputs (a clip at those sides where rows lie beyond), a table for every edge, an
-adder tree for every sum, smallest operands first (Huffman's order), and a clip of every hidden sum to its
-code at those sides where it can pass. All codes are in registers, whose set or reset clips at one side for
-nothing; only what tells whether to clip, and a clip at the other side, take look-up tables.
+The design: codes of the raw inputs (a clip at those sides where rows lie beyond), a table for every edge,
+adders for every sum (`sums` plans them), and a clip of every hidden sum to its code at those sides where it
+can pass. All codes are in registers, whose set or reset clips at one side for nothing; only what tells
+whether to clip, and a clip at the other side, take look-up tables.
 
 Look-up tables are counted as cells of Xilinx's families: one for each bit that a table of six inputs puts
-out, for two bits of one of five, for two bits of a clip, and for each bit of a sum of two or three numbers.
+out, for two bits of one of five, none for one that an adder holds, one for two bits of a clip, and for each
+bit of a sum of two or three numbers.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -20,7 +20,8 @@ from math import ceil
 import numpy as np
 
 from sk_shadownet._tables.integers import InputCodes, TableNetwork
-from sk_shadownet._tables.sharing import LUT_INPUTS, shared_lut
+from sk_shadownet._tables.sharing import LUT_INPUTS, narrow_bits, shared_lut
+from sk_shadownet._tables.sums import adders_of, number_width, varying_bits
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
 #: Cycles from which on registers in a row become a shift register.
@@ -79,13 +80,15 @@ class LayerDesign:
     """One layer: the clip of what comes in, of each edge's table its largest value, and the sums' biases.
 
     ``largest`` has shape (n_inputs, n_outputs), its tables' least value is 0; 0 where there is no edge.
-    ``tables`` are the look-up tables of all tables of each input's code, shape (n_inputs,).
+    ``tables`` are the look-up tables of all tables of each input's code, shape (n_inputs,), as if adders held
+    none of them; ``narrow``, of the shape of ``largest``, are each table's bits that an adder may hold.
     """
 
     clip: Clip
     largest: IntArray
     bias: IntArray
     tables: FloatArray
+    narrow: IntArray
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,9 @@ def design_of(network: TableNetwork) -> tuple[LayerDesign, ...]:
         # Hardware looks up the lowest bits of numbers from which no offset was subtracted.
         offset = network.inputs.offset if not layers else 0 * clip.bits
         turned = [np.roll(table, first, axis=0) for table, first in zip(layer.tables, offset, strict=True)]
-        layers.append(LayerDesign(clip, largest, layer.bias, np.array([*map(shared_lut, turned)], float)))
+        narrow = np.stack([*map(narrow_bits, turned)])
+        tables = np.array([*map(shared_lut, turned)], float)
+        layers.append(LayerDesign(clip, largest, layer.bias, tables, narrow))
         if layer.bits is not None:
             top = layer.bias + largest.sum(axis=0)
             clip = sum_clip(_shifted(layer.bias, layer.shift), _shifted(top, layer.shift), layer.bits)
@@ -146,8 +151,9 @@ def count(
 ) -> Costs:
     """What a design takes at a clock of so many nanoseconds, with so many levels between two registers.
 
-    Adders have so many `operands`, 2 or 3. A look-up, a choice between two signals and an adder are a level
-    each. None takes a level for each nanosecond, which is what exports to UltraScale+ take.
+    Adders have so many `operands`, 2 or 3; with 3, those of two hold tables. A look-up, a choice between two
+    signals and an adder are a level each. None takes a level for each nanosecond, which is what exports to
+    UltraScale+ take.
     """
     adder_levels = adder_levels or max(int(clock_period + 1e-9), 1)
     lut, first = 0.0, design[0].clip
@@ -168,19 +174,21 @@ def _layer(
     clip, live = layer.clip, layer.largest.any(axis=1)
     lut = float(clip.lut[live].sum() + layer.tables[live].sum())
     waiting = Waiting()
-    for bits in clip.registered[live]:
-        waiting.add(int(bits), 0, 1)
+    clip_levels = np.zeros(len(layer.bias), dtype=np.int64) if following is None else following.levels
     sums = [
-        _tree(column, int(bias), waiting, operands)
-        for column, bias in zip(layer.largest.T, layer.bias, strict=True)
+        _sum_of(layer, unit, int(levels), waiting, adder_levels, operands)
+        for unit, levels in enumerate(clip_levels)
     ]
-    behind = np.array([one.ready for one in sums]) + (0 if following is None else following.levels)
+    read = np.max(np.stack([np.broadcast_to(one.read, live.shape) for one in sums]), axis=0)
+    for bits, last in zip(clip.registered[live], read[live], strict=True):
+        waiting.add(int(bits), 0, int(last))
+    behind = np.array([one.ready for one in sums]) + clip_levels
     depth = int(behind.max())
     for one in sums:
         waiting.add(one.width, one.ready, depth + 1)
     between, shifted = waiting.registers(depth, adder_levels)
-    last = sum(one.width for one in sums) if following is None else int(following.registered.sum())
-    return lut + sum(one.lut for one in sums) + shifted, between + last, max(ceil(depth / adder_levels), 1)
+    outputs = sum(one.width for one in sums) if following is None else int(following.registered.sum())
+    return lut + sum(one.lut for one in sums) + shifted, between + outputs, max(ceil(depth / adder_levels), 1)
 
 
 def bit_length(values: IntArray) -> IntArray:
@@ -206,65 +214,40 @@ def pairs_alike(table: IntArray) -> BoolArray:
 class _Sum:
     """What a sum takes beside its tables, when it is ready, and its bits."""
 
-    lut: int = 0
+    lut: float = 0
     ready: int = 0
     width: int = 0
+    read: IntArray | int = 0  # level at which each input's code is read last, shape (n_inputs,)
 
 
-def _tree(largest: IntArray, bias: int, waiting: Waiting, operands: int) -> _Sum:
-    """The sum of tables; the widest carries the bias.
-
-    Its further bits of the bias count here.
-    """
+def _sum_of(
+    layer: LayerDesign, unit: int, clip_levels: int, waiting: Waiting, adder_levels: int, operands: int
+) -> _Sum:
+    """The sum of a unit's tables; the widest carries the bias, whose further bits count here."""
+    largest, bias = layer.largest[:, unit], int(layer.bias[unit])
     live = np.flatnonzero(largest)
     if not len(live):
         return _Sum()
-    heap = [(int(largest[i]), n, 0, 1) for n, i in enumerate(live)]
-    heap.sort()
-    span, n, _, level = heap[-1]
-    heap[-1] = (span, n, bias, level)
-    lut = varying_bits(bias, bias + span) - span.bit_length()
-    while len(heap) > 1:
-        terms = [heapq.heappop(heap) for _ in range(first_operands(len(heap), operands))]
-        span, low, n = sum(one[0] for one in terms), sum(one[2] for one in terms), n + len(live)
-        widths = [number_width(one[2], one[2] + one[0]) for one in terms]
-        lut += added_bits([one[2] < 0 for one in terms], widths, number_width(low, low + span))
-        done = max(one[3] for one in terms) + 1
-        for bits, term in zip(widths, terms, strict=True):
-            waiting.add(bits, term[3], done)
-        heapq.heappush(heap, (span, n, low, done))
-    span, _, low, done = heap[0]
-    return _Sum(lut, done, number_width(low, low + span))
-
-
-def first_operands(n_terms: int, operands: int) -> int:
-    """How many terms to add first, so that all later adders of a sum take as many as they can."""
-    return 2 + (n_terms - 2) % (operands - 1)
-
-
-def added_bits(signed: Sequence[bool], widths: Sequence[int], result: int) -> int:
-    """Bits of a sum to which two terms contribute: elsewhere a carry needs no look-up table.
-
-    Of three terms, the bit above takes the carries that the two saved.
-    """
-    if len(widths) == 2 and result <= 2:
-        return result
-    second = sorted(result if sign else bits for sign, bits in zip(signed, widths, strict=True))[-2]
-    return min(second + len(widths) - 2, result)
-
-
-def number_width(low: int, high: int) -> int:
-    """Bits of a number between such ends."""
-    return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+    live = live[np.argsort(largest[live], kind="stable")]
+    spans, narrow = largest[live].tolist(), layer.narrow[live, unit].tolist()
+    lut: float = varying_bits(bias, bias + spans[-1]) - spans[-1].bit_length()
+    widths = [*(span.bit_length() for span in spans[:-1]), number_width(bias, bias + spans[-1])]
+    ready, read = [1] * len(spans), 1 * (largest > 0)
+    for adder in adders_of(spans, narrow, bias, operands, adder_levels, clip_levels):
+        done = adder.level + 1
+        if adder.holds:
+            # It looks up when it adds: the code waits for it, and the table does not.
+            read[live[adder.terms[0]]] = done
+        for n in adder.terms[adder.holds :]:
+            waiting.add(widths[n], ready[n], done)
+        lut += adder.lut
+        widths.append(adder.total.width)
+        ready.append(done)
+    return _Sum(lut, ready[-1], widths[-1], read)
 
 
 def _shifted(values: IntArray, shift: IntArray) -> IntArray:
     return (values >> np.maximum(shift, 0)) << np.maximum(-shift, 0)
-
-
-def varying_bits(low: int, high: int) -> int:
-    """How many bits are not the same in all numbers between such ends."""
-    return number_width(low, high) if low < 0 <= high else (low ^ high).bit_length()
 
 
 class Waiting:

@@ -10,6 +10,7 @@ import numpy as np
 from sk_shadownet._defaults import TABLE_COARSE_SHARE, TABLE_ROUNDING_SHARE
 from sk_shadownet._tables.costs import Clip, CostFunction, LayerDesign, bit_length, sum_clip, table_lut
 from sk_shadownet._tables.network import HIDDEN_RANGE, TableStack
+from sk_shadownet._tables.sums import HELD_INPUTS
 from sk_shadownet._typing import BoolArray, FloatArray, IntArray
 
 # Steps of sums: powers of two with exponents from the first of these to the second.
@@ -255,8 +256,10 @@ def _design(
         low = state.bias + np.where(mask, state.low, 0).sum(axis=0)
         low += HIDDEN_RANGE * (state is not states[-1])
         bias = np.round(low / step).astype(np.int64)
-        table = table_lut(bit_length(largest), clip.registered[:, None] - pairs)
-        layers.append(LayerDesign(clip, largest, bias, _SHARED * table.sum(axis=1)))
+        address, widths = clip.registered[:, None] - pairs, bit_length(largest)
+        table = table_lut(widths, address)
+        narrow = np.where((address > 1) & (address <= HELD_INPUTS), widths, 0)
+        layers.append(LayerDesign(clip, largest, bias, _SHARED * table.sum(axis=1), narrow))
         if state is not states[-1]:
             code = 2 * HIDDEN_RANGE / 2**hidden_bits
             ends = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +13,7 @@ from sk_shadownet._typing import BoolArray, IntArray
 LUT_INPUTS = 6
 
 
-def inputs_seen(bits: BoolArray) -> BoolArray:
+def inputs_seen(bits: BoolArray | IntArray) -> BoolArray:
     """Which bits of a code each function depends on, (n_functions, n_inputs), of its values for all codes.
 
     Those are of shape (n_functions, 2**n_inputs); the lowest bit of the code is input 0.
@@ -40,6 +41,30 @@ def paired(seen: BoolArray) -> tuple[list[tuple[int, int]], list[int]]:
             waiting.remove(other)
             pairs.append((one, other))
     return pairs, single
+
+
+def narrow_bits(tables: IntArray) -> IntArray:
+    """How many bits of each table are worth holding, shape (n_tables,); tables as in `shared_lut`.
+
+    Those that see two to five bits of the code: of fewer, none takes a look-up table. Equal ones of a table
+    count once, and not at all where another table has them too, which would go on taking them.
+    """
+    return np.asarray(_narrow_bits(tables.tobytes(), len(tables)))
+
+
+@lru_cache(maxsize=4096)
+def _narrow_bits(content: bytes, n_codes: int) -> IntArray:
+    tables = np.frombuffer(content, dtype=np.int64).reshape(n_codes, -1)
+    width = int(tables.max()).bit_length()
+    if not width:
+        return np.zeros(tables.shape[1], dtype=np.int64)
+    bits = ((tables.T[:, None] >> np.arange(width)[:, None]) & 1).reshape(-1, n_codes)
+    seen = inputs_seen(bits).sum(axis=1)
+    numbers = np.unique(bits, axis=0, return_inverse=True)[1].reshape(-1, width)
+    narrow = ((seen > 1) & (seen < LUT_INPUTS)).reshape(-1, width)
+    own = [set(row[here].tolist()) for row, here in zip(numbers, narrow, strict=True)]
+    tables_with = Counter(number for bits_of_one in own for number in bits_of_one)
+    return np.array([sum(tables_with[number] == 1 for number in bits_of_one) for bits_of_one in own])
 
 
 def shared_lut(tables: IntArray) -> int:

@@ -27,7 +27,8 @@ DEFAULT_PART = "xcvu13p-flga2577-2-e"
 OPTIONS = ("adder_levels", "latency_cycles")
 #: Families that have LUT6 primitives.
 XILINX = ("xc7", "xcu", "xcup")
-#: Of an adder, by how tables are written: only primitives make sums of three of a look-up table for each bit.
+#: Of an adder, by how tables are written: only primitives make sums of three of a look-up table for each bit,
+#: and adders of two that hold a table.
 OPERANDS = {"case": 2, "lut6": 3}
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from sk_shadownet._typing import FloatArray
 from sk_shadownet.exceptions import ExportError, InvalidParameterError, MissingToolError, ShadowNetError
+from sk_shadownet.fpga._codegen.adders import held_tables, with_sums_of_three
 from sk_shadownet.fpga._codegen.design_record import DESIGN_FILE, DesignRecord
 from sk_shadownet.fpga._codegen.output_stage import argmax, passes, plus, resolve_cut, score_of
 from sk_shadownet.fpga._codegen.pipeline import (
@@ -30,7 +31,8 @@ from sk_shadownet.fpga._decision import Score
 from sk_shadownet.fpga._identifiers import require_top_name
 from sk_shadownet.fpga._plan import Plan
 from sk_shadownet.fpga._quantization.plan import FixedPointPlan
-from sk_shadownet.fpga._tables.graph import network_outputs
+from sk_shadownet.fpga._tables.graph import Adders, network_outputs
+from sk_shadownet.fpga._tables.held import with_held_tables
 from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tables.primitives import called_tables, cells_for, with_primitives
 from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES, with_sums
@@ -60,8 +62,8 @@ def design_rtl(
     ``adder_levels`` stand in series between registers, at least 1; None chooses by :func:`adder_levels_for`
     from the clock asked for (ns) and the family that :func:`family_of` names. Registers behind the last stage
     fill up to ``latency_cycles``; None adds none. "decision" and "trigger" need a score, "trigger" a cut
-    within the score's range too. Adders have 2 ``operands``, or 3, of which primitives take no more look-up
-    tables. An ExportError says that alkaid cannot express the plan exactly.
+    within the score's range too. Adders have 2 ``operands``; or 3, and those of two hold tables, as
+    primitives do. An ExportError says that alkaid cannot express the plan exactly.
     """
     _require_alkaid()
     _require_expressible(plan)
@@ -162,13 +164,15 @@ def _pipeline(design: RtlDesign) -> tuple[tuple[Any, ...], bool]:
     And whether no register stands before the first one.
     """
     from alkaid.trace import to_pipeline
-    from alkaid.trace.passes import dead_code_elimin, fuse_ternary_adders
+    from alkaid.trace.passes import dead_code_elimin
 
     try:
         logic = whole_logic(design)
-        if design.operands == 3:
-            logic = dead_code_elimin(fuse_ternary_adders(logic))
-        stages = number_stages(logic, design.adder_levels)
+        held = dict[int, int]()
+        if design.holds_tables:
+            logic = dead_code_elimin(with_sums_of_three(logic))
+            held = {adder: one.table.number for adder, one in held_tables(logic).items()}
+        stages = number_stages(logic, design.adder_levels, held)
         # alkaid cuts where its delays pass whole parts of the longest: here the delay is the stage's number.
         ops = [
             op._replace(latency=0.0 if op.opcode in (INPUT, CONSTANT) else float(stage))
@@ -246,7 +250,7 @@ def whole_logic(design: RtlDesign) -> Any:
     # Only with an adder size of 1 is alkaid's cost in LUTs. AMD's carry chains come in pieces of 8 bits.
     hardware = HWConfig(1, 8, -1)
     x = FVArray.from_kif(given.signed, given.integer, given.fraction, hwconf=hardware)
-    result = _outputs(plan, x[: plan.widths[0]], design.operands)
+    result = _outputs(plan, x[: plan.widths[0]], Adders(design.operands, design.adder_levels))
     if design.output == "class":
         result = [argmax(result)]
     elif score is not None:
@@ -263,10 +267,10 @@ def whole_logic(design: RtlDesign) -> Any:
     return trace(x, result, keep_dead_inputs=False)
 
 
-def _outputs(plan: Plan, signals: Any, operands: int) -> list[Any]:
+def _outputs(plan: Plan, signals: Any, adders: Adders) -> list[Any]:
     """The outputs of a network of either kind, in symbols."""
     if isinstance(plan, TablePlan):
-        return _table_outputs(plan, signals, operands)
+        return _table_outputs(plan, signals, adders)
     assert isinstance(plan, FixedPointPlan)
     for layer in plan.layers:
         signals = _sums(signals, layer.weight, layer.bias)
@@ -278,10 +282,10 @@ def _outputs(plan: Plan, signals: Any, operands: int) -> list[Any]:
     return list(np.asarray(signals))
 
 
-def _table_outputs(plan: TablePlan, signals: Any, operands: int) -> list[Any]:
+def _table_outputs(plan: TablePlan, signals: Any, adders: Adders) -> list[Any]:
     """The same of tables, which take and give whole numbers."""
     symbols = list(np.asarray(signals))
-    found = [one * plan.network.step for one in network_outputs(plan, symbols, operands)]
+    found = [one * plan.network.step for one in network_outputs(plan, symbols, adders)]
     constant = type(symbols[0]).from_const
     return [one if hasattr(one, "kif") else constant(one, signals.hwconf) for one in found]
 
@@ -348,8 +352,10 @@ def _write_primitives(design: RtlDesign, folder: Path, name: str) -> None:
     sources = []
     for number, stage in enumerate(design.stages):
         path = folder / "src" / f"{name}_stage{number}.v"
+        held = held_tables(stage)
         source = with_sums(path.read_text(), name, set_by_registers(stage))
-        sources.append(with_primitives(source, code_tables(stage), name))
+        source = with_held_tables(source, held.values(), name)
+        sources.append(with_primitives(source, code_tables(stage, held), name))
         path.write_text(sources[-1])
     path = folder / "src" / f"{name}_tables.v"
     flags = called_tables(path.read_text(), "".join(sources)) if path.exists() else ""

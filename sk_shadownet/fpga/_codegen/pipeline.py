@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -41,18 +42,21 @@ class Stages:
     codes_first: bool
 
 
-def number_stages(logic: Any, adder_levels: int) -> Stages:
-    """The stages of alkaid's logic.
+def number_stages(logic: Any, adder_levels: int, held: Mapping[int, int] = MappingProxyType({})) -> Stages:
+    """The stages of alkaid's logic; ``held`` are adders that hold a look-up, with its number.
 
     An operation that takes time stands a level above its operands, any other on theirs. Tables look up what
     is in registers: a new section of the pipeline begins with those of every layer. Each section has as few
     stages as ``adder_levels`` in series allow, none deeper than it must be, and of those the ones with the
-    fewest bits in registers, for operations that come as early as they can or as late.
+    fewest bits in registers, for operations that come as early as they can or as late. A table that is held
+    is looked up as it is added.
     """
-    known = _Known(logic)
+    known = _Known(logic, held)
     walls = known.walls[:-1] if known.codes_first else known.walls[1:-1]
     plans = []
     for levels in (_moved(known, known.early), _as_late_as_possible(known)):
+        for adder, table in held.items():
+            levels[table] = levels[adder]
         bits, cuts = _cuts(_bits_between(known, levels), walls, known.walls[-1], adder_levels)
         plans.append((bits, [1 + int(stage) for stage in np.searchsorted(cuts, levels)], len(cuts) + 1))
     _, numbers, count = min(plans, key=lambda plan: plan[0])
@@ -85,19 +89,40 @@ def _cuts(bits: IntArray, walls: Sequence[int], depth: int, adder_levels: int) -
 class _Known:
     """What the operations of a logic say of levels, each as a list over all of them."""
 
-    def __init__(self, logic: Any) -> None:
-        self.logic, self.ops = logic, logic.ops
+    def __init__(self, logic: Any, held: Mapping[int, int] = MappingProxyType({})) -> None:
+        self.logic, self.ops, self.held = logic, logic.ops, held
 
     @cached_property
     def widths(self) -> list[int]:
-        return [0 if op.opcode == CONSTANT else int(sum(op.qint.kif)) for op in self.ops]
+        inside = set(self.held.values())
+        return [
+            0 if op.opcode == CONSTANT or n in inside else int(sum(op.qint.kif))
+            for n, op in enumerate(self.ops)
+        ]
+
+    @cached_property
+    def reads(self) -> list[tuple[int, ...]]:
+        """What each operation reads; an adder that holds a table reads the code, and nothing the table."""
+        reads = [tuple(op.addr) for op in self.ops]
+        for adder, table in self.held.items():
+            reads[adder] = tuple(self.ops[table].addr[0] if i == table else i for i in reads[adder])
+            reads[table] = ()
+        return reads
+
+    @cached_property
+    def readers(self) -> list[list[int]]:
+        """The operations that read each one so; one past the last for the output port."""
+        return self._turned(self.reads)
 
     @cached_property
     def users(self) -> list[list[int]]:
-        """The operations that read each one; one past the last for the output port."""
+        """The operations that read each one as alkaid has it."""
+        return self._turned([op.addr for op in self.ops])
+
+    def _turned(self, reads: Sequence[Sequence[int]]) -> list[list[int]]:
         users: list[list[int]] = [[] for _ in self.ops]
-        for index, op in enumerate(self.ops):
-            for i in op.addr:
+        for index, read in enumerate(reads):
+            for i in read:
                 users[i].append(index)
         for i in self.logic.out_idxs:
             users[i].append(len(self.ops))
@@ -151,14 +176,19 @@ class _Known:
         return sections
 
     @cached_property
+    def looks_up(self) -> list[bool]:
+        """Tables, and adders that hold one."""
+        return [table or n in self.held for n, table in enumerate(self.tables)]
+
+    @cached_property
     def early(self) -> list[int]:
         """Levels as early as they can be, behind the wall of the section before."""
         levels, wall = [0] * len(self.ops), 0
         for section in range(max(self.sections) + 1):
-            for index, op in enumerate(self.ops):
+            for index in range(len(self.ops)):
                 if self.sections[index] == section:
-                    before = max((levels[i] for i in op.addr), default=0)
-                    start = wall if self.tables[index] else 0
+                    before = max((levels[i] for i in self.reads[index]), default=0)
+                    start = wall if self.looks_up[index] else 0
                     levels[index] = max(before, start) + self.delays[index]
             wall = max(n for n, s in zip(levels, self.sections, strict=True) if s <= section)
         return levels
@@ -191,7 +221,7 @@ def _as_late_as_possible(known: _Known) -> list[int]:
         op = known.ops[index]
         if op.opcode in (INPUT, CONSTANT):
             levels[index] = 0
-        for i in op.addr:
+        for i in known.reads[index]:
             levels[i] = min(levels[i], levels[index] - known.delays[index])
     return levels
 
@@ -199,14 +229,14 @@ def _as_late_as_possible(known: _Known) -> list[int]:
 def _moved(known: _Known, levels: Sequence[int]) -> list[int]:
     """Each operation between its operands and its users where it and they need the fewest bits; in passes."""
     levels, ops, depth = list(levels), known.ops, known.walls[-1]
-    widths, users, delays = known.widths, known.users, known.delays
+    widths, users, delays = known.widths, known.readers, known.delays
     for _ in range(PASSES):
         before = list(levels)
         for index in range(len(ops) - 1, -1, -1):
             op = ops[index]
             if op.opcode in (INPUT, CONSTANT):
                 continue
-            operands = [i for i in set(op.addr) if ops[i].opcode != CONSTANT]
+            operands = [i for i in set(known.reads[index]) if ops[i].opcode != CONSTANT]
             start, end = known.within(index)
             first = max(start, max((levels[i] for i in operands), default=0) + delays[index])
             last = min(end, min((levels[i] - delays[i] for i in users[index] if i < len(ops)), default=depth))
@@ -232,7 +262,7 @@ def _bits_between(known: _Known, levels: Sequence[int]) -> IntArray:
     depth = known.walls[-1]
     bits = np.zeros(depth + 1, dtype=np.int64)
     ends = [*levels, depth + 1]
-    for index, (width, users) in enumerate(zip(known.widths, known.users, strict=True)):
+    for index, (width, users) in enumerate(zip(known.widths, known.readers, strict=True)):
         bits[levels[index] : max((ends[i] for i in users), default=0)] += width
     return bits
 

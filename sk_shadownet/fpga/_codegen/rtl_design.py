@@ -99,6 +99,11 @@ class RtlDesign:
         """Clock edges from an input on the port to its result: one for each register between them."""
         return self.n_stages + (not self.codes_first) + self.n_waiting
 
+    @property
+    def holds_tables(self) -> bool:
+        """Whether adders of two numbers hold tables, as primitives do that also add three."""
+        return self.operands == 3
+
     def estimate(self, design: str) -> ResourceEstimate:
         """Estimate of the resources, of no DSP blocks and block RAMs by construction.
 
@@ -106,7 +111,9 @@ class RtlDesign:
         """
         registered, tables = self.stages[self.codes_first :], isinstance(self.plan, TablePlan)
         return ResourceEstimate(
-            lut=round(sum(cells_of(stage) if tables else stage.cost for stage in self.stages)),
+            lut=round(
+                sum(cells_of(stage, self.holds_tables) if tables else stage.cost for stage in self.stages)
+            ),
             ff=sum(int(stage.inp_kifs.sum()) for stage in registered)
             + (1 + self.n_waiting) * self.ports.output_width,
             dsp=0,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
 
 from sk_shadownet._tables.integers import TableLayer
+from sk_shadownet._tables.sums import adders_of
 from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._codegen.lowering import LoweredTables
 from sk_shadownet.fpga._quantization.formats import FixedFormat
@@ -170,21 +170,22 @@ def _sum(layer: TableLayer, unit: int, dialect: Dialect) -> tuple[list[str], str
     )
     if not terms:
         return [], _literal(bias), bias, bias
-    lines, heap = list[str](), list[tuple[int, int, str, int, int]]()
-    for span, number in terms:
+    lines, added = list[str](), list[tuple[str, int, int]]()
+    for _, number in terms:
         values = layer.tables[number][:, unit] + (bias if number == terms[-1][1] else 0)
         low, high, rom = int(values.min()), int(values.max()), f"t{number}_{unit}"
         kind = dialect.integer(low, high)
         listed = ", ".join(map(_literal, values.tolist()))
         lines.append(f"static const {kind} {rom}[{len(values)}] = {{{listed}}};")
-        heap.append((span, number, f"{rom}[c{number}.to_uint()]", low, high))
-    heapq.heapify(heap)
-    for number in range(len(layer.tables), len(layer.tables) + len(terms) - 1):
-        one, other = heapq.heappop(heap), heapq.heappop(heap)
-        low, high, name = one[3] + other[3], one[4] + other[4], f"s{number}_{unit}"
-        lines.append(f"{dialect.integer(low, high)} {name} = {one[2]} + {other[2]};")
-        heapq.heappush(heap, (one[0] + other[0], number, name, low, high))
-    _, _, name, low, high = heap[0]
+        added.append((f"{rom}[c{number}.to_uint()]", low, high))
+    # Compilers have no adder that holds a table.
+    spans = [span for span, _ in terms]
+    for number, adder in enumerate(adders_of(spans, [0] * len(spans), bias, 2, 1), start=len(layer.tables)):
+        one, other = (added[n] for n in adder.terms)
+        low, high, name = one[1] + other[1], one[2] + other[2], f"s{number}_{unit}"
+        lines.append(f"{dialect.integer(low, high)} {name} = {one[0]} + {other[0]};")
+        added.append((name, low, high))
+    name, low, high = added[-1]
     if len(terms) == 1:
         lines.append(f"{dialect.integer(low, high)} s_{unit} = {name};")
         name = f"s_{unit}"

@@ -1,17 +1,17 @@
-"""A table network in alkaid's symbols: clipped codes, look-ups, and balanced trees of adders."""
+"""A table network in alkaid's symbols: clipped codes, look-ups, and adders as planned."""
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from sk_shadownet._tables.costs import first_operands
+from sk_shadownet._tables.costs import sum_clip
 from sk_shadownet._tables.integers import TableLayer
-from sk_shadownet._tables.sharing import LUT_INPUTS
+from sk_shadownet._tables.sharing import LUT_INPUTS, narrow_bits
+from sk_shadownet._tables.sums import adders_of
 from sk_shadownet._typing import IntArray
 from sk_shadownet.fpga._tables.plan import TablePlan
 
@@ -27,17 +27,23 @@ class Signal:
     codes: IntArray = field(repr=False)
 
 
-def network_outputs(plan: TablePlan, inputs: Sequence[Any], operands: int = 2) -> list[Any]:
-    """Outputs in steps of the network, symbols or constants, of the integers that the ports carry.
+@dataclass(frozen=True)
+class Adders:
+    """How many numbers an adder takes, 2 or 3, and how many levels stand in series between two registers."""
 
-    Adders are chains of so many operands at most.
-    """
+    operands: int = 2
+    levels: int = 1
+
+
+def network_outputs(plan: TablePlan, inputs: Sequence[Any], adders: Adders = Adders()) -> list[Any]:
+    """Outputs in steps of the network, symbols or constants, of the integers that the ports carry."""
     network = plan.network
     parts = zip(inputs, network.inputs.offset.tolist(), network.inputs.bits.tolist(), strict=True)
     signals = [coded(symbol, offset, bits) for symbol, offset, bits in parts]
     for layer in network.layers:
         signals = [without_unread(*pair) for pair in zip(signals, layer.tables, strict=True)]
-        sums = [sum_of(signals, layer, unit, operands) for unit in range(len(layer.bias))]
+        narrow = [_narrow(*pair) for pair in zip(signals, layer.tables, strict=True)]
+        sums = [sum_of(signals, layer, unit, narrow, adders) for unit in range(len(layer.bias))]
         moved = [total * 2.0**-shift for total, shift in zip(sums, layer.shift.tolist(), strict=True)]
         if layer.bits is None:
             return moved
@@ -104,8 +110,13 @@ def reaches(value: Any, level: int, below: bool = False) -> Any:
     return high.lookup(((_numbers(high) >= level) != below).astype(np.float64))
 
 
-def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int, operands: int) -> Any:
-    """The sum of a unit: look-ups, of which the widest carries the bias, added smallest ranges first."""
+def sum_of(
+    signals: Sequence[Signal], layer: TableLayer, unit: int, narrow: Sequence[IntArray], adders: Adders
+) -> Any:
+    """The sum of a unit: look-ups, of which the widest carries the bias, added as planned.
+
+    ``narrow`` are, of each signal, the bits of each unit's table that adders may hold.
+    """
     bias, terms = int(layer.bias[unit]), list[tuple[int, int, Any, IntArray]]()
     for number, (signal, table) in enumerate(zip(signals, layer.tables, strict=True)):
         values = table[signal.codes, unit]
@@ -114,17 +125,41 @@ def sum_of(signals: Sequence[Signal], layer: TableLayer, unit: int, operands: in
             terms.append((int(values.max() - values.min()), number, signal.symbol, values - values.min()))
     if not terms:
         return float(bias)
-    terms.sort()
-    heap = [(span, number, looked_up(symbol, values)) for span, number, symbol, values in terms[:-1]]
-    span, number, symbol, values = terms[-1]
-    heap.append((span, number, looked_up(symbol, values + bias)))
-    heapq.heapify(heap)
-    while len(heap) > 1:
-        taken = [heapq.heappop(heap) for _ in range(first_operands(len(heap), operands))]
-        total = sum((one[2] for one in taken[1:]), taken[0][2])
-        number += len(signals)
-        heapq.heappush(heap, (sum(one[0] for one in taken), number, total))
-    return heap[0][2]
+    terms.sort(key=lambda term: term[:2])
+    spans = [term[0] for term in terms]
+    held = [int(narrow[number][unit]) for _, number, _, _ in terms]
+    behind = _clip_levels(layer, unit, bias, bias + sum(spans))
+    moved = [*(values for _, _, _, values in terms[:-1]), terms[-1][3] + bias]
+    totals = [looked_up(symbol, values) for (_, _, symbol, _), values in zip(terms, moved, strict=True)]
+    for adder in adders_of(spans, held, bias, adders.operands, adders.levels, behind):
+        # In this order the sum of three is found again, and what holds its last term is left.
+        first, *others = (totals[n] for n in adder.terms)
+        totals.append(others[0] + first if adder.holds else first + sum(others[1:], others[0]))
+    return totals[-1]
+
+
+def _narrow(signal: Signal, table: IntArray) -> IntArray:
+    """How many bits of each unit's table of a signal adders may hold, shape (n_units,)."""
+    if signal.symbol is None:
+        return np.zeros(table.shape[1], dtype=np.int64)
+    values = table[signal.codes] - table[signal.codes].min(axis=0)
+    _, _, fraction = signal.symbol.kif
+    n_patterns = 1 << int(sum(signal.symbol.kif))
+    patterns = _numbers(signal.symbol) // 2 ** -int(fraction) % n_patterns
+    # Patterns that never come are taken for their neighbours.
+    found = np.zeros((n_patterns, table.shape[1]), dtype=np.int64)
+    found[patterns ^ (n_patterns > 1)] = values
+    found[patterns] = values
+    return narrow_bits(found)
+
+
+def _clip_levels(layer: TableLayer, unit: int, low: int, high: int) -> int:
+    """Levels of the clip behind a sum between such ends."""
+    if layer.bits is None:
+        return 0
+    shift = int(layer.shift[unit])
+    ends = [np.array([end >> shift if shift > 0 else end << -shift]) for end in (low, high)]
+    return int(sum_clip(ends[0], ends[1], layer.bits[[unit]]).levels[0])
 
 
 def without_unread(signal: Signal, table: IntArray) -> Signal:

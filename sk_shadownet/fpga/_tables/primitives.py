@@ -41,6 +41,17 @@ module {name}_lut6_2 #(parameter [63:0] INIT = 64'h0) (input [4:0] in, output [1
 `endif
 endmodule
 
+// A bit of a table of five inputs, and its sum with another bit.
+module {name}_held #(parameter [31:0] INIT = 32'h0) (input [4:0] in, input other, output half, output own);
+`ifdef {name}_primitives
+    LUT6_2 #(.INIT({{~INIT, INIT}})) cell_i (.O6(half), .O5(own),
+        .I0(in[0]), .I1(in[1]), .I2(in[2]), .I3(in[3]), .I4(in[4]), .I5(other));
+`else
+    assign own = INIT[in];
+    assign half = own ^ other;
+`endif
+endmodule
+
 module {name}_muxf7 (input low, input high, input select, output out);
 `ifdef {name}_primitives
     MUXF7 cell_i (.O(out), .I0(low), .I1(high), .S(select));
@@ -127,22 +138,24 @@ class CodeTables:
 
     def _pair(self, number: int, low: int, high: int, name: str) -> str:
         places = np.flatnonzero(self.seen[low] | self.seen[high])
-        tables = np.concatenate([_repeated(self._at(n, places), LUT_INPUTS - 1) for n in (low, high)])
+        tables = np.concatenate(
+            [repeated(values_at(self.bits[n], places), LUT_INPUTS - 1) for n in (low, high)]
+        )
         return (
-            f"    {name}_lut6_2 #({_init(tables)}) pair{number} ({_picked(places, LUT_INPUTS - 1)}, "
+            f"    {name}_lut6_2 #({init_string(tables)}) pair{number} ({picked(places, LUT_INPUTS - 1)}, "
             f"{{{self.outputs[high]}, {self.outputs[low]}}});"
         )
 
     def _single(self, n: int, name: str) -> list[str]:
         places, output = np.flatnonzero(self.seen[n]), self.outputs[n]
-        blocks = _repeated(self._at(n, places), LUT_INPUTS).reshape(-1, 1 << LUT_INPUTS)
-        picked = _picked(places[:LUT_INPUTS], LUT_INPUTS)
+        blocks = repeated(values_at(self.bits[n], places), LUT_INPUTS).reshape(-1, 1 << LUT_INPUTS)
+        inputs = picked(places[:LUT_INPUTS], LUT_INPUTS)
         if len(blocks) == 1:
-            return [f"    {name}_lut6 #({_init(blocks[0])}) bit{n} ({picked}, {output});"]
+            return [f"    {name}_lut6 #({init_string(blocks[0])}) bit{n} ({inputs}, {output});"]
         wires = [f"b{n}_{number}" for number in range(len(blocks))]
         lines = [f"    wire {', '.join(wires)};"]
         lines += [
-            f"    {name}_lut6 #({_init(block)}) cell_{wire} ({picked}, {wire});"
+            f"    {name}_lut6 #({init_string(block)}) cell_{wire} ({inputs}, {wire});"
             for block, wire in zip(blocks, wires, strict=True)
         ]
         selects = [f"in[{place}]" for place in places[LUT_INPUTS:]]
@@ -155,18 +168,12 @@ class CodeTables:
             return [*lines, f"    {name}_muxf8 mux_b{n} (b{n}_low, b{n}_high, {selects[1]}, {output});"]
         return [*lines, f"    {name}_muxf7 mux_b{n} ({wires[0]}, {wires[1]}, {selects[0]}, {output});"]
 
-    def _at(self, n: int, places: IntArray) -> BoolArray:
-        """Values of a bit for all numbers of the inputs at these places, the others 0."""
-        numbers = np.arange(1 << len(places))
-        codes = sum((((numbers >> k) & 1) << int(place) for k, place in enumerate(places)), 0 * numbers)
-        return np.asarray(self.bits[n, codes])
-
 
 def with_primitives(stage: str, codes: Sequence[CodeTables], name: str) -> str:
     """A stage as alkaid writes it whose tables are modules of primitives; ``name`` is the top module's."""
     modules = []
     for tables in codes:
-        module = f"{_module_of(stage)}_code{tables.code}"
+        module = f"{module_of(stage)}_code{tables.code}"
         ports = ", ".join(f"v{n}" for n in tables.tables)
         calls = [re.search(rf"table_\w+ op_{n} \([^;]*\);", stage) for n in tables.tables]
         for call in calls:
@@ -195,23 +202,32 @@ def cells_for(name: str) -> str:
     return _CELLS.format(name=name)
 
 
-def _module_of(stage: str) -> str:
+def module_of(stage: str) -> str:
+    """The first module's name."""
     found = re.search(r"module (\w+)", stage)
     assert found is not None
     return found[1]
 
 
-def _picked(places: IntArray, width: int) -> str:
+def values_at(bits: BoolArray, places: IntArray) -> BoolArray:
+    """Values of a bit for all numbers of the inputs at these places, the others 0."""
+    numbers = np.arange(1 << len(places))
+    codes = sum((((numbers >> k) & 1) << int(place) for k, place in enumerate(places)), 0 * numbers)
+    return np.asarray(bits[codes])
+
+
+def picked(places: IntArray, width: int) -> str:
     """Inputs of a primitive, the first on the lowest bit, the rest 0."""
     spare = [f"{width - len(places)}'b0"] if len(places) < width else []
     return f"{{{', '.join(spare + [f'in[{place}]' for place in places[::-1]])}}}"
 
 
-def _repeated(values: BoolArray, n_inputs: int) -> BoolArray:
+def repeated(values: BoolArray, n_inputs: int) -> BoolArray:
     """The same function of more inputs."""
     return np.tile(values, max((1 << n_inputs) // len(values), 1))
 
 
-def _init(values: BoolArray) -> str:
-    """64 values as an INIT string, the first on the lowest bit."""
-    return f"64'h{sum(int(value) << place for place, value in enumerate(values)):016x}"
+def init_string(values: BoolArray) -> str:
+    """Values as an INIT string, the first on the lowest bit."""
+    number = sum(int(value) << place for place, value in enumerate(values))
+    return f"{len(values)}'h{number:0{len(values) // 4}x}"

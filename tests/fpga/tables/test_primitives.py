@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sk_shadownet.fpga import to_fpga
+from sk_shadownet.fpga._codegen.adders import held_tables
 from sk_shadownet.fpga._codegen.alkaid import design_rtl
 from sk_shadownet.fpga._codegen.table_cells import code_tables
 from sk_shadownet.fpga._tables.plan import TablePlan
@@ -25,7 +26,7 @@ def test_as_many_primitives_are_written_as_counted(tmp_path, seed):
     to_fpga(estimator, tmp_path / "fw", backend="verilog")
     written = "".join(path.read_text() for path in (tmp_path / "fw" / "src").glob("*_stage*.v"))
     stages = design_rtl(TablePlan(network), operands=3).stages
-    counted = sum(tables.lut for stage in stages for tables in code_tables(stage))
+    counted = sum(tables.lut for stage in stages for tables in code_tables(stage, held_tables(stage)))
     assert len(re.findall(r"shadownet_lut6(?:_2)? #", written)) == counted > 0
 
 
