@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_shadownet._tables.sharing import inputs_seen, paired, shared_lut
+from sk_shadownet._tables.sharing import inputs_seen, narrow_bits, paired, shared_lut
 
 CODES = np.arange(64)
 
@@ -57,3 +57,22 @@ def test_more_than_six_inputs_take_two_and_four():
     parity = np.array([code.bit_count() % 2 for code in range(256)])
     assert shared_lut(parity[:128, None]) == 2
     assert shared_lut(parity[:, None]) == 4
+
+
+def test_bits_worth_holding_are_narrow_and_of_one_table_alone():
+    codes = np.arange(64)
+    wide, narrow = codes % 3 % 2, (codes >> 1) % 3 % 2
+    tables = np.stack([wide, narrow, 2 * narrow + wide, 3 * ((codes >> 2) % 5 % 2), codes >> 5], axis=1)
+    # The second's only bit is the third's, too; the fourth's two are equal; the last is a bit of the code.
+    np.testing.assert_array_equal(narrow_bits(tables), [0, 0, 0, 1, 0])
+    np.testing.assert_array_equal(narrow_bits(tables[:, [1]]), [1])
+    np.testing.assert_array_equal(narrow_bits(0 * tables[:, :2]), [0, 0])
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_holding_a_table_saves_half_a_look_up_table_for_each_bit_worth_it(seed):
+    random = np.random.default_rng(seed)
+    tables = random.integers(0, 8, (64, 3))[np.arange(64) & ~1]
+    narrow = narrow_bits(tables)
+    without = [shared_lut(np.delete(tables, n, axis=1)) for n in range(3)]
+    np.testing.assert_allclose(shared_lut(tables) - np.array(without), narrow / 2, atol=0.5)
