@@ -22,16 +22,17 @@ _SAVED = 0.5
 
 
 class Term(NamedTuple):
-    """A number that is added: its ends, and of a table how many of its bits an adder may hold."""
+    """A number that is added: its ends, its bits, and of a table how many of these an adder may hold."""
 
     low: int
     high: int
+    width: int
     narrow: int = 0
 
-    @property
-    def width(self) -> int:
-        """Bits."""
-        return number_width(self.low, self.high)
+
+def term_of(low: int, high: int, narrow: int = 0) -> Term:
+    """The number between such ends."""
+    return Term(low, high, number_width(low, high), narrow)
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ def adders_of(
         Levels between two registers, and those of a clip behind the sum: tables are held as far as the sum
         takes no cycle more for it.
     """
-    terms = [Term(0, span, bits) for span, bits in zip(spans, narrow, strict=True)]
-    terms[-1] = Term(bias, bias + spans[-1], narrow[-1])
+    terms = [term_of(0, span, bits) for span, bits in zip(spans, narrow, strict=True)]
+    terms[-1] = term_of(bias, bias + spans[-1], narrow[-1])
     levels = [0] * len(terms)
     if operands == 2:
         order = _order(list(spans), [], 2, False)
@@ -82,7 +83,7 @@ def adders_of(
         order = _cheapest(bits, tuple(narrow), adder_levels, clip_levels)
     for numbers in order:
         taken = [terms[n] for n in numbers]
-        total = Term(sum(term.low for term in taken), sum(term.high for term in taken))
+        total = term_of(sum([term.low for term in taken]), sum([term.high for term in taken]))
         lut, held = adder_lut(taken, total.width) if operands == 3 else (_plain(taken, total.width), None)
         levels.append(max(levels[n] for n in numbers) + 1)
         terms.append(total)
@@ -94,8 +95,10 @@ def adder_lut(terms: Sequence[Term], width: int) -> tuple[float, int | None]:
     lut = float(_plain(terms, width))
     if len(terms) != 2:
         return lut, None
-    saved, held = max((_held_bits(terms[k], terms[1 - k], width), -k) for k in (0, 1))
-    return (lut - _SAVED * saved, -held) if saved else (lut, None)
+    one, other = terms
+    first, second = _held_bits(one, other, width), _held_bits(other, one, width)
+    saved = max(first, second)
+    return (lut - _SAVED * saved, int(first < second)) if saved else (lut, None)
 
 
 def _held_bits(table: Term, other: Term, width: int) -> int:
@@ -135,11 +138,11 @@ def _cost(
     spans: Sequence[int], narrow: Sequence[int], order: tuple[tuple[int, ...], ...]
 ) -> tuple[float, int]:
     """Look-up tables and levels of an order."""
-    terms = [Term(0, span, bits) for span, bits in zip(spans, narrow, strict=True)]
+    terms = [term_of(0, span, bits) for span, bits in zip(spans, narrow, strict=True)]
     lut, levels = 0.0, [0] * len(terms)
     for numbers in order:
         taken = [terms[n] for n in numbers]
-        terms.append(Term(0, sum(term.high for term in taken)))
+        terms.append(term_of(0, sum([term.high for term in taken])))
         lut += adder_lut(taken, terms[-1].width)[0]
         levels.append(max(levels[n] for n in numbers) + 1)
     return lut, levels[-1]
@@ -188,7 +191,7 @@ def added_bits(signed: Sequence[bool], widths: Sequence[int], result: int) -> in
 
 def number_width(low: int, high: int) -> int:
     """Bits of a number between such ends."""
-    return max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0) + (low < 0)
+    return high.bit_length() if low >= 0 else max(high.bit_length(), (-low - 1).bit_length()) + 1
 
 
 def varying_bits(low: int, high: int) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sk_shadownet._tables.sums import Term, added_bits, adder_lut, adders_of, number_width
+from sk_shadownet._tables.sums import added_bits, adder_lut, adders_of, number_width, term_of
 
 TERMS = st.lists(st.tuples(st.integers(1, 200), st.booleans()), min_size=2, max_size=12)
 
@@ -42,7 +42,9 @@ def best_of_all(spans, narrow):
         return best
 
     def cells(*parts):
-        terms = [Term(0, sum(spans[n] for n in part), narrow[part[0]] * (len(part) == 1)) for part in parts]
+        terms = [
+            term_of(0, sum(spans[n] for n in part), narrow[part[0]] * (len(part) == 1)) for part in parts
+        ]
         return adder_lut(terms, number_width(0, sum(term.high for term in terms)))[0]
 
     return lut(tuple(range(len(spans))))
