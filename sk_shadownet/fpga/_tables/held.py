@@ -107,7 +107,10 @@ class HeldTable:
         ]
         return "\n".join(
             [
+                # Not all bits of the signal are seen.
+                "/* verilator lint_off UNUSED */",
                 f"module {module}({', '.join(ports)});",
+                "/* verilator lint_on UNUSED */",
                 f"    wire [{top}:0] table_bits, other_bits, half;",
                 *(f"    {line}" for line in lines),
                 f"    {name}_sum2 #({self.width}) sum (table_bits, other_bits, half, out);",
