@@ -12,7 +12,7 @@ from __future__ import annotations
 
 # Epochs, at least; small tables take more, until they have made the steps. The search, a quarter of the run,
 # takes as many as in 50 epochs of which it takes half; the small network then trains three times as long.
-# That is worth 1.0 ± .4 points on mc100 and madelon, .3 ± .1 on jets within a budget and on tracks, nothing on
+# That is worth 1.0 ± .4 points on mc100 and madelon, .3 ± .1 on jets within a budget and tracks, nothing on
 # digits and small tables (eight seeds from 600). One epoch, as many as the steps need, costs .8 ± .3 points.
 # No steps, 50 epochs whatever the table, costs 1.1 ± .6 points on digits, breast cancer, wine and iris (ten
 # seeds from 600), of which iris 3.3 ± 1.9; with five from 300 -.4 ± .5.
