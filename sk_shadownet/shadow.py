@@ -137,13 +137,13 @@ class ShadowNetwork(nn.Module):
     Notes
     -----
     A gate acts where a Linear layer reads a unit, so removing a unit whose gate is 0 changes no
-    output, whatever normalisation or activation lies between. Until a tenth of the run all gates are
-    open and the outputs are those of your module, bit for bit; from there to a quarter of it they close;
+    output, whatever normalisation or activation lies between. Until a fifth of the run all gates are
+    open and the outputs are those of your module, bit for bit; from there to half of the run they close;
     then the best units stay, and the small network is trained on. A unit that several layers read, or a
     group of inputs, has one gate, and its score is that of the whole.
 
-    Where the optimizer is passed to `step`, tensors are cut down at a quarter of the run, so that the rest
-    costs what the small network costs; else gates of 0 stand in for the cut until `prune`.
+    Where the optimizer is passed to `step`, tensors are cut down at half of the run, so that the second
+    half costs what the small network costs; else gates of 0 stand in for the cut until `prune`.
 
     A loss that is nearly 0 tells of a few rows only. Where your module knows the training rows by heart, add
     its own softened answers to your loss; the how-to on existing PyTorch networks has the two lines.

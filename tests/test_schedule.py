@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._defaults import SEARCH_STEPS
+from sk_shadownet._gating.schedule import PruningSchedule, schedule_of
 from sk_shadownet._training.learning_rate import LearningRate
 
 progress = st.floats(0, 1)
@@ -77,3 +78,13 @@ def test_the_rate_of_the_small_network_falls_after_its_warm_up(restart, warm_up,
     early, late = sorted([begin + p * (1 - begin), begin + q * (1 - begin)])
     rate = LearningRate(restart, warm_up)
     assert rate.factor(late) <= rate.factor(early) + 1e-9
+
+
+@given(n_steps=st.integers(1, 10**8))
+def test_a_search_takes_its_steps_within_a_quarter_and_half_of_the_fit(n_steps):
+    schedule = schedule_of(n_steps)
+    assert 0.25 <= schedule.end <= 0.5
+    assert schedule.start == pytest.approx(0.4 * schedule.end)
+    if 0.25 < schedule.end < 0.5:
+        assert schedule.end * n_steps == pytest.approx(SEARCH_STEPS)
+    assert schedule.end == 0.5 or schedule.end * n_steps >= SEARCH_STEPS * (1 - 1e-12)

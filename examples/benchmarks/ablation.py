@@ -47,6 +47,7 @@ SIZED = ("auto", "export", "quantized", "few_bits", "quantized_regression")
 # Kinds of fit -> (table, what is asked for). Every number names the kinds that it can touch.
 FITS: dict[str, dict[str, Any]] = {
     "exact": {"jets": 8, "digits": 16, "mc100": 10, "madelon": 20},
+    "short": {"jets": 8, "digits": 16, "redundant": 16, "madelon": 20},
     "small": {"breast_cancer": 5},
     "tiny": {"wine": 5, "iris": 2},
     "regression": {"tracks": 10, "friedman1": 5},
@@ -96,15 +97,16 @@ NUMBERS: dict[str, Number] = {
     "MOST_OF_A_PROBE = inf": Number("budget noisy loose", {"MOST_OF_A_PROBE": 1e9}),
     "N_PROBES = 4": Number("budget:madelon noisy", {"N_PROBES": 4}),
     # Gates, scores, learning rate.
-    "PRUNING_WINDOW = (.2, .5)": Number("exact budget", {"PRUNING_WINDOW": (0.2, 0.5)}),
+    "SHORTEST_WINDOW = 1": Number("exact budget", {"SHORTEST_WINDOW": 1.0}),
+    "SEARCH_STEPS = 0, short fits alike": Number("short", {"SEARCH_STEPS": 0}),
     "HOT = COLD, gates hard from the start": Number("exact budget", {"HOT": 0.05}),
     "COLD = 2, gates soft to the end": Number("exact:digits,madelon", {"COLD": 2.0}),
     "WARM_UP = 0": Number("exact auto:digits,madelon", {"WARM_UP": 0.0}),
     "AVERAGE_DECAY = 0, the last batch": Number("exact budget:digits,madelon", {"AVERAGE_DECAY": 0.0}),
     "MIN_EPOCHS = 1": Number("exact:jets,mc100", {"MIN_EPOCHS": 1}),
     "MIN_EPOCHS = 50": Number("exact budget", {"MIN_EPOCHS": 50}),
-    "MIN_EPOCHS = 50, PRUNING_WINDOW = (.2, .5)": Number(
-        "exact budget regression", {"MIN_EPOCHS": 50, "PRUNING_WINDOW": (0.2, 0.5)}
+    "MIN_EPOCHS = 50, SHORTEST_WINDOW = 1": Number(
+        "exact budget regression", {"MIN_EPOCHS": 50, "SHORTEST_WINDOW": 1.0}
     ),
     "MIN_STEPS = 0": Number("exact:digits small tiny", {"MIN_STEPS": 0}),
     "PRIOR_ROWS = 0, no weight decay": Number("exact small regression", {"PRIOR_ROWS": _both(0, 0)}),
@@ -181,6 +183,7 @@ def measure(kind: str, table: str, seed: int) -> dict[str, float]:
     exact = {"n_features_to_select": 10 if table == "tracks" else 16, "target_hidden_layer_sizes": TARGET}
     parameters: dict[str, Any] = {
         "exact": {**exact, "n_features_to_select": asked},
+        "short": {**exact, "n_features_to_select": asked, "max_epochs": 10},
         "regression": {**exact, "n_features_to_select": asked},
         "few_rows": {**exact, "n_features_to_select": asked},
         "whole": {"target_hidden_layer_sizes": TARGET},

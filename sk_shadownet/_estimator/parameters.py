@@ -22,7 +22,7 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
+from sk_shadownet._gating.schedule import PruningSchedule, schedule_of
 from sk_shadownet._gating.score_rules import resolve_rule
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
@@ -82,7 +82,12 @@ def plan_run(
     `shape` is that of the table, (n_rows, n_features); `start` is a network to continue without pruning.
     """
     e, (n_rows, n_features) = estimator, shape
-    chain, sizes = _plan_network(e, n_features, n_outputs, loss)
+    typical = max(32, min(256, 2 ** round(log2(n_rows / 128))))
+    batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical))
+    n_batches = -(-n_rows // batch_size)
+    max_epochs = _count_or_auto("max_epochs", e.max_epochs, max(MIN_EPOCHS, -(-MIN_STEPS // n_batches)))
+    schedule = schedule_of(max_epochs * n_batches)
+    chain, sizes = _plan_network(e, n_features, n_outputs, loss, schedule)
     activation = e.activation if chain is None else chain.activation
     widths, targets = sizes.widths, sizes.targets
     if start is not None:
@@ -91,9 +96,6 @@ def plan_run(
         sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
-    typical = max(32, min(256, 2 ** round(log2(n_rows / 128))))
-    batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical))
-    n_batches = -(-n_rows // batch_size)
     # Numbers may hang on small differences of inputs, which noise hides; classes do so less.
     per_feature = NOISE_PER_FEATURE if e._task == "classification" else 0.0
     noise = (per_feature * n_features / n_rows) ** 0.5
@@ -107,7 +109,7 @@ def plan_run(
         widths=widths,
         targets=targets,
         rule=resolve_rule(e.score_rule),
-        schedule=PRUNING_SCHEDULE,
+        schedule=schedule,
         activation=check_choice("activation", activation, tuple(sorted(ACTIVATIONS))),
         n_shadows=n_shadows,
         input_noise=noise if targets[0] < widths[0] else 0.0,
@@ -118,7 +120,7 @@ def plan_run(
     )
     training = TrainingConfig(
         loss=loss,
-        max_epochs=_count_or_auto("max_epochs", e.max_epochs, max(MIN_EPOCHS, -(-MIN_STEPS // n_batches))),
+        max_epochs=max_epochs,
         batch_size=batch_size,
         learning_rate_init=check_real("learning_rate_init", e.learning_rate_init, 0, open_low=True),
         weight_decay=_real_or_auto("weight_decay", e.weight_decay, PRIOR_ROWS[e._task] / n_rows),
@@ -147,7 +149,7 @@ def _scoring(estimator: Any) -> Scoring | None:
 
 
 def _plan_network(
-    estimator: Any, n_features: int, n_outputs: int, loss: Loss
+    estimator: Any, n_features: int, n_outputs: int, loss: Loss, schedule: PruningSchedule
 ) -> tuple[PretrainedMLP | None, Sizes]:
     """Where training starts, if from the user's module, and the widths it goes from and to."""
     e = estimator
@@ -162,6 +164,7 @@ def _plan_network(
         keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
         budget=e.budget,
         fpga=_foreseen(e.fpga, e.quantization, len(widths) - 1),
+        schedule=schedule,
         is_auto=asks_for_auto(e),
         # Formats of single layers are for a network that has them.
         may_lose_layers=chain is None and not _names_layers(e),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sk_shadownet._defaults import COLD, HOT, PRUNING_WINDOW
+from sk_shadownet._defaults import COLD, HOT, PRUNING_WINDOW, SEARCH_STEPS, SHORTEST_WINDOW
 
 
 @dataclass(frozen=True)
@@ -47,3 +47,16 @@ class PruningSchedule:
 
 
 PRUNING_SCHEDULE = PruningSchedule(*PRUNING_WINDOW)
+
+
+def schedule_of(n_steps: int) -> PruningSchedule:
+    """Schedule of a fit of so many gradient steps: of many a quarter, of few up to half searches.
+
+    Examples
+    --------
+    >>> [(schedule.start, schedule.end) for schedule in map(schedule_of, (2000, 4000))]
+    [(0.2, 0.5), (0.1, 0.25)]
+    """
+    start, end = PRUNING_WINDOW
+    share = min(1.0, max(SHORTEST_WINDOW, SEARCH_STEPS / (end * n_steps)))
+    return PruningSchedule(start * share, end * share)

@@ -61,7 +61,7 @@ def test_the_net_ends_with_the_small_network_and_predicts_from_full_rows(data):
     assert (fitted.module_[1].in_features, fitted.module_[1].out_features) == (2, 6)
     assert fitted.score(*data) > 0.95
     assert fitted.history[-1]["open_counts"] == (2, 6)
-    assert [fitted.history[e]["phase"] for e in (0, 3, 19)] == ["open", "closing", "finishing"]
+    assert [fitted.history[e]["phase"] for e in (0, 5, 19)] == ["open", "closing", "finishing"]
 
 
 def test_a_trained_module_is_where_it_starts_and_is_not_changed(data):
@@ -162,7 +162,7 @@ def kept(data, keeper, monitor, tmp_path, before, **parameters):
     diary, best = Diary(), KEEPERS[keeper](monitor, tmp_path)
     ordered = [best, shadow] if before else [shadow, best]
     scores = [age(True)] if monitor == "age" else []
-    fitted = net([*scores, diary, *ordered], max_epochs=16, **parameters).fit(*data)
+    fitted = net([*scores, diary, *ordered], max_epochs=8, **parameters).fit(*data)
     return fitted, dict(fitted.callbacks_)["Diary"].weights
 
 
@@ -241,7 +241,7 @@ def test_weights_of_another_stage_are_refused(data):
 
     shadow = ShadowPruning(n_features_to_select=2, target_hidden_layer_sizes=6)
     with pytest.raises(InvalidParameterError, match="only weights from after the cut fit"):
-        net([GoesBack(), shadow], max_epochs=8).fit(*data)
+        net([GoesBack(), shadow], max_epochs=4).fit(*data)
 
 
 @pytest.mark.parametrize("kind", [torch.optim.LBFGS, torch.optim.Adafactor])
