@@ -18,7 +18,6 @@ from sk_shadownet import Architecture, ShadowMLPClassifier, ShadowMLPRegressor
 from sk_shadownet._estimator import hardware_budget
 from sk_shadownet._estimator.model_selection import Selection, select_model
 from sk_shadownet._estimator.sizes import exact_widths, plan_sizes
-from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
 from sk_shadownet.architecture import count_multiplications, count_parameters
 from sk_shadownet.exceptions import ExportError, InvalidParameterError
 from sk_shadownet.fpga import FPGAConfig
@@ -405,13 +404,7 @@ def test_none_keeps_a_width_where_there_is_no_budget_and_frees_it_where_there_is
 
 def plan(exact, budget=None, is_auto=False, may_lose_layers=False):
     return plan_sizes(
-        (6, 8, 4, 3),
-        exact,
-        budget=budget,
-        fpga=None,
-        schedule=PRUNING_SCHEDULE,
-        is_auto=is_auto,
-        may_lose_layers=may_lose_layers,
+        (6, 8, 4, 3), exact, budget=budget, fpga=None, is_auto=is_auto, may_lose_layers=may_lose_layers
     )
 
 

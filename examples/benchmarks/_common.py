@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from sk_shadownet import ShadowMLPClassifier
+from sk_shadownet._estimator.parameters import typical_batch, typical_epochs
 
 # The defaults were chosen with seeds below 300: figures come from splits and weights that had no say in it.
 FIRST_SEED = 300
@@ -144,11 +145,21 @@ def timed_fit(
     return network, used[0]
 
 
+def as_long_as_pruned(n_rows: int) -> int:
+    """Epochs of a fit to one small size, for the same size from scratch."""
+    return typical_epochs(-(-n_rows // typical_batch(n_rows)), shrinks=True)
+
+
 def small_network(part: Split, columns: np.ndarray | slice, hidden: tuple[int, ...], seed: int) -> float:
     """Test accuracy of a network of the final widths trained from scratch on some columns."""
-    network = ShadowMLPClassifier(hidden, random_state=seed)
+    network = ShadowMLPClassifier(hidden, random_state=seed, max_epochs=as_long_as_pruned(len(part.X)))
     network.fit(part.X[:, columns], part.y, X_val=part.X_val[:, columns], y_val=part.y_val)
     return network.score(part.X_test[:, columns], part.y_test)
+
+
+def wide_network(part: Split, hidden: tuple[int, ...], seed: int) -> float:
+    """Test accuracy of a network that keeps all inputs and units."""
+    return timed_fit(part, hidden, seed)[0].score(part.X_test, part.y_test)
 
 
 def trees() -> ExtraTreesClassifier:

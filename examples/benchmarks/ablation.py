@@ -103,10 +103,9 @@ NUMBERS: dict[str, Number] = {
     "COLD = 2, gates soft to the end": Number("exact:digits,madelon", {"COLD": 2.0}),
     "WARM_UP = 0": Number("exact auto:digits,madelon", {"WARM_UP": 0.0}),
     "AVERAGE_DECAY = 0, the last batch": Number("exact budget:digits,madelon", {"AVERAGE_DECAY": 0.0}),
-    "MIN_EPOCHS = 1": Number("exact:jets,mc100", {"MIN_EPOCHS": 1}),
-    "MIN_EPOCHS = 50": Number("exact budget", {"MIN_EPOCHS": 50}),
-    "MIN_EPOCHS = 50, SHORTEST_WINDOW = 1": Number(
-        "exact budget regression", {"MIN_EPOCHS": 50, "SHORTEST_WINDOW": 1.0}
+    "MIN_EPOCHS = 1": Number("auto:jets", {"MIN_EPOCHS": 1}),
+    "SHRINKING_EPOCHS = 50, SHORTEST_WINDOW = 1": Number(
+        "exact budget regression", {"SHRINKING_EPOCHS": 50, "SHORTEST_WINDOW": 1.0}
     ),
     "MIN_STEPS = 0": Number("exact:digits small tiny", {"MIN_STEPS": 0}),
     "PRIOR_ROWS = 0, no weight decay": Number("exact small regression", {"PRIOR_ROWS": _both(0, 0)}),

@@ -27,6 +27,7 @@ from _common import (
     spread,
     timed_fit,
     warm_up,
+    wide_network,
 )
 
 from sk_shadownet import Frontier, ShadowMLPClassifier
@@ -116,7 +117,7 @@ def show_choice(name: str, seeds: range) -> None:
             "best of the frontier": chosen.at(best).score(part.X_test, part.y_test),
             "its standard error": frontier[best].score_std_error,
             "within .003 of the best score": chosen.at(strict).score(part.X_test, part.y_test),
-            "dense": small_network(part, slice(None), HIDDEN, seed),
+            "dense": wide_network(part, HIDDEN, seed),
         }
         if true is not None:
             scores["share of features that are true"] = float(np.isin(columns, true).mean())

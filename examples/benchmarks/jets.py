@@ -10,7 +10,7 @@ the same rows are less noisy). A cell is the mean over seeds [smallest largest].
 from __future__ import annotations
 
 import numpy as np
-from _common import cpu_seconds, parser_of, seeds_of, spread, trees
+from _common import as_long_as_pruned, cpu_seconds, parser_of, seeds_of, spread, trees
 
 from sk_shadownet import ShadowMLPClassifier
 from sk_shadownet.datasets import load_lhc_jets
@@ -32,14 +32,15 @@ def main() -> None:
         return clf
 
     chosen: dict[str, int] = {}
+    alike = {"max_epochs": as_long_as_pruned(len(jets.y_train))}
     for seed in seeds_of(options):
         fit("dense 16-64-32-32-5", slice(None), HIDDEN, seed)
         sizes = {"n_features_to_select": K, "target_hidden_layer_sizes": TARGET}
         pruned = fit("shadow network 8-16-8-8-5", slice(None), HIDDEN, seed, **sizes)
-        fit("  same inputs and widths from scratch", pruned.selected_features_, TARGET, seed)
-        fit("16-16-8-8-5 from scratch, all inputs", slice(None), TARGET, seed)
+        fit("  same inputs and widths from scratch", pruned.selected_features_, TARGET, seed, **alike)
+        fit("16-16-8-8-5 from scratch, all inputs", slice(None), TARGET, seed, **alike)
         by_trees = np.argsort(-trees().fit(jets.X_train, jets.y_train).feature_importances_)[:K]
-        fit("ExtraTrees' 8 inputs -> 8-16-8-8-5", np.sort(by_trees), TARGET, seed)
+        fit("ExtraTrees' 8 inputs -> 8-16-8-8-5", np.sort(by_trees), TARGET, seed, **alike)
         for n in pruned.selected_features_:
             chosen[jets.feature_names[n]] = chosen.get(jets.feature_names[n], 0) + 1
     print(f"{options.seeds} seeds, {len(jets.y_train)} training and {len(jets.y_test)} test rows")

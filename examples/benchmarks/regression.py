@@ -13,7 +13,7 @@ over seeds [smallest largest]. Tree selectors are followed by our own training o
 from __future__ import annotations
 
 import numpy as np
-from _common import Split, cpu_seconds, parser_of, print_selections, seeds_of
+from _common import Split, as_long_as_pruned, cpu_seconds, parser_of, print_selections, seeds_of
 from sklearn.datasets import make_friedman1
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.feature_selection import RFE, SelectFromModel
@@ -83,8 +83,9 @@ def ours(part: Split, columns: np.ndarray | slice, hidden: tuple[int, ...], seed
 
 
 def scratch(part: Split, columns: np.ndarray | slice, hidden: tuple[int, ...], seed: int) -> float:
-    """Test R² of a network of ours of the final widths."""
-    return ours(part, columns, hidden, seed).score(part.X_test[:, columns], part.y_test)
+    """Test R² of a network of ours of the final widths, trained as long as the pruned one."""
+    epochs = as_long_as_pruned(len(part.X))
+    return ours(part, columns, hidden, seed, max_epochs=epochs).score(part.X_test[:, columns], part.y_test)
 
 
 def sklearns(part: Split, columns: np.ndarray | slice, hidden: tuple[int, ...], seed: int) -> float:
@@ -154,7 +155,7 @@ def run(name: str, seeds: range) -> None:
             score = scratch(part, true, TARGET, seed)
         note(f"all {len(true)} true inputs, same widths", score, true, cpu[0])
         with cpu_seconds() as cpu:
-            score = scratch(part, slice(None), HIDDEN, seed)
+            score = ours(part, slice(None), HIDDEN, seed).score(part.X_test, part.y_test)
         note("ours, dense 64-32-32, all inputs", score, None, cpu[0])
         with cpu_seconds() as cpu:
             score = sklearns(part, slice(None), HIDDEN, seed)

@@ -25,6 +25,7 @@ from _common import (
     split,
     three_way,
     timed_fit,
+    wide_network,
 )
 
 HIDDEN, TARGET = (64, 32, 32), (16, 8, 8)
@@ -74,7 +75,7 @@ def run(name: str, seeds: range) -> None:
                 accuracy = small_network(part, true, TARGET, seed)
             note("true inputs -> MLP", accuracy, true, cpu[0])
         with cpu_seconds() as cpu:
-            accuracy = small_network(part, slice(None), HIDDEN, seed)
+            accuracy = wide_network(part, HIDDEN, seed)
         note("dense 64-32-32, all inputs", accuracy, None, cpu[0])
     changed = ", ".join(f"{key}={value}" for key, value in parameters.items()) or "defaults"
     print(f"\n{name}: k={k} of {X.shape[1]}, {len(seeds)} seeds, {changed}")

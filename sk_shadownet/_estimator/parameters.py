@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from sk_shadownet._defaults import MIN_EPOCHS, MIN_STEPS, NOISE_PER_FEATURE, PRIOR_ROWS
+from sk_shadownet._defaults import MIN_EPOCHS, MIN_STEPS, NOISE_PER_FEATURE, PRIOR_ROWS, SHRINKING_EPOCHS
 from sk_shadownet._estimator.hardware_budget import HARDWARE
 from sk_shadownet._estimator.sizes import (
     Sizes,
@@ -22,7 +22,7 @@ from sk_shadownet._estimator.sizes import (
     keep_whole,
     plan_sizes,
 )
-from sk_shadownet._gating.schedule import PruningSchedule, schedule_of
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE, schedule_of
 from sk_shadownet._gating.score_rules import resolve_rule
 from sk_shadownet._metrics.scoring import Scoring, check_scoring
 from sk_shadownet._mlp.gated import ACTIVATIONS, GatedMLP
@@ -69,6 +69,16 @@ def check_callbacks(value: Any) -> list[Any]:
     )
 
 
+def typical_batch(n_rows: int) -> int:
+    """About as many steps an epoch whatever the size of the table."""
+    return int(max(32, min(256, 2 ** round(log2(n_rows / 128)))))
+
+
+def typical_epochs(n_batches: int, *, shrinks: bool) -> int:
+    """Epochs of a training of so many steps each; `shrinks` where it leaves one small network early."""
+    return max(SHRINKING_EPOCHS if shrinks else MIN_EPOCHS, -(-MIN_STEPS // n_batches))
+
+
 def plan_run(
     estimator: Any,
     shape: tuple[int, int],
@@ -82,12 +92,7 @@ def plan_run(
     `shape` is that of the table, (n_rows, n_features); `start` is a network to continue without pruning.
     """
     e, (n_rows, n_features) = estimator, shape
-    typical = max(32, min(256, 2 ** round(log2(n_rows / 128))))
-    batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical))
-    n_batches = -(-n_rows // batch_size)
-    max_epochs = _count_or_auto("max_epochs", e.max_epochs, max(MIN_EPOCHS, -(-MIN_STEPS // n_batches)))
-    schedule = schedule_of(max_epochs * n_batches)
-    chain, sizes = _plan_network(e, n_features, n_outputs, loss, schedule)
+    chain, sizes = _plan_network(e, n_features, n_outputs, loss)
     activation = e.activation if chain is None else chain.activation
     widths, targets = sizes.widths, sizes.targets
     if start is not None:
@@ -96,6 +101,15 @@ def plan_run(
         sizes = Sizes(start.widths, start.widths[:-1])
         widths, targets = start.widths, start.widths[:-1]
     check_tolerance(e.tolerance)
+    batch_size = min(n_rows, _count_or_auto("batch_size", e.batch_size, typical_batch(n_rows)))
+    n_batches = -(-n_rows // batch_size)
+    # One network that gets small takes little time from then on; several side by side do not.
+    shrinks = targets != widths[:-1] and not sizes.loads
+    max_epochs = _count_or_auto("max_epochs", e.max_epochs, typical_epochs(n_batches, shrinks=shrinks))
+    schedule = schedule_of(max_epochs * n_batches) if shrinks else PRUNING_SCHEDULE
+    budget_schedule = sizes.budget_schedule
+    if budget_schedule is not None:
+        budget_schedule = replace(budget_schedule, schedule=schedule)
     # Numbers may hang on small differences of inputs, which noise hides; classes do so less.
     per_feature = NOISE_PER_FEATURE if e._task == "classification" else 0.0
     noise = (per_feature * n_features / n_rows) ** 0.5
@@ -115,7 +129,7 @@ def plan_run(
         input_noise=noise if targets[0] < widths[0] else 0.0,
         start=start,
         chain=chain,
-        budget_schedule=sizes.budget_schedule,
+        budget_schedule=budget_schedule,
         loads=sizes.loads,
     )
     training = TrainingConfig(
@@ -149,7 +163,7 @@ def _scoring(estimator: Any) -> Scoring | None:
 
 
 def _plan_network(
-    estimator: Any, n_features: int, n_outputs: int, loss: Loss, schedule: PruningSchedule
+    estimator: Any, n_features: int, n_outputs: int, loss: Loss
 ) -> tuple[PretrainedMLP | None, Sizes]:
     """Where training starts, if from the user's module, and the widths it goes from and to."""
     e = estimator
@@ -164,7 +178,6 @@ def _plan_network(
         keep_whole(exact_widths(e, n_features, hidden), pruned, widths),
         budget=e.budget,
         fpga=_foreseen(e.fpga, e.quantization, len(widths) - 1),
-        schedule=schedule,
         is_auto=asks_for_auto(e),
         # Formats of single layers are for a network that has them.
         may_lose_layers=chain is None and not _names_layers(e),

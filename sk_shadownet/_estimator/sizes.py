@@ -12,7 +12,7 @@ from sk_shadownet._budget.limits import Budget, Limit, Widths
 from sk_shadownet._budget.schedule import BudgetSchedule
 from sk_shadownet._defaults import FRONTIER_SPAN, HARDWARE_SHARES
 from sk_shadownet._estimator.hardware_budget import calibrate, hardware_names, parse_budget
-from sk_shadownet._gating.schedule import PruningSchedule
+from sk_shadownet._gating.schedule import PRUNING_SCHEDULE
 from sk_shadownet._validation import check_choice, check_integer, check_real, check_widths, n_selected
 from sk_shadownet.architecture import count_multiplications
 from sk_shadownet.exceptions import InvalidParameterError
@@ -115,7 +115,6 @@ def plan_sizes(
     *,
     budget: Any,
     fpga: Any,
-    schedule: PruningSchedule,
     is_auto: bool,
     may_lose_layers: bool,
 ) -> Sizes:
@@ -146,7 +145,7 @@ def plan_sizes(
     final = loads[-1] if loads else 1.0
     # Networks of a frontier choose their hidden units themselves, from more than they end with.
     budget_schedule = BudgetSchedule(
-        limits, exact, widths[-1], final, schedule, may_lose_layers, has_stand_ins=not loads
+        limits, exact, widths[-1], final, PRUNING_SCHEDULE, may_lose_layers, has_stand_ins=not loads
     )
     return Sizes(widths, tuple(1 if width is None else width for width in exact), budget_schedule, loads)
 
