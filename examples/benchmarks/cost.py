@@ -130,6 +130,9 @@ def training() -> None:
     bare = one_thread(lambda: bare_loop(X, y, steps, 256))
     told("50,000 x 16, dense fit / bare loop", in_turn(ours(), bare, 7), "bare")
     told("50,000 x 16, pruning fit / bare loop", in_turn(ours(**sizes), bare, 7), "bare")
+    long = one_thread(lambda: bare_loop(X, y, 10 * steps, 256))
+    times = in_turn(ours(**sizes, max_epochs=100), long, 3)
+    told("the same of 100 epochs, the default", times, "bare")
     theirs = MLPClassifier(HIDDEN, batch_size=256, max_iter=10, tol=0.0, n_iter_no_change=10, random_state=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -137,21 +140,22 @@ def training() -> None:
     eight = ours(**sizes, n_shadows=8, max_epochs=3)
     told("eight shadows / one", in_turn(eight, ours(**sizes, max_epochs=3), 5), "one")
     few = ShadowMLPClassifier(HIDDEN, random_state=0, **sizes)
-    n_steps = 15 * len(
-        few.fit(X[:500], y[:500]).history_["epoch"]
-    )  # a tenth of the rows chooses; batches of 30
+    # A tenth of the rows chooses; batches of 30.
+    n_steps = 15 * len(few.fit(X[:500], y[:500]).history_["epoch"])
     own = one_thread(lambda: bare_loop(X[:450], y[:450], n_steps, 30))
     times = in_turn(lambda: few.fit(X[:500], y[:500]), own, 5)
     told(f"500 rows, defaults / {n_steps} bare steps", times, "bare")
-    fixed_point(X, y, {**plain, **sizes, "max_epochs": 50, "validation_fraction": 0.1})
+    parameters = {**plain, **sizes, "max_epochs": 50, "validation_fraction": 0.1}
+    fixed_point("epochs in fixed point", {"weight": 6, "input": 10, "activation": 10}, X, y, parameters)
+    fixed_point("and a search for widths", 6, X, y, parameters)
 
 
-def fixed_point(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> None:
-    """Fine-tuning in fixed point, its search for formats in it, against as many epochs in floats."""
+def fixed_point(name: str, bits: Any, X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> None:
+    """Fine-tuning in fixed point against as many epochs in floats."""
     pairs = []
     for _ in range(5):
         spent = []
-        for quantization in (None, 6):
+        for quantization in (None, bits):
             clf = ShadowMLPClassifier(HIDDEN, quantization=quantization, **parameters)
             with cpu_seconds() as cpu:
                 clf.fit(X, y)
@@ -163,7 +167,7 @@ def fixed_point(X: np.ndarray, y: np.ndarray, parameters: dict[str, Any]) -> Non
         pairs.append((spent[1] - spent[0], cpu[0]))
     a, b = np.median(pairs, axis=0)
     told(
-        f"{epochs} epochs in fixed point / in floats",
+        f"{epochs} {name} / in floats",
         (a, b, float(np.median([x / z for x, z in pairs]))),
         "floats",
     )

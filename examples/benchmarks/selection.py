@@ -42,8 +42,8 @@ TASKS = {
     "breast_cancer-5": (breast_cancer, 5, {}),
     "three_way-4": (three_way, 4, {}),
     "three_way-4-committee": (three_way, 4, {"n_shadows": 4}),
-    "three_way-4-longer": (three_way, 4, {"max_epochs": 200}),
-    "three_way-4-longer-committee": (three_way, 4, {"n_shadows": 4, "max_epochs": 200}),
+    "three_way-4-longer": (three_way, 4, {"max_epochs": 400}),
+    "three_way-4-longer-committee": (three_way, 4, {"n_shadows": 4, "max_epochs": 400}),
 }
 
 
