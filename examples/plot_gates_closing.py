@@ -4,9 +4,9 @@
 
 Trains 16-64-32-32-5 down to 8-16-8-8-5 and draws, epoch by epoch, how many units of each layer are still
 open, the temperature of the gates that are still soft, losses and the validation accuracy. What is seen:
-inputs close before hidden units do; counts fall steeply at first and then level out on the asked widths; the
-temperature falls geometrically until gates are as good as 0 or 1; and the validation loss falls on after the
-last cut, when the small network is trained alone.
+all layers close between a tenth and a quarter of the run; counts fall steeply at first and then level out on
+the asked widths; the temperature falls geometrically until gates are as good as 0 or 1; and the validation
+loss falls on after the cut, when the small network is trained alone.
 """
 
 from __future__ import annotations

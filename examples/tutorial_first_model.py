@@ -45,7 +45,7 @@ def main() -> None:
 
     # Compare: what would the same small size have reached, had it never been wide?
     names = list(clf.selected_features_)
-    scratch = ShadowMLPClassifier(hidden_layer_sizes=(16, 8, 8), random_state=0)
+    scratch = ShadowMLPClassifier(hidden_layer_sizes=(16, 8, 8), max_epochs=clf.n_iter_, random_state=0)
     scratch.fit(X_train[names], y_train)
     print(f"same size from scratch {scratch.score(X_test[names], y_test):.3f}")
 

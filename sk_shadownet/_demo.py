@@ -81,7 +81,8 @@ def compare(
     pipeline, result = _fit("pruned", make_pipeline(StandardScaler(), pruned), data, slice(None))
     results.append(result)
     say("4/4  the pruned perceptron's size, trained from scratch on the inputs it selected")
-    scratch = make_pipeline(StandardScaler(), ShadowMLPClassifier(target, **common))
+    small = ShadowMLPClassifier(target, max_epochs=pruned.n_iter_, **common)
+    scratch = make_pipeline(StandardScaler(), small)
     results.append(_fit("from scratch", scratch, data, np.flatnonzero(pruned.support_))[1])
     return Models(tables, pipeline), results
 
