@@ -123,8 +123,8 @@ batch_size : int or "auto", default="auto"
     Rows of a gradient step, at least 1; more than there are means all. "auto" is the power of two
     nearest to ``n_rows / 128``, within 32 and 256.
 max_epochs : int or "auto", default="auto"
-    Passes over the training rows, at least 1. "auto" is 50, or more where that makes fewer than 2,000
-    gradient steps.
+    Passes over the training rows, at least 1. "auto" is 50, or 100 where the fit leaves one small network,
+    which costs little; more where that makes fewer than 2,000 gradient steps.
 early_stopping : bool, default=False
     Whether to end training when `n_iter_no_change` epochs after the cut were no better on the
     validation rows.
