@@ -171,7 +171,7 @@ def _moments(
     """Mean and standard deviation of every column over some rows, in blocks."""
     n = len(values) if rows is None else len(rows)
     total, mean, square = 0.0, np.zeros(values.shape[1]), np.zeros(values.shape[1])
-    n_rows = max(1, _CHUNK // max(1, values.shape[1]))
+    n_rows = max(16, _CHUNK // max(1, values.shape[1]))
     for start in range(0, n, n_rows):
         part = slice(start, start + n_rows) if rows is None else rows[start : start + n_rows]
         x = values[part].astype(np.float64)

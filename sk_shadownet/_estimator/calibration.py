@@ -65,7 +65,7 @@ def calibration_rows(
     n_rows = len(X) if rows is None else len(rows)
     for start in range(0, n_rows, _CHUNK):
         part = slice(start, start + _CHUNK) if rows is None else rows[start : start + _CHUNK]
-        values = _results(module, torch.from_numpy(np.ascontiguousarray(X[part][:, columns])))
+        values = _results(module, torch.from_numpy(_taken(X, part, columns)))
         low.append(values.min(axis=0))
         high.append(values.max(axis=0))
         where.append(start + np.stack([values.argmin(axis=0), values.argmax(axis=0)]))
@@ -74,7 +74,13 @@ def calibration_rows(
     extremes = np.concatenate([np.stack(where)[first, 0, units], np.stack(where)[last, 1, units]])
     chosen = np.union1d(sample, extremes)
     where_in_table = chosen if rows is None else rows[chosen]
-    return np.ascontiguousarray(X[where_in_table][:, columns]), where_in_table
+    return _taken(X, where_in_table, columns), where_in_table
+
+
+def _taken(X: Float32Array, rows: slice | IndexArray, columns: IndexArray) -> Float32Array:
+    """Some columns of some rows; of many columns without a copy of all."""
+    few = not isinstance(rows, slice) and 4 * len(columns) < X.shape[1]
+    return np.ascontiguousarray(X[rows[:, None], columns] if few else X[rows][:, columns])  # type: ignore[index]
 
 
 def _results(module: nn.Sequential, x: torch.Tensor) -> Float32Array:

@@ -60,6 +60,8 @@ def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArra
     Where the sum is a staircase (small temperature) Newton leaves the bracket, and the step
     becomes a bisection; elsewhere it converges quadratically.
     """
+    if target.size == 1:
+        return np.full(target.shape, _one_price(z.ravel(), c.ravel(), float(target.item())))
     low = z.min(axis=-1, keepdims=True) - _SATURATION
     high = z.max(axis=-1, keepdims=True) + _SATURATION
     tolerance = 1e-12 * c.sum(axis=-1, keepdims=True)
@@ -77,6 +79,23 @@ def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArra
         step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
         nu = np.where(solved, nu, step)
     return np.asarray(nu)
+
+
+def _one_price(z: FloatArray, c: FloatArray, target: float) -> float:
+    """The same for one layer of one network, with plain numbers, which take a third of the time."""
+    low, high = float(z.min()) - _SATURATION, float(z.max()) + _SATURATION
+    tolerance = 1e-12 * float(c.sum())
+    nu = (low + high) / 2
+    for _ in range(_MAX_ITERATIONS):
+        g = expit(z - nu)
+        opened = c * g
+        excess = float(opened.sum()) - target
+        if abs(excess) <= tolerance:
+            break
+        low, high = (nu, high) if excess > 0 else (low, nu)
+        newton = nu + excess / max(float((opened * (1 - g)).sum()), _FLAT)
+        nu = newton if low < newton < high else (low + high) / 2
+    return nu
 
 
 def budget_gradient(

@@ -21,7 +21,8 @@ def require_finite(net: Any) -> None:
 
 def require_finite_weights(net: Any) -> None:
     """Refuse to go on with a weight that is not a number."""
-    if not all(bool(p.isfinite().all()) for p in net.module_.parameters()):
+    value = getattr(net.optimizer_, "value", None)  # all of them side by side, where the optimiser is ours
+    if not all(bool(p.isfinite().all()) for p in (net.module_.parameters() if value is None else [value])):
         raise _diverged(net)
 
 
