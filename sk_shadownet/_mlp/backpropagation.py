@@ -212,7 +212,11 @@ class _Pass:
         if where is not None:
             drawn = drawn.index_select(-1, where.to(inputs.device))
         elif is_wide:
-            return inputs + drawn.mul(size)
+            return (
+                torch.add(inputs, drawn, alpha=size)
+                if isinstance(size, float)
+                else inputs.addcmul(drawn, size)
+            )
         return drawn.mul_(size).add_(inputs)
 
     def _shared(self, shape: Sequence[int], device: torch.device) -> Tensor:
