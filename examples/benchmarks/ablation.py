@@ -1,7 +1,7 @@
 """What is each tuned number worth? Each is set to its neutral value in the fits that it touches.
 
     python examples/benchmarks/ablation.py                         # every number, 5 seeds
-    python examples/benchmarks/ablation.py STAND_IN PRUNING_WINDOW --seeds 10
+    python examples/benchmarks/ablation.py STAND_IN SHORTEST_WINDOW --seeds 10
     python examples/benchmarks/ablation.py --print-only             # the table of what has been measured
 
 A neutral value is the one that makes a number do nothing, or the one that would make two numbers one. It is
