@@ -11,8 +11,9 @@ from __future__ import annotations
 # ---- How long a fit trains, and what keeps it from learning the rows by heart -----------------------------
 
 # Epochs, at least; small tables take more, until they have made the steps. One epoch, as many as the steps
-# need, costs "auto" .8 ± .1 points on jets. No steps, 50 epochs whatever the table, costs 1.1 ± .6 points on digits, breast
-# cancer, wine and iris (ten seeds from 600), of which iris 3.3 ± 1.9; with five from 300 -.4 ± .5.
+# need, costs "auto" .8 ± .1 points on jets. No steps, 50 epochs whatever the table, costs 1.1 ± .6 points on
+# digits, breast cancer, wine and iris (ten seeds from 600), of which iris 3.3 ± 1.9; with five from 300 -.4 ±
+# .5.
 MIN_EPOCHS = 50
 MIN_STEPS = 2000
 # Epochs of a fit that leaves one small network, which costs little from then on: it searches for as many as

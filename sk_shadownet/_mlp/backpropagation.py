@@ -188,7 +188,9 @@ class _Pass:
         if network.columns is not None:
             x = x.index_select(1, network.columns)
         n, width = x.shape[1], network.widths[0]
-        inputs = x.new_empty(width, len(x))
+        # Wide batches lie in memory as the rows do: to turn them round would take as long as a product.
+        is_wide = width * len(x) > _WATCHED_VALUES
+        inputs = x.new_empty(len(x), width).T if is_wide else x.new_empty(width, len(x))
         if network.shift is not None and network.scale is not None:
             torch.sub(x.T, network.shift[:n, None], out=inputs[:n])
             inputs[:n].mul_(network.scale[:n, None])
@@ -228,7 +230,8 @@ class _Pass:
         # Multiples of the golden ratio, modulo 1, stay away from one another.
         start = int(n_values * (self._n_shifts * _GOLDEN % 1.0))
         self._n_shifts += 1
-        return self._noise[start : start + n_values].view(*shape)
+        *lead, n_inputs, n_rows = shape
+        return self._noise[start : start + n_values].view(*lead, n_rows, n_inputs).mT
 
     def forward(self, start: int, stop: int) -> Tensor:
         network = self.network
@@ -284,7 +287,10 @@ class _Pass:
             n_watched = n_rows if n else min(n_rows, watched_rows(width))
             assert w.grad is not None
             assert b.grad is not None
-            error_in = w.new_empty(*lead, width, n_watched, requires_grad=False)
+            # As the inputs lie of wide batches, of which some rows are watched.
+            laid = (n_watched, width) if n_watched < n_rows else (width, n_watched)
+            error_in = w.new_empty(*lead, *laid, requires_grad=False)
+            error_in = error_in.mT if n_watched < n_rows else error_in
             made.append(
                 _Layer(
                     weight,

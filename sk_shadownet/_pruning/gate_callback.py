@@ -145,4 +145,4 @@ class NetGates:
 
     def _with_probes(self, layer: int, values: AnyArray, of_probes: float) -> AnyArray:
         n_probes = self.net.module_.weights[layer].shape[-2] - values.shape[1]
-        return np.pad(values, ((0, 0), (0, n_probes)), constant_values=of_probes)
+        return np.pad(values, ((0, 0), (0, n_probes)), constant_values=of_probes) if n_probes else values
