@@ -26,6 +26,8 @@ from sk_shadownet.exceptions import InvalidParameterError
 
 # Events of every batch.
 _OF_BATCHES = ("on_batch_begin", "on_batch_end", "on_grad_computed")
+# Losses of batches that are tensors of their own: each takes a kilobyte, and an epoch may have millions.
+_LOSSES_APART = 1024
 # What the net that is kept does not have.
 _OF_THE_TRAINING = (
     "generator",
@@ -223,6 +225,8 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
                 hook(self, batch=batch, training=True)
             step = step_fn(batch)
             losses.append(step["loss"])
+            if len(losses) == _LOSSES_APART:
+                losses = [_one_tensor(losses)]
             sizes.append(iterator.n_rows)
             for hook in end:
                 hook(self, batch=batch, training=True, **step)
@@ -232,7 +236,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         share_noise = getattr(self._passes, "share_noise", None)
         if share_noise is not None:
             share_noise(None)  # each epoch draws its own
-        total_loss = torch.stack(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
+        total_loss = _one_tensor(losses).cpu().double() @ torch.tensor(sizes, dtype=torch.float64)
         if self.ranks is not None:
             self.ranks.require_same("weights", self.optimizer_.value)
         total = float(total_loss)
@@ -247,7 +251,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         if self._midway.noise is not None:
             passes.share_noise(self._midway.noise)
         self._passes = passes
-        losses, sizes = [*self._midway.losses], [*self._midway.sizes]
+        losses, sizes = [self._midway.losses], [*self._midway.sizes]
         self._midway = None
         return losses, sizes
 
@@ -257,7 +261,7 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         position, shared = iterator.position, getattr(self._passes, "shared_noise", None)
         if position is not None:
             noise = None if shared is None else shared()
-            self.stages.offer(self, Midway(position, torch.stack(losses), sizes, noise))
+            self.stages.offer(self, Midway(position, _one_tensor(losses), sizes, noise))
 
     def train_step(self, batch: Batch, **_: Any) -> dict[str, Tensor]:
         """One gradient step, by the module's own backward pass."""
@@ -404,6 +408,11 @@ class CommitteeNet(NeuralNet):  # type: ignore[misc]
         """Index of the likeliest class, or numbers of shape (n_rows, n_outputs)."""
         decided: npt.NDArray[np.generic] = self.criterion_.decide(self.predict_proba(X))
         return decided
+
+
+def _one_tensor(losses: Sequence[Tensor]) -> Tensor:
+    """Losses of an epoch's batches so far, of which some are together already: shape (n_batches,)."""
+    return torch.cat([loss.reshape(-1) for loss in losses])
 
 
 def _is_of_the_training(callback: Any) -> bool:
