@@ -1,7 +1,6 @@
 """Tables inside adders: their modules add, none is torn from its adder, and cells are what is counted."""
 
 import re
-import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -17,8 +16,9 @@ from sk_shadownet.fpga._tables.held import HeldTable, Operand
 from sk_shadownet.fpga._tables.plan import TablePlan
 from sk_shadownet.fpga._tables.primitives import cells_for
 from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES
-from sk_shadownet.fpga._tools.programs import find_tool, has_tool
+from sk_shadownet.fpga._tools.programs import has_tool
 
+from .equivalence import proof_of_equality
 from .networks import FittedTables, random_tables, rows_for, with_reach
 from .test_counts import smooth_tables
 
@@ -66,17 +66,8 @@ def modules_of(held: HeldTable) -> tuple[str, str]:
 @pytest.mark.parametrize("seed", range(10))
 def test_every_input_gives_the_sum_of_table_and_number(tmp_path, seed, macro):
     own, expected = modules_of(random_held(np.random.default_rng(seed)))
-    (tmp_path / "own.v").write_text(cells_for("t") + SUMS_AND_CHOICES.format(name="t") + own)
-    (tmp_path / "expected.v").write_text(expected)
-    build = "hierarchy -top top; proc; flatten; memory_map; opt -full; rename top {0}; design -stash {0}"
-    script = (
-        f"read_verilog -sv expected.v; {build.format('expected')}; "
-        f"read_verilog -sv {macro} own.v; read_verilog +/xilinx/cells_sim.v; {build.format('own')}; "
-        "design -copy-from expected expected; design -copy-from own own; "
-        "miter -equiv -flatten expected own miter; sat -verify -prove trigger 0 miter"
-    )
-    command = [find_tool("yosys").path, "-q", "-p", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    own = cells_for("t") + SUMS_AND_CHOICES.format(name="t") + own
+    done = proof_of_equality(tmp_path, own, expected, macro)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -1,6 +1,5 @@
 """Sums of three and choices as primitives: the functions of the modules that they stand for."""
 
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +7,9 @@ import pytest
 
 from sk_shadownet.fpga._tables.primitives import cells_for
 from sk_shadownet.fpga._tables.sums import SUMS_AND_CHOICES, with_sums
-from sk_shadownet.fpga._tools.programs import find_tool, has_tool
+from sk_shadownet.fpga._tools.programs import has_tool
+
+from .equivalence import proof_of_equality
 
 alkaid = pytest.importorskip("alkaid")
 
@@ -49,17 +50,8 @@ def random_choice(random: np.random.Generator) -> str:
 def test_every_input_gives_what_the_modules_of_alkaid_give(tmp_path, make, seed, macro):
     top = make(np.random.default_rng(seed))
     sources = [(THEIRS / f"{module}.v").read_text() for module in ("mux", "ternary_adder")]
-    (tmp_path / "theirs.v").write_text("\n".join([*sources, top]))
-    (tmp_path / "own.v").write_text(OWN + with_sums(top, "t", free=[]))
-    build = "hierarchy -top top; proc; flatten; opt -full; rename top {0}; design -stash {0}"
-    script = (
-        f"read_verilog -sv theirs.v; {build.format('theirs')}; "
-        f"read_verilog -sv {macro} own.v; read_verilog +/xilinx/cells_sim.v; {build.format('own')}; "
-        "design -copy-from theirs theirs; design -copy-from own own; "
-        "miter -equiv -flatten theirs own miter; sat -verify -prove trigger 0 miter"
-    )
-    command = [find_tool("yosys").path, "-q", "-p", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    own, theirs = OWN + with_sums(top, "t", free=[]), "\n".join([*sources, top])
+    done = proof_of_equality(tmp_path, own, theirs, macro)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
