@@ -16,6 +16,7 @@ FAST = ["--hidden", "12", "6", "--target", "6", "4", "--features", "5"]
 def few_epochs(monkeypatch):
     """The same job in a few seconds."""
     monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_EPOCHS", 4)
+    monkeypatch.setattr("sk_shadownet._estimator.parameters.SHRINKING_EPOCHS", 4)
     monkeypatch.setattr("sk_shadownet._estimator.parameters.MIN_STEPS", 1)
     monkeypatch.setattr("sk_shadownet._demo._TABLE_EPOCHS", 4)
 

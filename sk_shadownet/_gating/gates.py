@@ -55,34 +55,18 @@ def exact_budget_sigmoid(
 
 
 def _shadow_price(z: FloatArray, c: FloatArray, target: FloatArray) -> FloatArray:
-    """Solve ``sum(c * sigmoid(z - nu)) = target`` by Newton steps kept inside a bracket.
+    """Solve ``sum(c * sigmoid(z - nu)) = target`` for each layer of each network: shape (..., 1)."""
+    rows = z.reshape(-1, z.shape[-1])
+    found = zip(rows, c.reshape(rows.shape), target.ravel().tolist(), strict=True)
+    return np.array([_price_of_layer(*one) for one in found]).reshape(target.shape)
+
+
+def _price_of_layer(z: FloatArray, c: FloatArray, target: float) -> float:
+    """One price, by Newton steps kept inside a bracket; with plain numbers, which are faster than arrays.
 
     Where the sum is a staircase (small temperature) Newton leaves the bracket, and the step
     becomes a bisection; elsewhere it converges quadratically.
     """
-    if target.size == 1:
-        return np.full(target.shape, _one_price(z.ravel(), c.ravel(), float(target.item())))
-    low = z.min(axis=-1, keepdims=True) - _SATURATION
-    high = z.max(axis=-1, keepdims=True) + _SATURATION
-    tolerance = 1e-12 * c.sum(axis=-1, keepdims=True)
-    nu = (low + high) / 2
-    for _ in range(_MAX_ITERATIONS):
-        g = expit(z - nu)
-        excess = (c * g).sum(axis=-1, keepdims=True) - target
-        # A layer that is solved stays as it is: a step from there would leave the bracket.
-        solved = np.abs(excess) <= tolerance
-        if solved.all():
-            break
-        low, high = np.where(excess > 0, nu, low), np.where(excess > 0, high, nu)
-        slope = (c * g * (1 - g)).sum(axis=-1, keepdims=True)
-        newton = nu + excess / np.maximum(slope, _FLAT)
-        step = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
-        nu = np.where(solved, nu, step)
-    return np.asarray(nu)
-
-
-def _one_price(z: FloatArray, c: FloatArray, target: float) -> float:
-    """The same for one layer of one network, with plain numbers, which take a third of the time."""
     low, high = float(z.min()) - _SATURATION, float(z.max()) + _SATURATION
     tolerance = 1e-12 * float(c.sum())
     nu = (low + high) / 2

@@ -208,17 +208,13 @@ class _Pass:
         """Inputs of each member with noise of its own, shape (.., n_inputs, n_rows)."""
         where, n_rows = (None, inputs.shape[-1]) if places is None else places
         shape = (*lead, inputs.shape[0], n_rows)
-        size = noise[:, None] if isinstance(noise, Tensor) else noise
+        size = noise[:, None] if isinstance(noise, Tensor) else inputs.new_full((), noise)
         is_wide = inputs.shape[0] * n_rows > _WATCHED_VALUES
         drawn = self._shared(shape, inputs.device) if is_wide else normal(*shape, device=inputs.device)
         if where is not None:
             drawn = drawn.index_select(-1, where.to(inputs.device))
         elif is_wide:
-            return (
-                torch.add(inputs, drawn, alpha=size)
-                if isinstance(size, float)
-                else inputs.addcmul(drawn, size)
-            )
+            return inputs.addcmul(drawn, size)
         return drawn.mul_(size).add_(inputs)
 
     def _shared(self, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -288,9 +284,9 @@ class _Pass:
             assert w.grad is not None
             assert b.grad is not None
             # As the inputs lie of wide batches, of which some rows are watched.
-            laid = (n_watched, width) if n_watched < n_rows else (width, n_watched)
-            error_in = w.new_empty(*lead, *laid, requires_grad=False)
-            error_in = error_in.mT if n_watched < n_rows else error_in
+            is_wide = n_watched < n_rows
+            error_in = w.new_empty(*lead, *((n_watched, width) if is_wide else (width, n_watched)))
+            error_in = error_in.mT if is_wide else error_in
             made.append(
                 _Layer(
                     weight,

@@ -21,8 +21,9 @@ def require_finite(net: Any) -> None:
 
 def require_finite_weights(net: Any) -> None:
     """Refuse to go on with a weight that is not a number."""
-    value = getattr(net.optimizer_, "value", None)  # all of them side by side, where the optimiser is ours
-    if not all(bool(p.isfinite().all()) for p in (net.module_.parameters() if value is None else [value])):
+    together = getattr(net.optimizer_, "value", None)  # side by side, where the optimiser is ours
+    weights = net.module_.parameters() if together is None else [together]
+    if not all(bool(weight.isfinite().all()) for weight in weights):
         raise _diverged(net)
 
 
